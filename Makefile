@@ -1,0 +1,35 @@
+# Everything from a bare checkout with python3 (3.11 or newer) and make. `make` alone says what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+# compiled modules are kept, whatever the shell says: without them every start takes seconds longer
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
+
+local: $(INSTALLED) ## bring the whole dev stack up on this machine
+	@$(BIN)/python -m local up
+
+test: $(INSTALLED) ## run the tests
+	@$(BIN)/python -m pytest -n 2
+
+check: $(INSTALLED) ## format, lint and types, as CI checks them
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright
+
+format: $(INSTALLED) ## format the code and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"error: python3 must be 3.11 or newer, this is {sys.version.split()[0]}")'
+	@echo "installing into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	@touch $@
+
+.PHONY: help local test check format

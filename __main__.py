@@ -1,0 +1,87 @@
+"""The stack, read aloud: settings, components, exports."""
+
+import pulumi
+
+from components.artifacts import Artifacts
+from components.batch_job_queue import BatchJobQueue
+from components.fargate_workers import FargateWorkers
+from components.gpu_cluster import GpuCluster
+from components.network import Network
+from components.observability import Observability
+from components.task_queue import TaskQueue
+from settings import StackSettings
+
+settings = StackSettings.load()
+facts = settings.ask_aws()
+account = facts.account
+
+network = Network("network", settings.network, zones=facts.zones, account=account)
+artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
+queues = {name: TaskQueue(name, queue) for name, queue in settings.queues.items()}
+
+pulumi.export("vpc_id", network.vpc_id)
+pulumi.export("private_subnet_ids", network.private_subnet_ids)
+pulumi.export("artifacts_bucket", artifacts.bucket)
+pulumi.export("image_repository_url", artifacts.repository_url)
+
+if queues:
+    pulumi.export("queue_urls", {name: queue.url for name, queue in queues.items()})
+    pulumi.export("queue_arns", {name: queue.arn for name, queue in queues.items()})
+    pulumi.export("dead_letter_queue_urls", {name: queue.dead_letter_url for name, queue in queues.items()})
+    pulumi.export("dead_letter_queue_arns", {name: queue.dead_letter_arn for name, queue in queues.items()})
+
+queue_urls = {f"QUEUE_URL_{name.upper().replace('-', '_')}": queue.url for name, queue in queues.items()}
+send_anywhere = [statement for queue in queues.values() for statement in queue.send()]
+
+job_queues = {
+    name: BatchJobQueue(
+        name,
+        job_queue,
+        facts=facts.instance_types,
+        account=account,
+        network=network,
+        artifacts=artifacts,
+        statements=send_anywhere,
+        environment=queue_urls,
+    )
+    for name, job_queue in settings.batch.items()
+}
+if job_queues:
+    pulumi.export(
+        "batch_compute_environment_arns", {name: queue.compute_environment_arns for name, queue in job_queues.items()}
+    )
+    pulumi.export("batch_job_queue_arns", {name: queue.arn for name, queue in job_queues.items()})
+    pulumi.export("batch_job_definition_arns", {name: queue.job_definition_arn for name, queue in job_queues.items()})
+
+workers = None
+if settings.workers:
+    workers = FargateWorkers(
+        "workers",
+        settings.workers,
+        account=account,
+        network=network,
+        artifacts=artifacts,
+        queue=queues[settings.workers.queue],
+        statements=[*artifacts.read_write(), *send_anywhere, *(s for q in job_queues.values() for s in q.submit())],
+        environment=queue_urls,
+    )
+    pulumi.export("ecs_cluster_name", workers.cluster_name)
+    pulumi.export("ecs_cluster_arn", workers.cluster_arn)
+    pulumi.export("ecs_service_name", workers.service_name)
+    pulumi.export("ecs_service_arn", workers.service_arn)
+    pulumi.export("ecs_task_definition_arn", workers.task_definition_arn)
+
+if settings.eks:
+    cluster = GpuCluster(
+        "training", settings.eks, facts=facts.instance_types, account=account, network=network, protect=settings.protect
+    )
+    pulumi.export("eks_cluster_name", cluster.cluster_name)
+    pulumi.export("eks_cluster_arn", cluster.cluster_arn)
+    pulumi.export("eks_node_group_arns", cluster.node_group_arns)
+    pulumi.export("kubeconfig", cluster.kubeconfig)
+
+observability = Observability(
+    "alerts", settings.alerts, account=account, queues=queues, job_queues=job_queues, workers=workers
+)
+pulumi.export("alerts_topic_arn", observability.topic_arn)
+pulumi.export("dashboard_url", observability.dashboard_url)

@@ -1,0 +1,1 @@
+"""The parts of the stack: one noun per file, its settings model and its ComponentResource."""

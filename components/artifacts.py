@@ -1,0 +1,275 @@
+"""The one place for what training makes: a bucket for checkpoints, a repository for images, Lustre over the bucket."""
+
+from typing import Annotated, Literal
+
+import pulumi
+from pulumi_aws import ec2, ecr, fsx, s3, vpc
+from pydantic import Field, field_validator
+
+from components import iam
+from components.network import Network
+from components.schema import Settings
+
+CHECKPOINT_PREFIX = "checkpoints/"
+"""Objects under this prefix expire after `checkpointDays`."""
+INCOMPLETE_UPLOAD_DAYS = 7
+NONCURRENT_VERSION_DAYS = 30
+UNTAGGED_IMAGE_DAYS = 14
+LUSTRE_STEP_GIB = 2400
+"""PERSISTENT_2 file systems have 1200 GiB or a multiple of 2400 (FSx for Lustre API, `StorageCapacity`)."""
+LUSTRE_PORTS = ((988, 988), (1018, 1023))
+"""Ports between Lustre clients and servers (FSx for Lustre user guide, "File system access control")."""
+
+
+class LustreSettings(Settings):
+    """An FSx for Lustre file system that shows the bucket as files."""
+
+    storage_gib: Annotated[int, Field(ge=1200)] = 1200
+    """Size in GiB: 1200, 2400, or a multiple of 2400."""
+    throughput_per_tib: Literal[125, 250, 500, 1000] = 125
+    """Throughput in MB/s per TiB of storage."""
+
+    @field_validator("storage_gib")
+    @classmethod
+    def _is_a_legal_size(cls, storage_gib: int) -> int:
+        if storage_gib != LUSTRE_STEP_GIB // 2 and storage_gib % LUSTRE_STEP_GIB:
+            raise ValueError("must be 1200 or a multiple of 2400")
+        return storage_gib
+
+
+class ArtifactsSettings(Settings):
+    """The `artifacts` section."""
+
+    checkpoint_days: Annotated[int, Field(ge=1)] | None = 90
+    """Days after which objects under `checkpoints/` expire; null keeps them."""
+    force_destroy: bool = False
+    """Whether `pulumi destroy` may delete the bucket and the repository with what is in them."""
+    lustre: LustreSettings | None = None
+    """A file system linked to the bucket, in the training subnet; it costs by the hour even when idle."""
+
+
+class Artifacts(pulumi.ComponentResource):
+    """A private, versioned, encrypted bucket and an image repository."""
+
+    bucket: pulumi.Output[str]
+    """Name of the bucket."""
+    bucket_arn: pulumi.Output[str]
+    """ARN of the bucket."""
+    repository_url: pulumi.Output[str]
+    """Where images are pushed to, without a tag."""
+    repository_arn: pulumi.Output[str]
+    """ARN of the image repository."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ArtifactsSettings,
+        *,
+        network: Network,
+        protect: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("distributed-training:index:Artifacts", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        kept = pulumi.ResourceOptions(parent=self, protect=protect)
+        bucket = s3.Bucket(name, force_destroy=settings.force_destroy, opts=kept)
+        private = s3.BucketPublicAccessBlock(
+            name,
+            bucket=bucket.id,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=child,
+        )
+        s3.BucketOwnershipControls(name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child)
+        versioning = s3.BucketVersioning(
+            name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
+        )
+        s3.BucketServerSideEncryptionConfiguration(
+            name,
+            bucket=bucket.id,
+            rules=[
+                {
+                    # AWS's own key for S3: whoever may use the bucket needs no further grant on a key
+                    "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms"},
+                    "bucket_key_enabled": True,
+                }
+            ],
+            opts=child,
+        )
+        s3.BucketPolicy(
+            name,
+            bucket=bucket.id,
+            policy=iam.document([iam.tls_only("s3", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
+            # S3 answers OperationAborted when a bucket's policy and public access block are written at once
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[private]),
+        )
+        s3.BucketLifecycleConfiguration(
+            name,
+            bucket=bucket.id,
+            rules=_lifecycle_rules(settings),
+            # noncurrent versions exist only once versioning is on
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
+        )
+        repository = ecr.Repository(
+            name,
+            image_tag_mutability="IMMUTABLE",
+            image_scanning_configuration={"scan_on_push": True},
+            force_delete=settings.force_destroy,
+            opts=kept,
+        )
+        ecr.LifecyclePolicy(
+            name,
+            repository=repository.name,
+            policy=pulumi.Output.json_dumps(_IMAGE_LIFECYCLE, sort_keys=True),
+            opts=child,
+        )
+        if settings.lustre is not None:
+            Lustre(name, settings.lustre, network=network, bucket=bucket.bucket, protect=protect, opts=child)
+        self.bucket, self.bucket_arn = bucket.bucket, bucket.arn
+        self.repository_url, self.repository_arn = repository.repository_url, repository.arn
+        self.register_outputs({"bucket": self.bucket, "repositoryUrl": self.repository_url})
+
+    def read(self) -> list[iam.Statement]:
+        """What reads artifacts."""
+        return [
+            iam.allow(["s3:GetObject"], [pulumi.Output.concat(self.bucket_arn, "/*")]),
+            iam.allow(["s3:ListBucket"], [self.bucket_arn]),
+        ]
+
+    def read_write(self) -> list[iam.Statement]:
+        """What reads and writes artifacts and resumes multipart uploads; deleting is left to the lifecycle."""
+        return [
+            iam.allow(
+                ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
+                [pulumi.Output.concat(self.bucket_arn, "/*")],
+            ),
+            iam.allow(["s3:ListBucket", "s3:ListBucketMultipartUploads"], [self.bucket_arn]),
+        ]
+
+    def pull(self) -> list[iam.Statement]:
+        """What pulls images from the repository."""
+        return [
+            iam.allow(
+                ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                [self.repository_arn],
+            ),
+            # the token is the account's: AWS knows no narrower resource for it
+            iam.allow(["ecr:GetAuthorizationToken"], ["*"]),
+        ]
+
+
+class Lustre(pulumi.ComponentResource):
+    """A file system in the training subnet that shows the bucket as files and writes changes back to it."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: LustreSettings,
+        *,
+        network: Network,
+        bucket: pulumi.Output[str],
+        protect: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:Lustre", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = ec2.SecurityGroup(
+            f"{name}-lustre",
+            vpc_id=network.vpc_id,
+            description="Lustre between clients and servers",
+            tags={"Name": f"{name}-lustre"},
+            opts=child,
+        )
+        for first, last in LUSTRE_PORTS:
+            # servers are clients of each other, from the same range
+            vpc.SecurityGroupIngressRule(
+                f"{name}-lustre-{first}",
+                security_group_id=group.id,
+                description="Lustre from the network",
+                ip_protocol="tcp",
+                from_port=first,
+                to_port=last,
+                cidr_ipv4=network.cidr,
+                opts=child,
+            )
+            vpc.SecurityGroupEgressRule(
+                f"{name}-lustre-{first}",
+                security_group_id=group.id,
+                description="Lustre to the network",
+                ip_protocol="tcp",
+                from_port=first,
+                to_port=last,
+                cidr_ipv4=network.cidr,
+                opts=child,
+            )
+        file_system = fsx.LustreFileSystem(
+            name,
+            deployment_type="PERSISTENT_2",
+            storage_type="SSD",
+            storage_capacity=settings.storage_gib,
+            per_unit_storage_throughput=settings.throughput_per_tib,
+            data_compression_type="LZ4",
+            subnet_ids=network.training_subnet_id,
+            security_group_ids=[group.id],
+            tags={"Name": name},
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
+        fsx.DataRepositoryAssociation(
+            name,
+            file_system_id=file_system.id,
+            file_system_path="/",
+            data_repository_path=pulumi.Output.concat("s3://", bucket),
+            batch_import_meta_data_on_create=True,
+            s3={
+                "auto_import_policy": {"events": ["NEW", "CHANGED", "DELETED"]},
+                "auto_export_policy": {"events": ["NEW", "CHANGED", "DELETED"]},
+            },
+            opts=child,
+        )
+        self.register_outputs({"fileSystemId": file_system.id})
+
+
+_IMAGE_LIFECYCLE = {
+    "rules": [
+        {
+            "rulePriority": 1,
+            "description": "images that lost their tag",
+            "selection": {
+                "tagStatus": "untagged",
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": UNTAGGED_IMAGE_DAYS,
+            },
+            "action": {"type": "expire"},
+        }
+    ]
+}
+
+
+def _lifecycle_rules(settings: ArtifactsSettings) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
+    rules: list[s3.BucketLifecycleConfigurationRuleArgsDict] = [
+        {
+            "id": "incomplete-uploads",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "abort_incomplete_multipart_upload": {"days_after_initiation": INCOMPLETE_UPLOAD_DAYS},
+        },
+        {
+            "id": "noncurrent-versions",
+            "status": "Enabled",
+            "filter": {"prefix": ""},
+            "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_VERSION_DAYS},
+        },
+    ]
+    if settings.checkpoint_days is not None:
+        rules.append(
+            {
+                "id": "checkpoints",
+                "status": "Enabled",
+                "filter": {"prefix": CHECKPOINT_PREFIX},
+                "expiration": {"days": settings.checkpoint_days},
+            }
+        )
+    return rules

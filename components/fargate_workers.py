@@ -1,0 +1,425 @@
+"""Workers on ECS Fargate that do the tasks of a queue, as many as there is work for, and none when there is none.
+
+Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import pulumi
+from pulumi_aws import appautoscaling, cloudwatch, ec2, ecs, vpc
+from pydantic import Field, StringConstraints, model_validator
+
+from components import iam
+from components.artifacts import Artifacts
+from components.network import Network
+from components.schema import Arn, Name, Settings, refuse
+from components.task_queue import TaskQueue
+
+LOG_RETENTION_DAYS = 30
+STOP_TIMEOUT_SECONDS = 120
+"""The longest that Fargate waits between SIGTERM and SIGKILL."""
+WORKER_TAG = "worker-1"
+"""Tag of the reference worker (`worker/`) in the stack's own image repository."""
+USER = "10001:10001"
+"""Numeric user and group of the reference worker's image."""
+LARGEST_TASK_SECONDS = 43_200 - 900
+"""SQS hides a message for 12 hours at most; longer work belongs to Batch."""
+
+SecretArn = Annotated[Arn, StringConstraints(pattern=r"^arn:[a-z-]+:(secretsmanager|ssm):")]
+
+LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4096 + 1, 1024),
+    1024: range(2048, 8192 + 1, 1024),
+    2048: range(4096, 16_384 + 1, 1024),
+    4096: range(8192, 30_720 + 1, 1024),
+    8192: range(16_384, 61_440 + 1, 4096),
+    16_384: range(32_768, 122_880 + 1, 8192),
+}
+"""CPU units (1024 are one vCPU) -> memory sizes that Fargate offers with them (ECS developer guide, "Task size")."""
+
+
+class WorkerSettings(Settings):
+    """The `workers` section."""
+
+    queue: Name = "tasks"
+    """The queue under `queues` whose tasks are done."""
+    image: str | None = None
+    """Container image; left out, it is tag `worker-1` of the stack's own image repository."""
+    command: tuple[str, ...] | None = None
+    """What the container runs; left out, what its image says."""
+    cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
+    """CPU units of a task; 1024 are one vCPU."""
+    memory: Annotated[int, Field(ge=512)] = 4096
+    """Memory of a task in MiB."""
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    """Processor architecture of the image."""
+    min_tasks: Annotated[int, Field(ge=0)] = 0
+    """Tasks that run even without work; 0 idles at nothing."""
+    max_tasks: Annotated[int, Field(ge=1, le=5000)] = 20
+    """Tasks that run at most."""
+    tasks_per_worker: Annotated[int, Field(ge=1)] = 5
+    """How many of the queue's tasks each worker may have before it, waiting or in hand; fewer start more workers."""
+    spot_share: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Part of the workers that run on Fargate Spot, which AWS may stop with two minutes' notice."""
+    max_task_seconds: Annotated[int, Field(ge=1, le=LARGEST_TASK_SECONDS)] = 3600
+    """How long one task may take, in seconds; longer work belongs to Batch."""
+    environment: dict[str, str] = Field(default_factory=dict[str, str])
+    """Environment variables of the container."""
+    secrets: dict[str, SecretArn] = Field(default_factory=dict[str, Arn])
+    """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+
+    @model_validator(mode="after")
+    def _is_a_legal_task(self) -> Self:
+        legal = LEGAL_MEMORY_MIB[self.cpu]
+        refuse(
+            [
+                (key, rule, value)
+                for wrong, key, rule, value in (
+                    (
+                        self.memory not in legal,
+                        "memory",
+                        f"must be a size that Fargate offers with cpu {self.cpu}: {legal[0]} to {legal[-1]}",
+                        self.memory,
+                    ),
+                    (
+                        self.min_tasks > self.max_tasks,
+                        "minTasks",
+                        f"must be at most maxTasks ({self.max_tasks})",
+                        self.min_tasks,
+                    ),
+                )
+                if wrong
+            ]
+        )
+        return self
+
+
+class FargateWorkers(pulumi.ComponentResource):
+    """An ECS service whose tasks poll a queue, scaled by the tasks that wait."""
+
+    cluster_name: pulumi.Output[str]
+    """Name of the ECS cluster."""
+    cluster_arn: pulumi.Output[str]
+    """ARN of the ECS cluster."""
+    service_name: pulumi.Output[str]
+    """Name of the service."""
+    service_arn: pulumi.Output[str]
+    """ARN of the service."""
+    task_definition_arn: pulumi.Output[str]
+    """ARN of the task definition's revision."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: WorkerSettings,
+        *,
+        account: iam.Account,
+        network: Network,
+        artifacts: Artifacts,
+        queue: TaskQueue,
+        statements: Sequence[iam.Statement] = (),
+        environment: Mapping[str, pulumi.Input[str]] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("distributed-training:index:FargateWorkers", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
+        cluster = ecs.Cluster(name, settings=[{"name": "containerInsights", "value": "enabled"}], opts=child)
+        providers = ecs.ClusterCapacityProviders(
+            name, cluster_name=cluster.name, capacity_providers=["FARGATE", "FARGATE_SPOT"], opts=child
+        )
+        group = ec2.SecurityGroup(
+            name,
+            vpc_id=network.vpc_id,
+            description="Workers: to AWS over HTTPS, from nobody",
+            tags={"Name": name},
+            opts=child,
+        )
+        vpc.SecurityGroupEgressRule(
+            name,
+            security_group_id=group.id,
+            description="HTTPS",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4="0.0.0.0/0",
+            opts=child,
+        )
+        task_role = iam.ServiceRole(
+            f"{name}-task",
+            service="ecs-tasks.amazonaws.com",
+            source_account=account.id,
+            statements=[
+                *queue.consume(),
+                *statements,
+                # a worker guards itself against scale-in while it works
+                iam.allow(
+                    ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+                    [pulumi.Output.concat(account.arn("ecs", "task/"), cluster.name, "/*")],
+                ),
+            ],
+            opts=child,
+        )
+        execution_role = iam.ServiceRole(
+            f"{name}-execution",
+            service="ecs-tasks.amazonaws.com",
+            source_account=account.id,
+            statements=[
+                *artifacts.pull(),
+                iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]),
+                *_read_secrets(settings),
+            ],
+            opts=child,
+        )
+        definition = ecs.TaskDefinition(
+            name,
+            family=name,
+            requires_compatibilities=["FARGATE"],
+            network_mode="awsvpc",
+            cpu=str(settings.cpu),
+            memory=str(settings.memory),
+            runtime_platform={
+                "operating_system_family": "LINUX",
+                "cpu_architecture": settings.architecture.upper(),
+            },
+            task_role_arn=task_role.arn,
+            execution_role_arn=execution_role.arn,
+            volumes=[{"name": "tmp"}],
+            container_definitions=pulumi.Output.json_dumps(
+                [
+                    container_definition(
+                        settings,
+                        image=settings.image or pulumi.Output.concat(artifacts.repository_url, ":", WORKER_TAG),
+                        log_group=log_group.name,
+                        region=account.region,
+                        environment={
+                            "ARTIFACTS_BUCKET": artifacts.bucket,
+                            "WORKER_QUEUE_URL": queue.url,
+                            "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
+                            **(environment or {}),
+                            **settings.environment,
+                        },
+                    )
+                ],
+                sort_keys=True,
+            ),
+            opts=child,
+        )
+        service = ecs.Service(
+            name,
+            cluster=cluster.arn,
+            task_definition=definition.arn,
+            desired_count=settings.min_tasks,
+            capacity_provider_strategies=capacity_provider_strategies(settings),
+            network_configuration={
+                "subnets": network.private_subnet_ids,
+                "security_groups": [group.id],
+                "assign_public_ip": False,
+            },
+            deployment_circuit_breaker={"enable": True, "rollback": True},
+            deployment_minimum_healthy_percent=100,
+            deployment_maximum_percent=200,
+            availability_zone_rebalancing="ENABLED",
+            platform_version="LATEST",
+            propagate_tags="SERVICE",
+            enable_ecs_managed_tags=True,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[providers, task_role, execution_role, *network.egress],
+                # scaling owns it from the first deployment on
+                ignore_changes=["desiredCount"],
+            ),
+        )
+        WorkerScaling(name, settings, cluster_name=cluster.name, service_name=service.name, queue=queue, opts=child)
+        self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
+        self.service_name, self.service_arn = service.name, service.arn
+        self.task_definition_arn = definition.arn
+        self.register_outputs({"clusterName": self.cluster_name, "serviceName": self.service_name})
+
+
+class WorkerScaling(pulumi.ComponentResource):
+    """As many workers as the queue's tasks, waiting or in hand, ask for; really none when there are none.
+
+    Target tracking follows tasks per worker but cannot start from nothing: with no worker its metric stands still on
+    what AWS last saw. So an alarm on the first waiting task starts the first worker.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: WorkerSettings,
+        *,
+        cluster_name: pulumi.Output[str],
+        service_name: pulumi.Output[str],
+        queue: TaskQueue,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:WorkerScaling", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        target = appautoscaling.Target(
+            name,
+            service_namespace="ecs",
+            scalable_dimension="ecs:service:DesiredCount",
+            resource_id=pulumi.Output.concat("service/", cluster_name, "/", service_name),
+            min_capacity=settings.min_tasks,
+            max_capacity=settings.max_tasks,
+            opts=child,
+        )
+        queue_dimensions = {"QueueName": queue.queue_name}
+        service_dimensions = {"ClusterName": cluster_name, "ServiceName": service_name}
+        appautoscaling.Policy(
+            f"{name}-backlog",
+            policy_type="TargetTrackingScaling",
+            service_namespace=target.service_namespace,
+            scalable_dimension=target.scalable_dimension,
+            resource_id=target.resource_id,
+            target_tracking_scaling_policy_configuration={
+                "target_value": settings.tasks_per_worker,
+                "scale_out_cooldown": 60,
+                "scale_in_cooldown": 300,
+                "customized_metric_specification": {
+                    "metrics": [
+                        _tracked("waiting", "AWS/SQS", "ApproximateNumberOfMessagesVisible", queue_dimensions),
+                        # a task in hand counts, so that the last worker goes only when nothing is in flight
+                        _tracked("in_hand", "AWS/SQS", "ApproximateNumberOfMessagesNotVisible", queue_dimensions),
+                        _tracked("workers", "ECS/ContainerInsights", "RunningTaskCount", service_dimensions),
+                        {
+                            "id": "tasks_per_worker",
+                            "expression": "(waiting + in_hand) / IF(FILL(workers, 0) > 0, FILL(workers, 1), 1)",
+                            "label": "tasks per worker",
+                            "return_data": True,
+                        },
+                    ]
+                },
+            },
+            opts=child,
+        )
+        first = appautoscaling.Policy(
+            f"{name}-first",
+            policy_type="StepScaling",
+            service_namespace=target.service_namespace,
+            scalable_dimension=target.scalable_dimension,
+            resource_id=target.resource_id,
+            step_scaling_policy_configuration={
+                "adjustment_type": "ChangeInCapacity",
+                "cooldown": 60,
+                "metric_aggregation_type": "Maximum",
+                "step_adjustments": [{"metric_interval_lower_bound": "0", "scaling_adjustment": 1}],
+            },
+            opts=child,
+        )
+        cloudwatch.MetricAlarm(
+            f"{name}-first",
+            alarm_description="Tasks wait and no worker runs: starts the first one. Not a fault.",
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            evaluation_periods=1,
+            threshold=1,
+            treat_missing_data="notBreaching",
+            alarm_actions=[first.arn],
+            metric_queries=[
+                {
+                    "id": "waiting",
+                    "metric": {
+                        "namespace": "AWS/SQS",
+                        "metric_name": "ApproximateNumberOfMessagesVisible",
+                        "dimensions": queue_dimensions,
+                        "period": 60,
+                        "stat": "Maximum",
+                    },
+                },
+                {
+                    "id": "workers",
+                    "metric": {
+                        "namespace": "ECS/ContainerInsights",
+                        "metric_name": "RunningTaskCount",
+                        "dimensions": service_dimensions,
+                        "period": 60,
+                        "stat": "Maximum",
+                    },
+                },
+                {
+                    "id": "unattended",
+                    "expression": "IF(FILL(workers, 0) > 0, 0, waiting)",
+                    "label": "tasks that wait while no worker runs",
+                    "return_data": True,
+                },
+            ],
+            opts=child,
+        )
+        self.register_outputs({})
+
+
+def container_definition(
+    settings: WorkerSettings,
+    *,
+    image: pulumi.Input[str],
+    log_group: pulumi.Input[str],
+    region: str,
+    environment: Mapping[str, pulumi.Input[str]],
+) -> dict[str, Any]:
+    """The worker's container, under the API's own keys (ECS API, `ContainerDefinition`)."""
+    definition: dict[str, Any] = {
+        "name": "worker",
+        "image": image,
+        "essential": True,
+        "user": USER,
+        "readonlyRootFilesystem": True,
+        "linuxParameters": {"initProcessEnabled": True},
+        # Fargate has no tmpfs: an empty volume is the one place to write
+        "mountPoints": [{"sourceVolume": "tmp", "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
+        "stopTimeout": STOP_TIMEOUT_SECONDS,
+        "environment": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(settings.secrets.items())],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": log_group,
+                "awslogs-region": region,
+                "awslogs-stream-prefix": "worker",
+                # a slow log never stops a worker; what does not fit is dropped
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
+            },
+        },
+    }
+    return definition if settings.command is None else definition | {"command": list(settings.command)}
+
+
+def capacity_provider_strategies(settings: WorkerSettings) -> list[ecs.ServiceCapacityProviderStrategyArgs]:
+    """How tasks are split between Fargate and Fargate Spot, in parts of a hundred."""
+    spot = round(settings.spot_share * 100)
+    return [
+        ecs.ServiceCapacityProviderStrategyArgs(capacity_provider=provider, weight=weight)
+        for provider, weight in (("FARGATE", 100 - spot), ("FARGATE_SPOT", spot))
+        if weight
+    ]
+
+
+def _read_secrets(settings: WorkerSettings) -> list[iam.Statement]:
+    # a reference to one key of a secret goes on after the secret's own ARN: `...:secret:name-AbCdEf:key::`
+    arns = {":".join(arn.split(":")[:7]) for arn in settings.secrets.values()}
+    actions = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameters"}
+    return [
+        iam.allow([action], matching)
+        for service, action in actions.items()
+        if (matching := sorted(arn for arn in arns if arn.split(":")[2] == service))
+    ]
+
+
+def _tracked(
+    metric_id: str, namespace: str, metric_name: str, dimensions: Mapping[str, pulumi.Input[str]]
+) -> appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationCustomizedMetricSpecificationMetricArgsDict:
+    return {
+        "id": metric_id,
+        "return_data": False,
+        "metric_stat": {
+            "stat": "Average",
+            "metric": {
+                "namespace": namespace,
+                "metric_name": metric_name,
+                "dimensions": [{"name": key, "value": value} for key, value in dimensions.items()],
+            },
+        },
+    }

@@ -1,0 +1,110 @@
+"""Policies as data: statements that components hand to each other, and the roles that hold them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pulumi
+import pulumi_aws as aws
+from pulumi_aws import iam
+
+Statement = dict[str, Any]
+"""One statement of a policy, under IAM's own key names; values may be Outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Where the stack is deployed, as AWS itself says."""
+
+    id: str
+    """The account's twelve digits."""
+    partition: str
+    """`aws`, `aws-cn` or `aws-us-gov`: the second part of every ARN."""
+    region: str
+    """The region of the default provider."""
+
+    @classmethod
+    def ask(cls) -> Self:
+        """Ask AWS which account, partition and region the credentials and the provider stand for."""
+        return cls(
+            id=aws.get_caller_identity().account_id,
+            partition=aws.get_partition().partition,
+            region=aws.get_region().region,
+        )
+
+    def arn(self, service: str, path: str) -> str:
+        """The ARN of a regional resource of this account."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{path}"
+
+    def managed_policy(self, path: str) -> str:
+        """The ARN of a policy that AWS keeps."""
+        return f"arn:{self.partition}:iam::aws:policy/{path}"
+
+
+def allow(
+    actions: Sequence[str],
+    resources: Sequence[pulumi.Input[str]],
+    condition: dict[str, dict[str, Any]] | None = None,
+) -> Statement:
+    """A statement that allows these actions on these resources."""
+    statement: Statement = {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
+    return statement if condition is None else statement | {"Condition": condition}
+
+
+def tls_only(service: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
+    """A resource policy's statement that refuses everybody who does not come over TLS."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": f"{service}:*",
+        "Resource": list(resources),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
+    """A policy document with keys in stable order, so that nothing changes when nothing changed."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+
+
+class ServiceRole(pulumi.ComponentResource):
+    """A role that one AWS service assumes, with exactly these permissions.
+
+    A component, so that `depends_on` waits for its policies too: what uses a role before it may do anything fails, and
+    what outlives its role's policies cannot be deleted.
+    """
+
+    arn: pulumi.Output[str]
+    """ARN of the role."""
+    role_name: pulumi.Output[str]
+    """Name of the role."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        service: str,
+        statements: Sequence[Statement] = (),
+        managed_policies: Sequence[str] = (),
+        source_account: str | None = None,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """`source_account` keeps other accounts from using the service as a deputy against this role.
+
+        Leave it out for services that set no source, such as EC2 (IAM user guide, "The confused deputy problem").
+        """
+        super().__init__("distributed-training:index:ServiceRole", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        trust: Statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        if source_account is not None:
+            trust["Condition"] = {"StringEquals": {"aws:SourceAccount": source_account}}
+        role = iam.Role(name, assume_role_policy=document([trust]), opts=child)
+        if statements:
+            iam.RolePolicy(name, role=role.name, policy=document(statements), opts=child)
+        for policy_arn in managed_policies:
+            iam.RolePolicyAttachment(
+                f"{name}-{policy_arn.rsplit('/', 1)[-1]}", role=role.name, policy_arn=policy_arn, opts=child
+            )
+        self.arn, self.role_name = role.arn, role.name
+        self.register_outputs({"arn": self.arn})

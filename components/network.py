@@ -1,0 +1,360 @@
+"""The one network that everything runs on: private subnets for what computes, public ones only for NAT.
+
+A VPC that is already there can be adopted instead; then nothing is created in it.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+import pulumi
+import pulumi_aws as aws
+from pulumi_aws import cloudwatch, ec2, vpc
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from components import iam
+from components.schema import Settings, refuse
+
+LARGEST_PREFIX = 16
+"""AWS allows a VPC of /16 at most (VPC user guide, "VPC CIDR blocks")."""
+SMALLEST_PREFIX = 20
+"""Below /20 the public subnets would be smaller than the /28 that AWS allows."""
+FLOW_LOG_RETENTION_DAYS = 30
+
+VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
+SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$")]
+EndpointService = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")]
+
+
+class ExistingNetwork(Settings):
+    """A VPC that is already there."""
+
+    vpc_id: VpcId
+    """Its id."""
+    private_subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=1)]
+    """Its private subnets, one per zone; the first is the training subnet. Their routes must reach AWS's endpoints."""
+
+
+class NetworkSettings(Settings):
+    """The `network` section."""
+
+    cidr: ipaddress.IPv4Network = ipaddress.IPv4Network("10.0.0.0/16")
+    """Private address range of the VPC, /16 to /20. Changing it replaces the network and all that is on it."""
+    availability_zones: Annotated[int, Field(ge=2, le=6)] = 2
+    """How many zones to use. Adding one leaves the others as they are."""
+    nat_gateways: Literal["none", "single", "perZone"] = "single"
+    """NAT gateways to the internet; `none` needs interface endpoints for every AWS service that the stack calls."""
+    interface_endpoints: tuple[EndpointService, ...] = ()
+    """AWS services to reach without NAT, such as `ecr.api`; each costs by the hour and zone. S3's is always there."""
+    flow_logs: bool = False
+    """Whether accepted and rejected traffic is logged to CloudWatch, kept 30 days."""
+    existing: ExistingNetwork | None = None
+    """A VPC to adopt instead of all the above."""
+
+    @field_validator("cidr")
+    @classmethod
+    def _is_a_private_vpc(cls, cidr: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+        if not cidr.is_private:
+            raise ValueError("must be a private range (RFC 1918)")
+        if not LARGEST_PREFIX <= cidr.prefixlen <= SMALLEST_PREFIX:
+            raise ValueError(f"must be a /{LARGEST_PREFIX} to /{SMALLEST_PREFIX}")
+        return cidr
+
+    @model_validator(mode="after")
+    def _existing_stands_alone(self) -> Self:
+        if self.existing is not None:
+            refuse(
+                [
+                    (_alias(field), "cannot be set together with existing", getattr(self, field))
+                    for field in sorted(self.model_fields_set - {"existing"})
+                ]
+            )
+        return self
+
+
+class Zone(pulumi.ComponentResource):
+    """One availability zone's private and public subnet, with their routes."""
+
+    private_subnet_id: pulumi.Output[str]
+    """Id of the private subnet; it exists before its routes do."""
+    private_route_table_id: pulumi.Output[str]
+    """Id of the private subnet's route table."""
+    nat_gateway_id: pulumi.Output[str] | None
+    """Id of the NAT gateway that the private subnet uses, if there is one."""
+    egress: list[pulumi.Resource]
+    """What must exist before an instance in the private subnet can reach the internet."""
+
+    def __init__(
+        self,
+        name: str,
+        availability_zone: str,
+        *,
+        vpc_id: pulumi.Output[str],
+        private_range: ipaddress.IPv4Network,
+        public_range: ipaddress.IPv4Network,
+        public_route_table_id: pulumi.Output[str],
+        nat: pulumi.Output[str] | Literal["own"] | None,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:Zone", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        private = ec2.Subnet(
+            f"{name}-private",
+            vpc_id=vpc_id,
+            availability_zone=availability_zone,
+            cidr_block=str(private_range),
+            # EKS puts internal load balancers where it finds this tag, internet-facing ones at the other
+            tags={"Name": f"{name}-private", "kubernetes.io/role/internal-elb": "1"},
+            opts=child,
+        )
+        public = ec2.Subnet(
+            f"{name}-public",
+            vpc_id=vpc_id,
+            availability_zone=availability_zone,
+            cidr_block=str(public_range),
+            tags={"Name": f"{name}-public", "kubernetes.io/role/elb": "1"},
+            opts=child,
+        )
+        public_route = ec2.RouteTableAssociation(
+            f"{name}-public", subnet_id=public.id, route_table_id=public_route_table_id, opts=child
+        )
+        table = ec2.RouteTable(f"{name}-private", vpc_id=vpc_id, tags={"Name": f"{name}-private"}, opts=child)
+        self.egress = [
+            ec2.RouteTableAssociation(f"{name}-private", subnet_id=private.id, route_table_id=table.id, opts=child)
+        ]
+        if nat == "own":
+            address = ec2.Eip(name, domain="vpc", tags={"Name": name}, opts=child)
+            nat = ec2.NatGateway(
+                name,
+                subnet_id=public.id,
+                allocation_id=address.id,
+                tags={"Name": name},
+                # AWS fails a NAT gateway whose subnet has no way to the internet yet
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[public_route]),
+            ).id
+        if nat is not None:
+            self.egress.append(
+                ec2.Route(
+                    name,
+                    route_table_id=table.id,
+                    destination_cidr_block="0.0.0.0/0",
+                    nat_gateway_id=nat,
+                    opts=child,
+                )
+            )
+        self.private_subnet_id, self.private_route_table_id, self.nat_gateway_id = private.id, table.id, nat
+        self.register_outputs({"privateSubnetId": private.id})
+
+
+class Network(pulumi.ComponentResource):
+    """A VPC with private and public subnets in each zone, or one that is already there."""
+
+    vpc_id: pulumi.Output[str]
+    """Id of the VPC."""
+    cidr: pulumi.Output[str]
+    """Address range of the VPC."""
+    private_subnet_ids: list[pulumi.Output[str]]
+    """Private subnets, one per zone; they exist before their routes do."""
+    training_subnet_id: pulumi.Output[str]
+    """The one private subnet for what must be close together: EFA and multi-node jobs do not cross zones."""
+    egress: list[pulumi.Resource]
+    """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: NetworkSettings,
+        *,
+        zones: Sequence[str],
+        account: iam.Account,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("distributed-training:index:Network", name, {}, opts)
+        if settings.existing is None:
+            self._create(name, settings, zones, account)
+        else:
+            self.vpc_id = pulumi.Output.from_input(settings.existing.vpc_id)
+            self.cidr = ec2.get_vpc_output(
+                id=settings.existing.vpc_id, opts=pulumi.InvokeOutputOptions(parent=self)
+            ).cidr_block
+            self.private_subnet_ids = [pulumi.Output.from_input(one) for one in settings.existing.private_subnet_ids]
+            self.egress = []
+        self.training_subnet_id = self.private_subnet_ids[0]
+        self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
+
+    def _create(self, name: str, settings: NetworkSettings, zone_names: Sequence[str], account: iam.Account) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+        main = ec2.Vpc(
+            name,
+            cidr_block=str(settings.cidr),
+            enable_dns_support=True,
+            # the private names of interface endpoints and of EKS's private endpoint need both
+            enable_dns_hostnames=True,
+            tags={"Name": name},
+            opts=child,
+        )
+        # adopted to be emptied: AWS makes it so that everything in it may talk to everything
+        ec2.DefaultSecurityGroup(name, vpc_id=main.id, opts=child)
+        gateway = ec2.InternetGateway(name, vpc_id=main.id, tags={"Name": name}, opts=child)
+        public = ec2.RouteTable(
+            f"{name}-public",
+            vpc_id=main.id,
+            routes=[{"cidr_block": "0.0.0.0/0", "gateway_id": gateway.id}],
+            tags={"Name": f"{name}-public"},
+            opts=child,
+        )
+        zones: list[Zone] = []
+        for index, zone in enumerate(zone_names):
+            match settings.nat_gateways:
+                case "none":
+                    nat = None
+                case "single" if zones:
+                    nat = zones[0].nat_gateway_id
+                case _:
+                    nat = "own"
+            zones.append(
+                Zone(
+                    f"{name}-{zone}",
+                    zone,
+                    vpc_id=main.id,
+                    private_range=private_range(settings.cidr, index),
+                    public_range=public_range(settings.cidr, index),
+                    public_route_table_id=public.id,
+                    nat=nat,
+                    opts=child,
+                )
+            )
+        self.vpc_id, self.cidr = main.id, main.cidr_block
+        self.private_subnet_ids = [zone.private_subnet_id for zone in zones]
+        self.egress = [
+            *(resource for zone in zones for resource in zone.egress),
+            ec2.VpcEndpoint(
+                f"{name}-s3",
+                vpc_id=main.id,
+                service_name=f"com.amazonaws.{account.region}.s3",
+                vpc_endpoint_type="Gateway",
+                route_table_ids=[zone.private_route_table_id for zone in zones],
+                tags={"Name": f"{name}-s3"},
+                opts=child,
+            ),
+        ]
+        if settings.interface_endpoints:
+            endpoints = InterfaceEndpoints(
+                name, settings, vpc_id=main.id, subnet_ids=self.private_subnet_ids, account=account, opts=child
+            )
+            self.egress += endpoints.endpoints
+        if settings.flow_logs:
+            FlowLogs(name, vpc_id=main.id, account=account, opts=child)
+
+
+class InterfaceEndpoints(pulumi.ComponentResource):
+    """Ways from the private subnets to AWS services that need no NAT."""
+
+    endpoints: list[ec2.VpcEndpoint]
+    """One per service."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: NetworkSettings,
+        *,
+        vpc_id: pulumi.Output[str],
+        subnet_ids: Sequence[pulumi.Output[str]],
+        account: iam.Account,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:InterfaceEndpoints", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = ec2.SecurityGroup(
+            f"{name}-endpoints",
+            vpc_id=vpc_id,
+            description="HTTPS from the VPC to AWS endpoints",
+            tags={"Name": f"{name}-endpoints"},
+            opts=child,
+        )
+        vpc.SecurityGroupIngressRule(
+            f"{name}-endpoints",
+            security_group_id=group.id,
+            description="HTTPS from the VPC",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4=str(settings.cidr),
+            opts=child,
+        )
+        self.endpoints = [
+            ec2.VpcEndpoint(
+                f"{name}-{service.replace('.', '-')}",
+                vpc_id=vpc_id,
+                service_name=f"com.amazonaws.{account.region}.{service}",
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=subnet_ids,
+                security_group_ids=[group.id],
+                tags={"Name": f"{name}-{service}"},
+                opts=child,
+            )
+            for service in settings.interface_endpoints
+        ]
+        self.register_outputs({})
+
+
+class FlowLogs(pulumi.ComponentResource):
+    """A record of the network's accepted and rejected traffic."""
+
+    def __init__(
+        self, name: str, *, vpc_id: pulumi.Output[str], account: iam.Account, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("distributed-training:index:FlowLogs", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        log_group = cloudwatch.LogGroup(f"{name}-flow", retention_in_days=FLOW_LOG_RETENTION_DAYS, opts=child)
+        role = iam.ServiceRole(
+            f"{name}-flow-logs",
+            service="vpc-flow-logs.amazonaws.com",
+            source_account=account.id,
+            statements=[
+                iam.allow(
+                    ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                    [pulumi.Output.concat(log_group.arn, ":*")],
+                )
+            ],
+            opts=child,
+        )
+        ec2.FlowLog(
+            name,
+            vpc_id=vpc_id,
+            traffic_type="ALL",
+            log_destination=log_group.arn,
+            iam_role_arn=role.arn,
+            tags={"Name": name},
+            opts=child,
+        )
+        self.register_outputs({})
+
+
+def private_range(cidr: ipaddress.IPv4Network, zone_index: int) -> ipaddress.IPv4Network:
+    """The private subnet of a zone: a quarter of the VPC each for the first three, a sixteenth each for the others.
+
+    It depends on nothing but the zone's place, so that adding a zone leaves the others as they are.
+    """
+    quarters = list(cidr.subnets(prefixlen_diff=2))
+    return quarters[zone_index] if zone_index < 3 else list(quarters[3].subnets(prefixlen_diff=2))[zone_index - 3]
+
+
+def public_range(cidr: ipaddress.IPv4Network, zone_index: int) -> ipaddress.IPv4Network:
+    """The public subnet of a zone, for NAT and load balancers: 1/256 of the VPC, from its last sixteenth."""
+    return list(list(cidr.subnets(prefixlen_diff=4))[-1].subnets(prefixlen_diff=4))[zone_index]
+
+
+def _alias(field: str) -> str:
+    return NetworkSettings.model_fields[field].alias or field
+
+
+def availability_zones() -> list[str]:
+    """The region's own availability zones, by name."""
+    # local and wavelength zones must be opted into, and hold neither NAT nor EKS
+    return sorted(
+        aws.get_availability_zones(
+            state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+        ).names
+    )

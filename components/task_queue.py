@@ -1,0 +1,164 @@
+"""A work queue and its dead-letter queue.
+
+FIFO by default: order within a message group, one message of a group in flight at a time, no duplicates within five
+minutes. A producer that gives every message the same group makes one worker of the whole fleet.
+"""
+
+from typing import Annotated, Self
+
+import pulumi
+from pulumi_aws import sqs
+from pydantic import Field, model_validator
+
+from components import iam
+from components.schema import Arn, Settings, refuse
+
+LONG_POLL_SECONDS = 20
+"""The longest wait that SQS offers; shorter ones cost empty receives."""
+DEAD_LETTER_RETENTION_DAYS = 14
+"""The longest that SQS keeps a message; a dead letter waits for a person."""
+DEAD_LETTER_VISIBILITY_SECONDS = 300
+"""Time for a person or a redrive to handle a dead letter."""
+LARGEST_MESSAGE_BYTES = 1024 * 1024
+"""SQS's limit and its own default for new queues."""
+KMS_DATA_KEY_REUSE_SECONDS = 300
+
+
+class TaskQueueSettings(Settings):
+    """One queue of the `queues` section."""
+
+    fifo: bool = True
+    """Whether messages keep their order within a group and are taken once. Changing it replaces the queue."""
+    content_based_deduplication: bool = True
+    """Whether two messages of equal body within five minutes are one, for producers that send no deduplication id."""
+    high_throughput: bool = True
+    """Whether the limits of FIFO count per message group instead of per queue."""
+    visibility_timeout_seconds: Annotated[int, Field(ge=1, le=43_200)] = 900
+    """How long a received message is hidden from others; a worker that heartbeats extends it."""
+    max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 5
+    """How often a message is received before it goes to the dead-letter queue."""
+    retention_days: Annotated[int, Field(ge=1, le=DEAD_LETTER_RETENTION_DAYS)] = 7
+    """How long a message waits before SQS drops it; not longer than the dead-letter queue's 14 days."""
+    kms_key_arn: Arn | None = None
+    """A KMS key to encrypt with; left out, SQS's own keys do it at no cost."""
+
+    @model_validator(mode="after")
+    def _fifo_only(self) -> Self:
+        refuse(
+            [
+                (key, "must be left out or false on a standard queue (fifo: false)", value)
+                for field, key, value in (
+                    ("content_based_deduplication", "contentBasedDeduplication", self.content_based_deduplication),
+                    ("high_throughput", "highThroughput", self.high_throughput),
+                )
+                if not self.fifo and value and field in self.model_fields_set
+            ]
+        )
+        return self
+
+
+class TaskQueue(pulumi.ComponentResource):
+    """An SQS queue whose messages move to a dead-letter queue after `maxReceiveCount` receives."""
+
+    url: pulumi.Output[str]
+    """URL of the queue."""
+    arn: pulumi.Output[str]
+    """ARN of the queue."""
+    queue_name: pulumi.Output[str]
+    """Name of the queue, as its metrics know it."""
+    dead_letter_url: pulumi.Output[str]
+    """URL of the dead-letter queue."""
+    dead_letter_arn: pulumi.Output[str]
+    """ARN of the dead-letter queue."""
+    dead_letter_name: pulumi.Output[str]
+    """Name of the dead-letter queue, as its metrics know it."""
+    settings: TaskQueueSettings
+    """What the stack file says of it."""
+
+    def __init__(self, name: str, settings: TaskQueueSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("distributed-training:index:TaskQueue", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        dead_letters = sqs.Queue(
+            f"{name}-dlq",
+            _queue_args(
+                settings,
+                retention_days=DEAD_LETTER_RETENTION_DAYS,
+                visibility_timeout_seconds=DEAD_LETTER_VISIBILITY_SECONDS,
+            ),
+            opts=child,
+        )
+        queue = sqs.Queue(
+            name,
+            _queue_args(
+                settings,
+                retention_days=settings.retention_days,
+                visibility_timeout_seconds=settings.visibility_timeout_seconds,
+                redrive_policy=pulumi.Output.json_dumps(
+                    {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": settings.max_receive_count},
+                    sort_keys=True,
+                ),
+            ),
+            opts=child,
+        )
+        sqs.RedriveAllowPolicy(
+            f"{name}-dlq",
+            queue_url=dead_letters.url,
+            # beside the queue, not in it: the two queues name each other
+            redrive_allow_policy=pulumi.Output.json_dumps(
+                {"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}, sort_keys=True
+            ),
+            opts=child,
+        )
+        for logical_name, one in ((name, queue), (f"{name}-dlq", dead_letters)):
+            sqs.QueuePolicy(
+                logical_name, queue_url=one.url, policy=iam.document([iam.tls_only("sqs", [one.arn])]), opts=child
+            )
+        self.settings = settings
+        self.url, self.arn, self.queue_name = queue.url, queue.arn, queue.name
+        self.dead_letter_url, self.dead_letter_arn = dead_letters.url, dead_letters.arn
+        self.dead_letter_name = dead_letters.name
+        self.register_outputs({"url": self.url, "deadLetterUrl": self.dead_letter_url})
+
+    def send(self) -> list[iam.Statement]:
+        """What sends messages."""
+        return [iam.allow(["sqs:SendMessage"], [self.arn]), *self._use_key("kms:Decrypt", "kms:GenerateDataKey")]
+
+    def consume(self) -> list[iam.Statement]:
+        """What receives messages, extends their visibility and deletes them."""
+        return [
+            iam.allow(
+                ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+                [self.arn],
+            ),
+            *self._use_key("kms:Decrypt"),
+        ]
+
+    def _use_key(self, *actions: str) -> list[iam.Statement]:
+        return [] if self.settings.kms_key_arn is None else [iam.allow(actions, [self.settings.kms_key_arn])]
+
+
+def _queue_args(
+    settings: TaskQueueSettings,
+    *,
+    retention_days: int,
+    visibility_timeout_seconds: int,
+    redrive_policy: pulumi.Output[str] | None = None,
+) -> sqs.QueueArgs:
+    own_key = settings.kms_key_arn is not None
+    return sqs.QueueArgs(
+        message_retention_seconds=retention_days * 24 * 3600,
+        visibility_timeout_seconds=visibility_timeout_seconds,
+        receive_wait_time_seconds=LONG_POLL_SECONDS,
+        max_message_size=LARGEST_MESSAGE_BYTES,
+        redrive_policy=redrive_policy,
+        sqs_managed_sse_enabled=None if own_key else True,
+        kms_master_key_id=settings.kms_key_arn,
+        kms_data_key_reuse_period_seconds=KMS_DATA_KEY_REUSE_SECONDS if own_key else None,
+        # SQS refuses every key below on a standard queue, false too
+        fifo_queue=True if settings.fifo else None,
+        content_based_deduplication=settings.content_based_deduplication if settings.fifo else None,
+        deduplication_scope=("messageGroup" if settings.high_throughput else "queue") if settings.fifo else None,
+        fifo_throughput_limit=(
+            ("perMessageGroupId" if settings.high_throughput else "perQueue") if settings.fifo else None
+        ),
+    )

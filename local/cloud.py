@@ -1,0 +1,59 @@
+"""What stands where the providers stand: moto for AWS, AWS-shaped answers for what moto lacks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.aws import ANSWER, CREATE, Aws, Create, Created, Resource
+from local.engine import RefusedError
+from local.services import kubernetes
+
+BY_PREFIX: Mapping[str, Create] = {
+    "kubernetes:": kubernetes.simulate_any,
+    "pulumi:providers:": kubernetes.provider_instance,
+}
+"""Beginning of a resource type -> how all such types are created."""
+
+Answered = TypeVar("Answered")
+
+
+class LocalCloud:
+    """Creates resources in moto and answers provider functions from it."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+
+    def create(self, resource: Resource) -> Created:
+        """Create a resource.
+
+        Raises:
+            RefusedError: naming the resource, the call and AWS's message, or the type that nothing here knows.
+
+        """
+        by_prefix = next((create for prefix, create in BY_PREFIX.items() if resource.type.startswith(prefix)), None)
+        create = CREATE.get(resource.type, by_prefix)
+        if create is None:
+            raise RefusedError(f"{resource.urn}: the type {resource.type} is not known here")
+        return _asked(resource.urn, lambda: create(self.aws, resource))
+
+    def answer(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a provider function.
+
+        Raises:
+            RefusedError: naming the function and AWS's message, or that nothing here knows the function.
+
+        """
+        if (answer := ANSWER.get(token)) is None:
+            raise RefusedError(f"{token}: this provider function is not known here")
+        return _asked(token, lambda: answer(self.aws, arguments))
+
+
+def _asked(who: str, ask: Callable[[], Answered]) -> Answered:
+    try:
+        return ask()
+    except ClientError as error:
+        said = cast("dict[str, Any]", error.response)["Error"]
+        raise RefusedError(f"{who}: {error.operation_name}: {said['Code']}: {said['Message']}") from error
+    except (BotoCoreError, TypeError, ValueError) as error:
+        raise RefusedError(f"{who}: {' '.join(str(error).split())}") from error

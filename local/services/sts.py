@@ -1,0 +1,66 @@
+"""Who is calling, and where: AWS STS, the region, the partition and the availability zones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from local.aws import Aws, answers
+from local.services._params import call
+
+
+@answers("aws:index/getCallerIdentity:getCallerIdentity")
+def get_caller_identity(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The account and the principal."""
+    del inputs
+    found = aws.client("sts").get_caller_identity()
+    account = found["Account"]
+    return {"accountId": account, "arn": found["Arn"], "id": account, "userId": found["UserId"]}
+
+
+@answers("aws:index/getRegion:getRegion")
+def get_region(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The region that is asked for, else this one."""
+    region = inputs.get("region") or inputs.get("name") or aws.region
+    long_name = f"/aws/service/global-infrastructure/regions/{region}/longName"
+    return {
+        "description": aws.client("ssm").get_parameter(Name=long_name)["Parameter"]["Value"],
+        "endpoint": f"ec2.{region}.amazonaws.com",
+        "id": region,
+        "name": region,
+        "region": region,
+    }
+
+
+@answers("aws:index/getPartition:getPartition")
+def get_partition(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The partition of AWS in which the region lies."""
+    del inputs
+    return {
+        "dnsSuffix": "amazonaws.com",
+        "id": aws.partition,
+        "partition": aws.partition,
+        "reverseDnsPrefix": "com.amazonaws",
+    }
+
+
+@answers("aws:index/getAvailabilityZones:getAvailabilityZones")
+def get_availability_zones(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The zones of the region in the state that is asked for, in the order of their names."""
+    filters = list(inputs.get("filters") or [])
+    if state := inputs.get("state"):
+        filters.append({"name": "state", "values": [state]})
+    found = call(
+        aws.client("ec2"),
+        "describe_availability_zones",
+        {"allAvailabilityZones": inputs.get("allAvailabilityZones"), "filters": filters},
+    )["AvailabilityZones"]
+    excluded: set[str] = {*(inputs.get("excludeNames") or ()), *(inputs.get("excludeZoneIds") or ())}
+    zones = sorted(
+        (zone for zone in found if not excluded & {zone["ZoneName"], zone["ZoneId"]}), key=lambda zone: zone["ZoneName"]
+    )
+    return {
+        # moto names no group; that of an ordinary zone is the region
+        "groupNames": sorted({zone.get("GroupName", aws.region) for zone in zones}),
+        "id": aws.region,
+        "names": [zone["ZoneName"] for zone in zones],
+        "zoneIds": [zone["ZoneId"] for zone in zones],
+    }

@@ -1,0 +1,167 @@
+"""Everything a stack file may say, typed, and checked once before anything is made."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+from pydantic import Field, TypeAdapter, ValidationError
+
+from components.accelerators import InstanceFacts, ask_facts
+from components.artifacts import ArtifactsSettings
+from components.batch_job_queue import BatchJobQueueSettings
+from components.fargate_workers import WorkerSettings
+from components.gpu_cluster import GpuClusterSettings
+from components.iam import Account
+from components.network import NetworkSettings, availability_zones
+from components.observability import AlertsSettings
+from components.schema import Name, Settings, mistake, mistakes
+from components.task_queue import TaskQueueSettings
+
+
+class StackSettings(Settings):
+    """A stack file. A section that it leaves out is not deployed; network, artifacts and alerts always are."""
+
+    network: NetworkSettings = NetworkSettings()
+    """The network, made or adopted."""
+    artifacts: ArtifactsSettings = ArtifactsSettings()
+    """The bucket and the image repository."""
+    queues: dict[Name, TaskQueueSettings] = Field(default_factory=dict[str, TaskQueueSettings])
+    """Work queues by name."""
+    batch: dict[Name, BatchJobQueueSettings] = Field(default_factory=dict[str, BatchJobQueueSettings])
+    """Batch job queues by name."""
+    workers: WorkerSettings | None = None
+    """Fargate workers on one of the queues."""
+    eks: GpuClusterSettings | None = None
+    """The EKS cluster."""
+    alerts: AlertsSettings = AlertsSettings()
+    """Who hears of what goes wrong."""
+    protect: bool = False
+    """Whether what cannot be made again is guarded against deletion, by Pulumi and by AWS."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """The stack's configuration, checked.
+
+        Raises:
+            pulumi.RunError: naming every mistake, a line each.
+
+        """
+        raw = _configured()
+        wrong: list[str] = []
+        right: dict[str, Any] = {}
+        for key, value in raw.items():
+            if (field := _FIELDS.get(key)) is None:
+                wrong.append(f"{key}: is no section of a stack file, must be one of {', '.join(sorted(_FIELDS))}")
+                continue
+            try:
+                # as JSON, so that it can be strict and still take a list for a tuple
+                right[key] = field.validate_json(json.dumps(value), strict=True)
+            except ValidationError as error:
+                wrong += mistakes(key, error.errors())
+        wrong += _relations(right, raw)
+        if wrong:
+            raise pulumi.RunError("\n".join(wrong))
+        return cls.model_construct(**right)
+
+    def ask_aws(self) -> "Facts":
+        """What AWS says of the account and of what the stack file names, once the file fits it.
+
+        Raises:
+            pulumi.RunError: naming every setting that AWS cannot satisfy, a line each.
+
+        """
+        account = Account.ask()
+        zones = [] if self.network.existing else availability_zones()
+        types = ask_facts({instance_type for named in self._instance_types().values() for instance_type in named})
+        wrong = [
+            mistake(path, f"must be types that {account.region} offers", instance_type)
+            for path, named in self._instance_types().items()
+            for instance_type in named
+            if instance_type not in types
+        ]
+        if not wrong:
+            wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types)]
+            wrong += [] if self.eks is None else self.eks.preflight("eks", types)
+        if not self.network.existing and self.network.availability_zones > len(zones):
+            wrong.append(
+                mistake(
+                    "network.availabilityZones",
+                    f"must be at most the {len(zones)} of {account.region}",
+                    self.network.availability_zones,
+                )
+            )
+        if wrong:
+            raise pulumi.RunError("\n".join(wrong))
+        return Facts(account=account, zones=zones[: self.network.availability_zones], instance_types=types)
+
+    def _instance_types(self) -> dict[str, tuple[str, ...]]:
+        """Path in the stack file -> the instance types that it names."""
+        named = {f"batch.{name}.instanceTypes": one.instance_types for name, one in self.batch.items()}
+        if self.eks is not None:
+            named["eks.systemNodes.instanceTypes"] = self.eks.system_nodes.instance_types
+            for name, group in self.eks.gpu_node_groups.items():
+                named[f"eks.gpuNodeGroups.{name}.instanceTypes"] = group.instance_types
+        return named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What AWS says of the account and of what the stack file names."""
+
+    account: Account
+    """Where the stack is deployed."""
+    zones: Sequence[str]
+    """Names of the availability zones to use, in their order; none for a network that was adopted."""
+    instance_types: Mapping[str, InstanceFacts]
+    """Instance type -> its facts, for every type that the stack file names."""
+
+
+_FIELDS: Mapping[str, TypeAdapter[Any]] = {
+    field.alias or name: TypeAdapter(cast("Any", field.annotation))
+    for name, field in StackSettings.model_fields.items()
+}
+
+
+def _configured() -> dict[str, Any]:
+    """The project's own configuration; pulumi.Config reads a key that it knows, and cannot tell which there are."""
+    prefix = f"{pulumi.get_project()}:"
+    return {
+        key.removeprefix(prefix): _parsed(text)
+        for key, text in sorted({**get_config_env(), **CONFIG.get()}.items())
+        if key.startswith(prefix)
+    }
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Mistakes between sections, among those that are right in themselves."""
+    workers: WorkerSettings | None = right.get("workers")
+    queues: dict[str, TaskQueueSettings] = right.get("queues", {})
+    if workers is not None and workers.queue not in (raw.get("queues") or {}):
+        yield mistake("workers.queue", "must name a queue under queues", workers.queue)
+    for name in queues:
+        if name.endswith("-dlq"):
+            yield mistake(f"queues.{name}", "must not end in -dlq, the name of a dead-letter queue", name)
+    artifacts: ArtifactsSettings | None = right.get("artifacts")
+    if right.get("protect") and artifacts is not None and artifacts.force_destroy:
+        yield mistake("artifacts.forceDestroy", "must be false together with protect", True)
+    eks: GpuClusterSettings | None = right.get("eks")
+    if right.get("protect") and eks is not None and "0.0.0.0/0" in eks.public_access_cidrs:
+        yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
+    network: NetworkSettings | None = right.get("network")
+    existing = network.existing if network is not None else None
+    if eks is not None and existing is not None and len(existing.private_subnet_ids) < 2:
+        yield mistake(
+            "network.existing.privateSubnetIds",
+            "must be two or more for EKS, in different zones",
+            list(existing.private_subnet_ids),
+        )

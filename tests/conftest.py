@@ -1,0 +1,64 @@
+"""What the tests share: an AWS in moto, and the program run on the local engine."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import engine, stack_files
+from local.aws import Aws
+from local.cloud import LocalCloud
+
+ROOT = Path(__file__).parents[1]
+REGION = "us-west-2"
+DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
+
+RunStack = Callable[..., engine.Run]
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Aws]:
+    """One AWS for all tests of a process: every deployment has names of its own."""
+    with Aws(REGION, DEFAULT_TAGS) as aws:
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def run_sections(aws: Aws) -> RunStack:
+    """Run the real program with these sections as its stack file; errors are raised."""
+
+    def run(sections: Mapping[str, Any], *, preview: bool = True) -> engine.Run:
+        result = run_config(aws, {f"distributed-training:{key}": value for key, value in sections.items()}, preview)
+        if result.error is not None:
+            raise result.error
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mistakes_in(aws: Aws) -> Callable[[Mapping[str, Any]], list[str]]:
+    """The lines that a stack file with these sections is refused with; nothing may have been registered."""
+
+    def refused(sections: Mapping[str, Any]) -> list[str]:
+        result = run_config(aws, {f"distributed-training:{key}": value for key, value in sections.items()}, True)
+        assert result.error is not None, "the stack file was accepted"
+        assert result.registrations == {}
+        return str(result.error).splitlines()
+
+    return refused
+
+
+def run_config(aws: Aws, config: Mapping[str, Any], preview: bool) -> engine.Run:
+    stack = stack_files.StackFile(
+        project="distributed-training",
+        stack="test",
+        config={
+            "aws:region": REGION,
+            **{key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()},
+        },
+        program=ROOT,
+    )
+    return engine.run(stack, LocalCloud(aws), preview=preview)
