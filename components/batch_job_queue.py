@@ -390,16 +390,13 @@ class BatchJobQueue(pulumi.ComponentResource):
 
     def submit(self) -> list[iam.Statement]:
         """What submits jobs to this queue, watches and stops them."""
+        definition = pulumi.Output.concat(self._account.arn("batch", "job-definition/"), self.job_definition_name)
+        jobs = self._account.arn("batch", "job/*")
         return [
-            iam.allow(
-                ["batch:SubmitJob"],
-                [
-                    self.arn,
-                    pulumi.Output.concat(self._account.arn("batch", "job-definition/"), self.job_definition_name, ":*"),
-                ],
-            ),
+            # the definition by its name, by its revision, and the job that comes of it
+            iam.allow(["batch:SubmitJob"], [self.arn, definition, pulumi.Output.concat(definition, ":*"), jobs]),
             # a job's ARN does not tell its queue
-            iam.allow(["batch:CancelJob", "batch:TerminateJob"], [self._account.arn("batch", "job/*")]),
+            iam.allow(["batch:CancelJob", "batch:TerminateJob"], [jobs]),
             # AWS knows no resource for these
             iam.allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]),
         ]

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         stack = stack_files.read(PROJECT, options.stack)
-        with Aws(stack.region, stack.default_tags) as aws:
+        with Aws(stack.region, stack.default_tags, managed_policies=options.run is _up) as aws:
             return options.run(stack, aws, options)
     except stack_files.StackFileError as error:
         _complain(error, debug=options.debug)

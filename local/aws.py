@@ -106,8 +106,12 @@ class Aws:
     Use it as a context manager: the server is started at the beginning and ended at the end.
     """
 
-    def __init__(self, region: str, default_tags: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, region: str, default_tags: Mapping[str, str] | None = None, *, managed_policies: bool = True
+    ) -> None:
         self.region = region
+        self.managed_policies = managed_policies
+        """Whether it knows the policies that AWS keeps, which a preview has no use for."""
         self.default_tags = default_tags or {}
         """Tags that the provider adds to every resource."""
         self.account_id = ACCOUNT_ID
@@ -117,7 +121,7 @@ class Aws:
 
     def __enter__(self) -> Self:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "local.moto_process", self.region],
+            [sys.executable, "-m", "local.moto_process", self.region, *["managed-policies"] * self.managed_policies],
             cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,7 +8,6 @@ unknown.
 import asyncio
 import contextvars
 import logging
-import os
 import runpy
 import signal
 import threading
@@ -28,16 +27,13 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
 from local.aws import Child, Created, Resource
+from local.engine_rules import RefusedError, enforced
 from local.stack_files import StackFile
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 RESOURCE_REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
 STACK_TYPE = "pulumi:pulumi:Stack"
-
-
-class RefusedError(Exception):
-    """The run cannot go on; the message names the resource and says why."""
 
 
 class Cloud(Protocol):
@@ -239,12 +235,12 @@ def _run(
     body: Callable[[], None], monitor: _Monitor, result: Run, config: Mapping[str, str], project: str, stack: str
 ) -> None:
     loop = asyncio.new_event_loop()
+    # after a failure many Outputs hold the same error and nobody asks them: the run's result has it
+    loop.set_exception_handler(lambda _loop, _context: None)
     # one worker thread: the order is the same every time
     executor = ThreadPoolExecutor(1, thread_name_prefix="local")
     loop.set_default_executor(executor)
     asyncio.set_event_loop(loop)
-    # an f-string on an Output raises instead of putting Pulumi's complaint into a name
-    os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
     pulumi_settings.ROOT.set(cast("Any", object()))  # keeps set_mocks from making a Stack beside run_in_stack's
     mocks.set_mocks(
         monitor.mocks, project=project, stack=stack, preview=monitor.preview, monitor=monitor, logger=_logger(result)
@@ -260,8 +256,13 @@ def _run(
         setattr(pulumi_settings.SETTINGS, name, fresh)
     set_all_config(dict(config), [])
     try:
-        with _interruptible(monitor):
-            loop.run_until_complete(run_in_stack(body))
+        with _interruptible(monitor), enforced(preview=monitor.preview) as prepare:
+
+            def program() -> None:
+                prepare()
+                body()
+
+            loop.run_until_complete(run_in_stack(program))
     except Exception as error:
         result.error = monitor.failure or error
     finally:

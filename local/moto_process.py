@@ -1,6 +1,6 @@
 """moto's server as a process of its own, beside the program instead of in its way.
 
-Run as `python -m local.moto_process REGION`: prints its port, and lives until its standard input is closed, which also
+Run as `python -m local.moto_process REGION [managed-policies]`: prints its port, and lives until its standard input is closed, which also
 happens when whoever started it dies.
 """
 
@@ -13,15 +13,20 @@ ACCOUNT_ID = "123456789012"
 """The account that moto answers with."""
 
 
-def main(region: str) -> None:
+def main(region: str, *options: str) -> None:
     """Serve until standard input ends."""
     # Ctrl-C reaches every process of the terminal; when to end is for the one that started this one to say
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
 
-    # without managed policies every attachment of one is refused
-    default_user_config.update({"batch": {"use_docker": False}, "iam": {"load_aws_managed_policies": True}})
+    default_user_config.update(
+        {
+            "batch": {"use_docker": False},
+            # without them every attachment of one is refused; to load them takes a second
+            "iam": {"load_aws_managed_policies": "managed-policies" in options},
+        }
+    )
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()

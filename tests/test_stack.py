@@ -185,27 +185,6 @@ def test_a_kubeconfig_comes_out_that_holds_no_credential(deployed: engine.Run) -
     assert deployed.exports["eks_cluster_name"] in user["user"]["exec"]["args"]
 
 
-def test_two_resources_with_one_urn_fail(aws: Aws) -> None:
-    def program() -> None:
-        import pulumi
-        from pulumi_aws import sqs
-
-        class Fleet(pulumi.ComponentResource):
-            def __init__(self, name: str) -> None:
-                super().__init__("test:index:Fleet", name)
-                sqs.Queue("dlq", opts=pulumi.ResourceOptions(parent=self))
-
-        Fleet("one")
-        Fleet("two")
-
-    run = engine.run(program, LocalCloud(aws), preview=True)
-    assert isinstance(run.error, engine.RefusedError)
-    assert str(run.error) == (
-        "urn:pulumi:stack::project::test:index:Fleet$aws:sqs/queue:Queue::dlq: "
-        "Duplicate resource URN; try giving it a unique name"
-    )
-
-
 def test_an_error_of_aws_names_the_resource_the_call_and_the_message(aws: Aws) -> None:
     def program() -> None:
         from pulumi_aws import sqs
@@ -219,15 +198,3 @@ def test_an_error_of_aws_names_the_resource_the_call_and_the_message(aws: Aws) -
     assert isinstance(run.error, engine.RefusedError)
     assert str(run.error).startswith("urn:pulumi:stack::project::aws:sqs/queue:Queue::broken: CreateQueue: ")
     assert [one.name for urn, one in run.registrations.items() if urn in run.created] == ["works"]
-
-
-def test_an_output_in_an_f_string_fails(aws: Aws) -> None:
-    def program() -> None:
-        from pulumi_aws import sqs
-
-        queue = sqs.Queue("a")
-        sqs.Queue(f"{queue.name}-b")
-
-    run = engine.run(program, LocalCloud(aws), preview=True)
-    assert run.error is not None
-    assert "str" in str(run.error)

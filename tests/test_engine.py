@@ -1,0 +1,120 @@
+"""The engine under the program: rules that the mocks let pass and the real engine, or good sense, does not."""
+
+from collections.abc import Callable
+
+import pulumi
+import pytest
+from pulumi_aws import sqs
+
+from local import engine
+from local.aws import Aws
+from local.cloud import LocalCloud
+
+Error = Callable[[Callable[[], None]], str]
+
+
+@pytest.fixture(params=[True, False], ids=["preview", "up"])
+def error(request: pytest.FixtureRequest, aws: Aws) -> Error:
+    """The message that a program is refused with."""
+
+    def run(program: Callable[[], None]) -> str:
+        result = engine.run(program, LocalCloud(aws), preview=request.param)
+        assert isinstance(result.error, engine.RefusedError | RuntimeError), result.error
+        return " ".join(str(result.error).split())
+
+    return run
+
+
+class Fleet(pulumi.ComponentResource):
+    def __init__(self, name: str, queue: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("test:index:Fleet", name, {}, opts)
+        self.queue = sqs.Queue(queue, opts=pulumi.ResourceOptions(parent=self))
+
+
+def test_two_resources_with_one_urn(error: Error) -> None:
+    def program() -> None:
+        Fleet("one", "dlq")
+        Fleet("two", "dlq")
+
+    assert error(program) == (
+        "urn:pulumi:stack::project::test:index:Fleet$aws:sqs/queue:Queue::dlq: "
+        "Duplicate resource URN; try giving it a unique name"
+    )
+
+
+def test_a_resource_inside_apply(error: Error) -> None:
+    def program() -> None:
+        first = sqs.Queue("first")
+        first.url.apply(lambda url: sqs.Queue("second", name=url.split("/")[0]))
+
+    assert error(program) == (
+        "aws:sqs/queue:Queue second: is made inside apply; a preview whose values are unknown has none"
+    )
+
+
+def test_an_export_inside_apply(error: Error) -> None:
+    def program() -> None:
+        sqs.Queue("first").url.apply(lambda url: pulumi.export("address", url))
+
+    assert error(program) == "export address: is made inside apply; a preview whose values are unknown has none"
+
+
+def test_an_output_in_an_f_string(error: Error) -> None:
+    def program() -> None:
+        queue = sqs.Queue("first")
+        sqs.Queue("second", name=f"{queue.name}-b")
+
+    assert error(program) == (
+        "aws:sqs/queue:Queue first: its Output name is put into text; use Output.format or Output.concat"
+    )
+
+
+def test_a_made_output_in_an_f_string(error: Error) -> None:
+    def program() -> None:
+        text = pulumi.Output.concat("a", "b")
+        sqs.Queue(f"{text}")
+
+    assert error(program).startswith("test_engine.py, line ")
+    assert error(program).endswith(": an Output is put into text; use Output.format or Output.concat")
+
+
+def test_an_args_object_together_with_keyword_arguments(error: Error) -> None:
+    def program() -> None:
+        sqs.Queue("first", sqs.QueueArgs(fifo_queue=True), delay_seconds=3)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    assert error(program) == (
+        "aws:sqs/queue:Queue first: delay_seconds: cannot be given beside an Args object, the SDK would drop it"
+    )
+
+
+def test_a_cycle(error: Error) -> None:
+    def program() -> None:
+        fleet = Fleet("one", "a")
+        sqs.Queue("b", opts=pulumi.ResourceOptions(parent=fleet, depends_on=[fleet]))
+
+    assert "circular dependency involving a resource of type aws:sqs/queue:Queue named b" in error(program)
+
+
+def test_apply_may_fail_on_a_value_that_a_preview_does_not_have(aws: Aws) -> None:
+    def program() -> None:
+        queue = sqs.Queue("first")
+        sqs.Queue("second", delay_seconds=queue.url.apply(lambda url: int(url.rsplit(":")[-1][:1])))
+
+    assert engine.run(program, LocalCloud(aws), preview=True).error is None
+
+
+def test_a_run_leaves_nothing_for_the_next(aws: Aws) -> None:
+    def program() -> None:
+        sqs.Queue("first")
+        pulumi.export("one", 1)
+
+    def nothing() -> None:
+        pass
+
+    def broken() -> None:
+        raise RuntimeError("broken")
+
+    engine.run(program, LocalCloud(aws), preview=True)
+    assert str(engine.run(broken, LocalCloud(aws), preview=True).error) == "broken"
+    again = engine.run(nothing, LocalCloud(aws), preview=True)
+    assert (again.registrations, again.exports, again.error) == ({}, {}, None)

@@ -1,0 +1,170 @@
+"""Every policy that the whole stack renders: lint, who assumes each role, and what each grant allows and denies."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from moto.iam.access_control import IAMPolicy, PermissionResult
+
+from local.engine import Registration, Run
+from tests.conftest import RunStack
+from tests.support import WHOLE, all_of, policy_documents
+
+ASSUMED_BY = {
+    ("aws:batch/jobDefinition:JobDefinition", "jobRoleArn"): "ecs-tasks.amazonaws.com",
+    ("aws:batch/jobDefinition:JobDefinition", "executionRoleArn"): "ecs-tasks.amazonaws.com",
+    ("aws:ec2/flowLog:FlowLog", "iamRoleArn"): "vpc-flow-logs.amazonaws.com",
+    ("aws:ecs/taskDefinition:TaskDefinition", "executionRoleArn"): "ecs-tasks.amazonaws.com",
+    ("aws:ecs/taskDefinition:TaskDefinition", "taskRoleArn"): "ecs-tasks.amazonaws.com",
+    ("aws:eks/nodeGroup:NodeGroup", "nodeRoleArn"): "ec2.amazonaws.com",
+    ("aws:iam/instanceProfile:InstanceProfile", "role"): "ec2.amazonaws.com",
+}
+"""Resource type and the property that names a role -> the service that will assume it."""
+
+
+@pytest.fixture(scope="module")
+def whole(run_sections: RunStack) -> Run:
+    return run_sections(
+        {**WHOLE, "queues": {"tasks": {}, "results": {}, "other": {}}, "network": {"flowLogs": True}}, preview=False
+    )
+
+
+def lint(document: dict[str, Any]) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the linter's own imports are deprecated
+        import parliament
+    return [str(finding) for finding in cast("Any", parliament).analyze_policy_string(json.dumps(document)).findings]
+
+
+def test_every_policy_names_actions_and_resources_that_exist_and_fit(whole: Run) -> None:
+    for urn, document in policy_documents(whole):
+        if "aws:iam/role:Role" not in urn:
+            assert lint(document) == [], urn
+
+
+def test_the_linter_finds_what_is_wrong() -> None:
+    for action, resource in (("sqs:SendMesage", "*"), ("sqs:SendMessage", "arn:aws:s3:::bucket")):
+        assert lint(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
+        )
+
+
+def test_every_role_is_assumed_by_the_service_that_uses_it(whole: Run) -> None:
+    trusted: dict[str, str] = {}
+    for urn, document in policy_documents(whole):
+        if "aws:iam/role:Role" in urn:
+            (statement,) = document["Statement"]
+            created = whole.created[urn]
+            trusted[created.outputs["arn"]] = trusted[created.outputs["name"]] = statement["Principal"]["Service"]
+    used = [
+        (one.type, key, value)
+        for one in whole.registrations.values()
+        for key, value in _texts(one)
+        if isinstance(value, str) and value in trusted and (one.type, key) in ASSUMED_BY
+    ]
+    assert {(type_, key) for type_, key, _ in used} == set(ASSUMED_BY)
+    assert [(type_, key, trusted[value]) for type_, key, value in used] == [
+        (type_, key, ASSUMED_BY[type_, key]) for type_, key, _ in used
+    ]
+
+
+def test_services_are_no_deputies_of_other_accounts(whole: Run) -> None:
+    for urn, document in policy_documents(whole):
+        if "aws:iam/role:Role" in urn:
+            (statement,) = document["Statement"]
+            if statement["Principal"]["Service"] not in {"ec2.amazonaws.com", "eks.amazonaws.com"}:
+                assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}, urn
+
+
+class Allowed:
+    """What one role may do, by moto's own policy evaluation."""
+
+    def __init__(self, run: Run, role: str) -> None:
+        self.policies = [
+            IAMPolicy(one.inputs["policy"])
+            for one in all_of(run, "aws:iam/rolePolicy:RolePolicy").values()
+            if one.name == role
+        ]
+        assert self.policies
+
+    def __call__(self, action: str, resource: str) -> bool:
+        results = {policy.is_action_permitted(action, resource) for policy in self.policies}
+        return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
+
+
+def test_workers_consume_their_queue_send_anywhere_and_submit_jobs_and_no_more(whole: Run) -> None:
+    may, queues, exports = Allowed(whole, "workers-task"), whole.exports["queue_arns"], whole.exports
+    bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
+    for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
+        assert may(f"sqs:{action}", queues["tasks"])
+        assert not may(f"sqs:{action}", queues["other"])
+        assert not may(f"sqs:{action}", exports["dead_letter_queue_arns"]["tasks"])
+    for queue in queues.values():
+        assert may("sqs:SendMessage", queue)
+        assert not may("sqs:PurgeQueue", queue)
+    assert not may("sqs:SendMessage", exports["dead_letter_queue_arns"]["tasks"])
+    assert may("s3:PutObject", f"{bucket}/checkpoints/1")
+    assert not may("s3:DeleteObject", f"{bucket}/checkpoints/1")
+    assert not may("s3:PutObject", "arn:aws:s3:::somebody-elses/checkpoints/1")
+    assert may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
+    assert may("batch:SubmitJob", exports["batch_job_definition_arns"]["single"])
+    assert not may("batch:SubmitJob", "arn:aws:batch:us-west-2:123456789012:job-queue/other")
+    assert not may("batch:DeregisterJobDefinition", exports["batch_job_definition_arns"]["single"])
+    task = f"arn:aws:ecs:us-west-2:123456789012:task/{exports['ecs_cluster_name']}/1"
+    assert may("ecs:UpdateTaskProtection", task)
+    assert not may("ecs:UpdateTaskProtection", "arn:aws:ecs:us-west-2:123456789012:task/other/1")
+    assert not may("ecs:StopTask", task)
+
+
+def test_a_job_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run) -> None:
+    may, exports = Allowed(whole, "single-job"), whole.exports
+    bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
+    assert may("s3:GetObject", f"{bucket}/data/1")
+    assert may("s3:ListBucket", bucket)
+    assert not may("s3:DeleteObject", f"{bucket}/data/1")
+    assert not may("s3:PutBucketPolicy", bucket)
+    assert may("sqs:SendMessage", exports["queue_arns"]["results"])
+    assert not may("sqs:ReceiveMessage", exports["queue_arns"]["results"])
+    assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
+
+
+@pytest.mark.parametrize("role", ["single-execution", "workers-execution"])
+def test_an_execution_role_pulls_the_stacks_images_and_writes_its_own_logs_and_no_more(whole: Run, role: str) -> None:
+    may = Allowed(whole, role)
+    repository = f"arn:aws:ecr:us-west-2:123456789012:repository/{whole.exports['image_repository_url'].split('/')[1]}"
+    log_group = all_of(whole, "aws:cloudwatch/logGroup:LogGroup")[role.removesuffix("-execution")]
+    logs = whole.created[log_group.urn].outputs["arn"].removesuffix(":*")
+    assert may("ecr:BatchGetImage", repository)
+    assert may("ecr:GetAuthorizationToken", "*")
+    assert not may("ecr:PutImage", repository)
+    assert not may("ecr:BatchGetImage", "arn:aws:ecr:us-west-2:123456789012:repository/other")
+    assert may("logs:PutLogEvents", f"{logs}:log-stream:job/1")
+    assert not may("logs:PutLogEvents", "arn:aws:logs:us-west-2:123456789012:log-group:other:log-stream:1")
+    assert not may("logs:DeleteLogGroup", logs)
+    assert not may("s3:GetObject", f"arn:aws:s3:::{whole.exports['artifacts_bucket']}/1")
+
+
+def test_flow_logs_are_written_to_their_own_group_and_no_other(whole: Run) -> None:
+    may = Allowed(whole, "network-flow-logs")
+    log_group = all_of(whole, "aws:cloudwatch/logGroup:LogGroup")["network-flow"]
+    arn = whole.created[log_group.urn].outputs["arn"].removesuffix(":*")
+    assert may("logs:PutLogEvents", f"{arn}:log-stream:eni")
+    assert not may("logs:PutLogEvents", "arn:aws:logs:us-west-2:123456789012:log-group:other:log-stream:1")
+
+
+@pytest.mark.parametrize("type_", ["aws:sqs/queuePolicy:QueuePolicy", "aws:s3/bucketPolicy:BucketPolicy"])
+def test_what_stores_refuses_everybody_without_tls(whole: Run, type_: str) -> None:
+    for one in all_of(whole, type_).values():
+        (statement,) = json.loads(one.inputs["policy"])["Statement"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Principal"] == {"AWS": "*"}
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def _texts(one: Registration) -> Iterator[tuple[str, Any]]:
+    yield from one.inputs.items()
+    for key in ("containerProperties", "nodeProperties"):
+        if isinstance(text := one.inputs.get(key), str):
+            yield from json.loads(text).items()
