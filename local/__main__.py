@@ -1,8 +1,8 @@
 """The command line: `python -m local up | preview | graph`."""
 
 import argparse
-import contextlib
 import json
+import os
 import sys
 import threading
 import time
@@ -15,7 +15,7 @@ import pulumi
 from local import engine, stack_files
 from local.aws import Aws
 from local.cloud import LocalCloud
-from local.display import Display, summary
+from local.display import Display
 from local.graph import mermaid
 from local.round_trip import RoundTripError, round_trip
 
@@ -55,7 +55,7 @@ def _up(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> 
         _complain(error, debug=options.debug)
         return FAILED
     display.say()
-    display.say(summary(run, display, time.monotonic() - started))
+    display.say(display.summary(time.monotonic() - started))
     if options.keep:
         display.say()
         display.say("This AWS stays until Ctrl-C. In another terminal:")
@@ -73,7 +73,7 @@ def _preview(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace
         return _failed(run, display, time.monotonic() - started, options)
     display.say()
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
-    display.say(summary(run, display, time.monotonic() - started))
+    display.say(display.summary(time.monotonic() - started))
     return 0
 
 
@@ -89,15 +89,18 @@ def _graph(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) 
 def _failed(run: engine.Run, display: Display, seconds: float, options: argparse.Namespace) -> int:
     if run.registrations:
         display.say()
-        display.say(summary(run, display, seconds))
+        display.say(display.summary(seconds))
     _complain(run.error, debug=options.debug)
     return FAILED
 
 
 def _complain(error: BaseException | None, *, debug: bool) -> None:
     """Every mistake as a line of its own on standard error."""
-    known = isinstance(error, stack_files.StackFileError | pulumi.RunError | engine.RefusedError | RoundTripError)
-    for line in str(error).splitlines() if known else [f"{type(error).__name__}: {error} (--debug shows where)"]:
+    if isinstance(error, stack_files.StackFileError | pulumi.RunError | engine.RefusedError | RoundTripError):
+        lines = str(error).splitlines()
+    else:
+        lines = [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
+    for line in lines:
         print(f"error: {line}", file=sys.stderr)
     if debug:
         traceback.print_exception(error)
@@ -126,6 +129,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _to_its_end() -> int:
+    """Run the command to the last byte written; what cannot be written is a failure like any other."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except OSError as error:
+        # what is left in the buffer would fail once more while Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: standard output: {error.strerror}", file=sys.stderr)
+        return FAILED
+    return status
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+    sys.exit(_to_its_end())

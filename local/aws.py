@@ -116,6 +116,8 @@ class Aws:
         """Tags that the provider adds to every resource."""
         self.account_id = ACCOUNT_ID
         self.partition = "aws"
+        self.last_call = ""
+        """The operation that was called last, for messages that do not name it."""
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -163,7 +165,7 @@ class Aws:
         """A boto3 client of this AWS, made once per service."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = cast("Any", boto3).client(
+                client = self._clients[service] = cast("Any", boto3).client(
                     service,
                     region_name=self.region,
                     endpoint_url=self.endpoint_url,
@@ -171,7 +173,11 @@ class Aws:
                     aws_secret_access_key="local",
                     config=Config(retries={"mode": "standard"}),
                 )
+                client.meta.events.register("provide-client-params", self._note_call)
             return self._clients[service]
+
+    def _note_call(self, model: Any, **_: object) -> None:
+        self.last_call = model.name
 
     def arn(self, service: str, path: str, *, regional: bool = True) -> str:
         """An ARN of this account, for what moto does not name itself."""

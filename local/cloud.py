@@ -35,7 +35,7 @@ class LocalCloud:
         create = CREATE.get(resource.type, by_prefix)
         if create is None:
             raise RefusedError(f"{resource.urn}: the type {resource.type} is not known here")
-        return _asked(resource.urn, lambda: create(self.aws, resource))
+        return self._asked(resource.urn, lambda: create(self.aws, resource))
 
     def answer(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a provider function.
@@ -46,14 +46,13 @@ class LocalCloud:
         """
         if (answer := ANSWER.get(token)) is None:
             raise RefusedError(f"{token}: this provider function is not known here")
-        return _asked(token, lambda: answer(self.aws, arguments))
+        return self._asked(token, lambda: answer(self.aws, arguments))
 
-
-def _asked(who: str, ask: Callable[[], Answered]) -> Answered:
-    try:
-        return ask()
-    except ClientError as error:
-        said = cast("dict[str, Any]", error.response)["Error"]
-        raise RefusedError(f"{who}: {error.operation_name}: {said['Code']}: {said['Message']}") from error
-    except (BotoCoreError, TypeError, ValueError) as error:
-        raise RefusedError(f"{who}: {' '.join(str(error).split())}") from error
+    def _asked(self, who: str, ask: Callable[[], Answered]) -> Answered:
+        try:
+            return ask()
+        except ClientError as error:
+            said = cast("dict[str, Any]", error.response)["Error"]
+            raise RefusedError(f"{who}: {error.operation_name}: {said['Code']}: {said['Message']}") from error
+        except (BotoCoreError, TypeError, ValueError) as error:
+            raise RefusedError(f"{who}: {self.aws.last_call}: {' '.join(str(error).split())}") from error

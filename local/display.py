@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -14,21 +14,13 @@ from rich.text import Text
 from rich.tree import Tree
 
 from local.aws import Created
-from local.engine import STACK_TYPE, Registration, Run
+from local.engine import STACK_TYPE, Registration, Watcher
 
 COMPONENT_PREFIX = "distributed-training:index:"
 LONGEST_VALUE = 200
-"""Characters of an output that are shown; what is longer is said to be."""
-
+"""Characters of an output that are shown; of what is longer the length is."""
 STATES = {"creating": "yellow", "created": "green", "simulated": "cyan", "would be created": "green", "failed": "red"}
-
-
-class Watching(Protocol):
-    """Shows resources as they come."""
-
-    def __call__(self, registration: Registration, created: Created | None) -> None:
-        """A resource was registered (None) or created."""
-        ...
+"""What can become of a resource -> its colour."""
 
 
 class Display:
@@ -41,19 +33,17 @@ class Display:
         self.states: dict[str, str] = {}
 
     @contextmanager
-    def watching(self) -> Generator[Watching]:
+    def watching(self) -> Generator[Watcher]:
         """Show resources while the program runs, and the whole tree when it has run."""
-        if not self.console.is_terminal:
+        if self.console.is_terminal:
+            with Live(console=self.console, get_renderable=self._working, refresh_per_second=8, transient=True):
+                yield self._note
+        else:
             yield self._line
-            return
-        with Live(console=self.console, get_renderable=self._working, refresh_per_second=8, transient=True):
-            yield self._note
-        self.console.print(self._tree(), overflow="ellipsis", no_wrap=True)
-
-    def fail(self, urn: str) -> None:
-        """Mark the resource that stopped the run."""
-        if urn in self.states:
-            self.states[urn] = "failed"
+        # nothing is created any more: what still was is what the run ended at
+        self.states |= {urn: "failed" for urn, state in self.states.items() if state == "creating"}
+        if self.console.is_terminal and self.registrations:
+            self.console.print(self._tree(), overflow="ellipsis", no_wrap=True)
 
     def outputs(self, exports: Mapping[str, Any]) -> None:
         """Show what the stack exports."""
@@ -66,14 +56,16 @@ class Display:
         """Show one line; a terminal breaks it where it must, so that it can be copied whole."""
         self.console.print(escape(line), style=style, soft_wrap=True)
 
-    def counts(self) -> str:
-        """How many resources there are in which state."""
+    def summary(self, seconds: float) -> str:
+        """One line: how many resources came to what, and how long it took."""
         counted = Counter(self.states.values())
-        return ", ".join(f"{counted[state]} {state}" for state in STATES if counted[state])
+        words = {"created": "created in moto", "simulated": "only simulated"}
+        parts = [f"{counted[state]} {words.get(state, state)}" for state in STATES if counted[state]]
+        return f"{sum(counted.values())} resources: {', '.join(parts) or 'none'}, in {seconds:.1f} s"
 
     def _note(self, registration: Registration, created: Created | None) -> None:
         self.registrations[registration.urn] = registration
-        if not registration.custom:
+        if not registration.provided:
             return
         self.states[registration.urn] = (
             ("simulated" if created.simulated else "created")
@@ -83,30 +75,29 @@ class Display:
 
     def _line(self, registration: Registration, created: Created | None) -> None:
         self._note(registration, created)
-        if registration.custom and (self.preview or created is not None):
-            state = self.states[registration.urn]
-            print(f"{state:<10} {registration.type} {registration.name}", flush=True)
+        if registration.provided and (self.preview or created is not None):
+            print(f"{self.states[registration.urn]:<9} {registration.type} {registration.name}", flush=True)
 
     def _working(self) -> RenderableType:
         """Only what is being worked on: a whole stack is taller than a terminal."""
         working = Table.grid(padding=(0, 2))
-        for urn, state in list(self.states.items()):
+        states = dict(self.states)
+        for urn, state in states.items():
             if state == "creating":
                 one = self.registrations[urn]
                 working.add_row(Text(one.type), Text(one.name, style="bold"), Text(state, style=STATES[state]))
-        working.add_row(Text(self.counts() or "starting", style="dim"))
+        working.add_row(Text(f"{len(states)} resources", style="dim"))
         return working
 
     def _tree(self) -> Tree:
         root = Tree("stack")
         nodes: dict[str, Tree] = {}
         for urn, one in self.registrations.items():
-            under = nodes.get(one.parent, root) if f"::{STACK_TYPE}::" not in one.parent else root
-            label = Text()
-            label.append(one.name, style="bold")
-            label.append(f"  {one.type.removeprefix(COMPONENT_PREFIX)}", style="dim")
+            label = Text(f"{one.name}  ", style="bold")
             if (state := self.states.get(urn)) is not None:
-                label.append(f"  {state}", style=STATES[state])
+                label.append(f"{state}  ", style=STATES[state])
+            label.append(one.type.removeprefix(COMPONENT_PREFIX), style="dim")
+            under = root if f"::{STACK_TYPE}::" in one.parent else nodes[one.parent]
             nodes[urn] = under.add(label)
         return root
 
@@ -119,8 +110,3 @@ def _lines(value: Mapping[str, Any], indent: str) -> Iterator[str]:
         else:
             text = one if isinstance(one, str) else json.dumps(one)
             yield f"{indent}{key}: {text if len(text) <= LONGEST_VALUE else f'({len(text)} characters)'}"
-
-
-def summary(run: Run, display: Display, seconds: float) -> str:
-    """One line: how many resources in which state, and how long it took."""
-    return f"{len(run.registrations)} resources: {display.counts() or 'none'} in {seconds:.1f} s"

@@ -34,6 +34,7 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 RESOURCE_REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
 STACK_TYPE = "pulumi:pulumi:Stack"
+PROVIDER_PREFIX = "pulumi:providers:"
 
 
 class Cloud(Protocol):
@@ -57,8 +58,8 @@ class Registration:
     name: str
     parent: str
     """URN of its parent; the stack's for a resource without one."""
-    custom: bool
-    """Whether a provider makes it; False for a component."""
+    provided: bool
+    """Whether a provider makes something of it in the cloud; False for a component and for a provider itself."""
     inputs: Mapping[str, Any]
     """Inputs under the provider's names, whole numbers as int, unknown ones as `UNKNOWN`."""
     dependencies: frozenset[str]
@@ -135,7 +136,7 @@ class _Monitor(mocks.MockMonitor):
                 type=request.type,
                 name=request.name,
                 parent=request.parent,
-                custom=request.custom or request.remote,
+                provided=request.custom and not request.type.startswith(PROVIDER_PREFIX),
                 inputs=_plain(json_format.MessageToDict(request.object)),
                 dependencies=frozenset(request.dependencies),
                 protect=request.protect,
@@ -143,7 +144,7 @@ class _Monitor(mocks.MockMonitor):
             )
             self.run.registrations[urn] = registration
             self.watch(registration, None)
-            created = self._create(registration)
+            created = self._create(registration) if request.custom or request.remote else Created(id="")
             outputs = {**registration.inputs, **created.outputs}
             for child in created.children:
                 outputs |= self._adopt(urn, child)
@@ -168,7 +169,7 @@ class _Monitor(mocks.MockMonitor):
             return resource_pb2.ResourceInvokeResponse(**cast("Any", {"return": _struct(answer)}))
 
     def _create(self, registration: Registration) -> Created:
-        if self.preview or not registration.custom:
+        if self.preview:
             return Created(id="")
         created = self.cloud.create(
             Resource(urn=registration.urn, type=registration.type, name=registration.name, inputs=registration.inputs)
@@ -184,7 +185,7 @@ class _Monitor(mocks.MockMonitor):
             type=child.type,
             name=child.name,
             parent=parent,
-            custom=True,
+            provided=not child.type.startswith(PROVIDER_PREFIX),
             inputs={},
             dependencies=frozenset(),
             protect=False,

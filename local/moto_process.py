@@ -1,7 +1,7 @@
 """moto's server as a process of its own, beside the program instead of in its way.
 
-Run as `python -m local.moto_process REGION [managed-policies]`: prints its port, and lives until its standard input is closed, which also
-happens when whoever started it dies.
+Run as `python -m local.moto_process REGION [managed-policies]`: prints its port, and lives until its standard input is
+closed, which also happens when whoever started it dies.
 """
 
 import logging

@@ -52,7 +52,13 @@ def mistakes_in(aws: Aws) -> Callable[[Mapping[str, Any]], list[str]]:
 
 
 def run_config(aws: Aws, config: Mapping[str, Any], preview: bool) -> engine.Run:
-    stack = stack_files.StackFile(
+    """Run the real program with a configuration under its full keys."""
+    return engine.run(stack_of(config), LocalCloud(aws), preview=preview)
+
+
+def stack_of(config: Mapping[str, Any]) -> stack_files.StackFile:
+    """A stack file that holds a configuration under its full keys."""
+    return stack_files.StackFile(
         project="distributed-training",
         stack="test",
         config={
@@ -61,4 +67,3 @@ def run_config(aws: Aws, config: Mapping[str, Any], preview: bool) -> engine.Run
         },
         program=ROOT,
     )
-    return engine.run(stack, LocalCloud(aws), preview=preview)

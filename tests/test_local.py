@@ -65,14 +65,13 @@ def test_up_shows_resources_outputs_round_trip_and_a_summary_twice_at_once() -> 
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert "\x1b" not in out
-        assert "created    aws:sqs/queue:Queue tasks\n" in out
-        assert "simulated  kubernetes:helm.sh/v3:Release training-device-plugin\n" in out
+        assert "created   aws:sqs/queue:Queue tasks\n" in out
+        assert "simulated kubernetes:helm.sh/v3:Release training-device-plugin\n" in out
         assert "  kubeconfig: (" in out
         assert "  tasks: 3 tasks came out in order and once\n" in out
         assert "  tasks: a task that failed 3 times is in the dead-letter queue\n" in out
-        assert re.fullmatch(r"\d+ resources: \d+ created, \d+ simulated in \d+\.\d s", out.rstrip().splitlines()[-1]), (
-            out.rstrip().splitlines()[-1]
-        )
+        last = out.rstrip().splitlines()[-1]
+        assert re.fullmatch(r"\d+ resources: \d+ created in moto, \d+ only simulated, in \d+\.\d s", last), last
 
 
 def test_preview_says_what_would_be_created(capfd: pytest.CaptureFixture[str]) -> None:

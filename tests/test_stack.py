@@ -101,7 +101,9 @@ def test_nothing_that_is_used_is_deprecated(deployed: engine.Run) -> None:
 
 
 def test_every_resource_has_a_component_above_it(deployed: engine.Run) -> None:
-    orphans = [one.urn for one in deployed.registrations.values() if one.custom and "pulumi:pulumi:Stack" in one.parent]
+    orphans = [
+        one.urn for one in deployed.registrations.values() if one.provided and "pulumi:pulumi:Stack" in one.parent
+    ]
     assert orphans == []
 
 
