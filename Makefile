@@ -13,7 +13,10 @@ local: $(INSTALLED) ## bring the whole dev stack up on this machine
 	@$(BIN)/python -m local up
 
 test: $(INSTALLED) ## run the tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: $(INSTALLED) ## measure: the worker against a bare loop
+	@$(BIN)/python benchmarks/worker_throughput.py
 
 check: $(INSTALLED) ## format, lint and types, as CI checks them
 	@$(BIN)/ruff format --check .
@@ -32,4 +35,4 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help local test check format
+.PHONY: help local test bench check format

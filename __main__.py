@@ -62,6 +62,7 @@ if settings.workers:
         network=network,
         artifacts=artifacts,
         queue=queues[settings.workers.queue],
+        results=queues.get("results"),
         statements=[*artifacts.read_write(), *send_anywhere, *(s for q in job_queues.values() for s in q.submit())],
         environment=queue_urls,
     )

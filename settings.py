@@ -146,8 +146,13 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
     """Mistakes between sections, among those that are right in themselves."""
     workers: WorkerSettings | None = right.get("workers")
     queues: dict[str, TaskQueueSettings] = right.get("queues", {})
-    if workers is not None and workers.queue not in (raw.get("queues") or {}):
+    named: dict[str, Any] = raw.get("queues") or {}
+    if workers is not None and workers.queue not in named:
         yield mistake("workers.queue", "must name a queue under queues", workers.queue)
+    if workers is not None and workers.image is None and "results" not in named:
+        yield "queues.results: is required by the reference worker, which answers there, got nothing"
+    if workers is not None and workers.image is None and workers.queue == "results":
+        yield mistake("workers.queue", "must not be the queue that the reference worker answers on", workers.queue)
     for name in queues:
         if name.endswith("-dlq"):
             yield mistake(f"queues.{name}", "must not end in -dlq, the name of a dead-letter queue", name)

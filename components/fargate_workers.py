@@ -119,6 +119,7 @@ class FargateWorkers(pulumi.ComponentResource):
         network: Network,
         artifacts: Artifacts,
         queue: TaskQueue,
+        results: TaskQueue | None,
         statements: Sequence[iam.Statement] = (),
         environment: Mapping[str, pulumi.Input[str]] | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -197,6 +198,7 @@ class FargateWorkers(pulumi.ComponentResource):
                         environment={
                             "ARTIFACTS_BUCKET": artifacts.bucket,
                             "WORKER_QUEUE_URL": queue.url,
+                            **({} if results is None else {"WORKER_RESULTS_QUEUE_URL": results.url}),
                             "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
                             **(environment or {}),
                             **settings.environment,
@@ -384,7 +386,11 @@ def container_definition(
             },
         },
     }
-    return definition if settings.command is None else definition | {"command": list(settings.command)}
+    if settings.image is None:
+        definition["healthCheck"] = {"command": ["CMD", "python", "-m", "worker", "--healthy"], "startPeriod": 30}
+    if settings.command is not None:
+        definition["command"] = list(settings.command)
+    return definition
 
 
 def capacity_provider_strategies(settings: WorkerSettings) -> list[ecs.ServiceCapacityProviderStrategyArgs]:

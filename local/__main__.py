@@ -107,10 +107,12 @@ def _complain(error: BaseException | None, *, debug: bool) -> None:
 
 
 def _work_queue(stack: stack_files.StackFile, run: engine.Run) -> str | None:
-    """The queue that the workers do; without workers the first one."""
+    """The queue that the workers do, or else the first one, where there is one for results beside it."""
     workers: dict[str, Any] = json.loads(stack.config.get(f"{stack.project}:workers", "{}"))
     queues: dict[str, str] = run.exports.get("queue_urls", {})
-    return workers.get("queue") or next(iter(queues), None)
+    if "results" not in queues:
+        return None
+    return workers.get("queue") or next((queue for queue in queues if queue != "results"), None)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,13 +4,21 @@ Run as `python -m local.moto_process REGION [managed-policies]`: prints its port
 closed, which also happens when whoever started it dies.
 """
 
+import functools
 import logging
 import os
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 ACCOUNT_ID = "123456789012"
 """The account that moto answers with."""
+
+LONG_POLL_STEP_SECONDS = 0.02
+"""How often a long poll looks whether a message has come."""
 
 
 def main(region: str, *options: str) -> None:
@@ -27,6 +35,7 @@ def main(region: str, *options: str) -> None:
             "iam": {"load_aws_managed_policies": "managed-policies" in options},
         }
     )
+    _make_sqs_atomic()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
@@ -34,6 +43,45 @@ def main(region: str, *options: str) -> None:
     _warm_up(region)
     sys.stdin.read()
     os._exit(0)
+
+
+def _make_sqs_atomic() -> None:
+    """Let SQS do one thing at a time, as AWS's seems to.
+
+    As it comes, moto loses messages and breaks the order within a group when several clients call at once: delete
+    replaces the list that send appends to, and a long poll looks at the groups that were in flight when it began.
+    """
+    from moto.sqs import models
+
+    lock = threading.RLock()
+    backend: Any = models.SQSBackend
+
+    def locked(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(*arguments: Any, **named: Any) -> Any:
+            with lock:
+                return original(*arguments, **named)
+
+        return call
+
+    for name in ("send_message", "delete_message", "delete_message_batch", "change_message_visibility"):
+        setattr(backend, name, locked(getattr(backend, name)))
+    receive_now = backend.receive_message
+
+    def receive(
+        self: Any, queue_name: str, count: int, wait_seconds: int, visibility: int, attributes: list[str] | None = None
+    ) -> list[Any]:
+        end = time.monotonic() + wait_seconds
+        while True:
+            with lock:
+                messages = receive_now(self, queue_name, count, 0, visibility, attributes)
+            if messages or time.monotonic() >= end:
+                return messages
+            time.sleep(LONG_POLL_STEP_SECONDS)
+
+    backend.receive_message = receive
+    # moto computes the time of day with `datetime`, some thousand times in each of these calls
+    models.unix_time_millis = lambda: time.time() * 1000  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _warm_up(region: str) -> None:

@@ -1,18 +1,28 @@
-"""A task's way through the work queue, and a hopeless one's to the dead-letter queue, as a client sees them."""
+"""A task's way through the queue and a worker, and a hopeless one's to the dead-letter queue, as a sender sees them."""
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from local.aws import Aws
 
+PATIENCE_SECONDS = 60
+"""How long a result is waited for before the round trip has failed."""
+
 
 class RoundTripError(Exception):
-    """The queue did not behave as a task's sender may expect."""
+    """A task did not come out as its sender may expect."""
 
 
 def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str]:
-    """Send tasks through a queue and back, saying what happened.
+    """Send tasks to a queue, let a worker process do them, and say what its results were.
 
     Raises:
         RoundTripError: naming what was expected and what came.
@@ -20,40 +30,76 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
     """
     sqs = aws.client("sqs")
     url, dead_letter_url = exports["queue_urls"][queue], exports["dead_letter_queue_urls"][queue]
+    results_url = exports["queue_urls"]["results"]
     attributes: dict[str, str] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     fifo = attributes.get("FifoQueue") == "true"
     receives: int = json.loads(attributes["RedrivePolicy"])["maxReceiveCount"]
 
-    tasks = [json.dumps({"id": f"train-{number}", "command": ["true"]}) for number in (1, 2, 3)]
+    good = [_task(f"train-{number}", "print('a step of training')") for number in (1, 2, 3)]
+    hopeless = _task("hopeless", "raise SystemExit('no such data')")
     # the last one twice: a producer that was not sure
-    for body in [*tasks, tasks[-1]] if fifo else tasks:
+    for body in [*good, good[-1]] if fifo else good:
         _send(sqs, url, body, group="run-1" if fifo else None)
-    came: list[str] = []
-    while message := _receive(sqs, url):
-        came.append(message["Body"])
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    _expect("tasks came out", tasks, came if fifo else sorted(came))
-    yield f"{queue}: {len(came)} tasks came out {'in order and ' if fifo else ''}once"
-
-    hopeless = json.dumps({"id": "hopeless", "command": ["false"]})
     _send(sqs, url, hopeless, group="run-2" if fifo else None)
-    failures = 0
-    while message := _receive(sqs, url):
-        failures += 1
-        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
-    _expect("a failing task was received", receives, failures)
-    dead = _receive(sqs, dead_letter_url)
-    _expect("the dead-letter queue holds", hopeless, dead and dead["Body"])
-    yield f"{queue}: a task that failed {failures} times is in the dead-letter queue"
+
+    with _worker(aws, url, results_url) as worker:
+        results = [json.loads(_received(sqs, results_url, worker)["Body"]) for _ in range(4)]
+        done = [result["id"] for result in results if result["status"] == "succeeded"]
+        _expect("tasks that succeeded", ["train-1", "train-2", "train-3"], done if fifo else sorted(done))
+        yield f"{queue}: a worker did {len(done)} tasks {'in order and ' if fifo else ''}once"
+        (failed,) = (result for result in results if result["status"] == "failed")
+        _expect("attempts at the hopeless task", receives, failed["receiveCount"])
+        _expect("the dead-letter queue", hopeless, _received(sqs, dead_letter_url, worker)["Body"])
+        yield f"{queue}: a task that failed {receives} times is in the dead-letter queue"
+        worker.terminate()
+        _expect("exit status of the worker", 0, worker.wait(PATIENCE_SECONDS))
+    left = sqs.receive_message(QueueUrl=results_url, WaitTimeSeconds=0).get("Messages", [])
+    _expect("further results", [], [message["Body"] for message in left])
+
+
+@contextmanager
+def _worker(aws: Aws, url: str, results_url: str) -> Generator["subprocess.Popen[bytes]"]:
+    """The reference worker as a process, with no wait between the attempts at a task."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            cwd=Path(__file__).parents[1],
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("WORKER_")},
+                **aws.environment,
+                "WORKER_QUEUE_URL": url,
+                "WORKER_RESULTS_QUEUE_URL": results_url,
+                "WORKER_POLL_SECONDS": "1",
+                "WORKER_RETRY_SECONDS": "0",
+                "WORKER_HEALTH_FILE": str(Path(folder) / "healthy"),
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield worker
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+def _task(task_id: str, program: str) -> str:
+    return json.dumps({"id": task_id, "command": [sys.executable, "-c", program]})
 
 
 def _send(sqs: Any, url: str, body: str, *, group: str | None) -> None:
     sqs.send_message(QueueUrl=url, MessageBody=body, **({"MessageGroupId": group} if group else {}))
 
 
-def _receive(sqs: Any, url: str) -> Any:
-    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=0).get("Messages", [])
-    return messages[0] if messages else None
+def _received(sqs: Any, url: str, worker: "subprocess.Popen[bytes]") -> Any:
+    """The next message of a queue, taken out of it."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        if (status := worker.poll()) is not None:
+            raise RoundTripError(f"the worker ended with status {status} before the tasks did")
+        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return message
+    raise RoundTripError(f"{url}: nothing came within {PATIENCE_SECONDS} s")
 
 
 def _expect(what: str, expected: object, got: object) -> None:

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,7 +165,7 @@ def test_a_server_that_dies_half_way_ends_the_run_with_what_was_made() -> None:
     out = cast("IO[str]", process.stdout)
     lines = [out.readline() for _ in range(10)]
     os.kill(_child_of(process.pid), signal.SIGKILL)
-    rest, err = process.communicate(timeout=60)
+    rest, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert re.fullmatch(r"error: urn:pulumi:dev::\S+: \w+: .*http://127\.0\.0\.1:\d+/.*\n", err), err
     made = len(lines) + sum(line.startswith(("created ", "simulated ")) for line in rest.splitlines())
@@ -178,7 +177,7 @@ def test_a_server_that_dies_half_way_ends_the_run_with_what_was_made() -> None:
 def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         process = up(stdout=full)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, "error: standard output: No space left on device\n")
 
 
@@ -188,7 +187,7 @@ def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
     assert out.readline()
     out.close()
     with process:
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=300) == 1
         assert cast("IO[str]", process.stderr).read() == ""
 
 
@@ -199,8 +198,8 @@ def test_a_project_folder_that_cannot_be_written_is_none_of_its_business() -> No
         "wrote = []\n"
         "def watch(event, arguments):\n"
         "    if event == 'open' and isinstance(arguments[2], int):\n"
-        "        if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):\n"
-        "            wrote.append(os.path.abspath(str(arguments[0])))\n"
+        "        if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not isinstance(arguments[0], int):\n"
+        "            wrote.append(os.path.abspath(os.fsdecode(arguments[0])))\n"
         "sys.addaudithook(watch)\n"
         "from local.__main__ import main\n"
         "assert main(['up']) == 0\n"
@@ -211,9 +210,5 @@ def test_a_project_folder_that_cannot_be_written_is_none_of_its_business() -> No
 
 
 def _child_of(pid: int) -> int:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
-        if found.stdout.strip():
-            return int(found.stdout.split()[0])
-    raise AssertionError("no server was started")
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)

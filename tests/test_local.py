@@ -62,13 +62,13 @@ def local(*arguments: str) -> "subprocess.Popen[str]":
 def test_up_shows_resources_outputs_round_trip_and_a_summary_twice_at_once() -> None:
     both = [local("up", "--stack", "dev") for _ in range(2)]
     for process in both:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert (process.returncode, err) == (0, "")
         assert "\x1b" not in out
         assert "created   aws:sqs/queue:Queue tasks\n" in out
         assert "simulated kubernetes:helm.sh/v3:Release training-device-plugin\n" in out
         assert "  kubeconfig: (" in out
-        assert "  tasks: 3 tasks came out in order and once\n" in out
+        assert "  tasks: a worker did 3 tasks in order and once\n" in out
         assert "  tasks: a task that failed 3 times is in the dead-letter queue\n" in out
         last = out.rstrip().splitlines()[-1]
         assert re.fullmatch(r"\d+ resources: \d+ created in moto, \d+ only simulated, in \d+\.\d s", last), last
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_up_at_once(moment: str) -> None:
 def assert_ends_with_ctrl_c(process: "subprocess.Popen[str]") -> None:
     # to the whole group, as a terminal does
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=2)
+    _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "interrupted\n")
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)

@@ -1,0 +1,529 @@
+"""What the worker decides, against a client that answers as AWS does where moto does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from worker import child
+from worker.protection import Protection
+from worker.run import Worker
+from worker.settings import CEILING_MARGIN_SECONDS, CEILING_SECONDS, Settings, from_environment
+from worker.settle import Keeper, Settlement, Settler
+from worker.slot import Slot, Stopping
+from worker.sqs import Backoff, Connection, Lease, ResultQueue, SqsClient, StaleError, TaskQueue, TroubleError
+from worker.task import Result
+
+URL = "https://sqs.us-east-1.amazonaws.com/123456789012/tasks.fifo"
+RESULTS_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
+EXPIRED = "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
+FAILING = {"id": "task-1", "command": ["false"]}
+UNREACHABLE = EndpointConnectionError(endpoint_url=URL)
+
+
+def refusal(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
+
+
+class Aws:
+    """A client whose answers are set by operation; an answer that is an exception is raised."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, list[Any]] = {}
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**parameters: Any) -> Any:
+            self.calls.append((operation, parameters))
+            answers = self.answers.get(operation)
+            answer: Any = answers.pop(0) if answers else None
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    def names(self) -> list[str]:
+        """The operations that were called."""
+        return [name for name, _ in self.calls]
+
+    def parameters(self, operation: str) -> list[dict[str, Any]]:
+        """What `operation` was called with, each time."""
+        return [parameters for name, parameters in self.calls if name == operation]
+
+
+class AwsConnection(Connection):
+    """A connection to that client."""
+
+    def __init__(self, aws: Any) -> None:
+        self._aws: SqsClient = aws
+        super().__init__(region=None, poll_seconds=1, threads=1)
+
+    def _connect(self) -> SqsClient:
+        return self._aws
+
+
+class Parts:
+    """A worker's parts around such a client, without its process."""
+
+    def __init__(self, *, max_receive_count: int | None = 3, visibility_seconds: int = 60, **settings: int) -> None:
+        self.aws = Aws()
+        urls = {"WORKER_QUEUE_URL": URL, "WORKER_RESULTS_QUEUE_URL": RESULTS_URL}
+        self.settings = dataclasses.replace(from_environment(urls), trouble_max_seconds=0, **settings)
+        self.connection = AwsConnection(self.aws)
+        self.tasks = TaskQueue(self.connection, URL, poll_seconds=1)
+        self.tasks.visibility_seconds = visibility_seconds
+        self.tasks.max_receive_count = max_receive_count
+        self.stopping = Stopping(0)
+        self.keeper = Keeper(self.tasks, self.settings)
+        self.settler = Settler(self.tasks, ResultQueue(self.connection, RESULTS_URL), self.settings)
+        protection = Protection(None, 0)
+        self.slot = Slot(self.settings, self.tasks, self.keeper, self.settler, protection, self.stopping)
+
+    def lease(self, body: object = None, *, receive_count: int = 1, name: str = "m-1") -> Lease:
+        """A message as it is just received."""
+        now = time.monotonic()
+        task = {"id": "task-1", "command": ["true"]} if body is None else body
+        return Lease(
+            message_id=name,
+            receipt_handle=f"handle of {name}",
+            body=task if isinstance(task, str) else json.dumps(task),
+            receive_count=receive_count,
+            ceiling_at=now + CEILING_SECONDS,
+            visibility_seconds=self.tasks.visibility_seconds,
+            expires_at=now + self.tasks.visibility_seconds,
+            renew_at=now + self.tasks.visibility_seconds / 3,
+        )
+
+    def take(self, lease: Lease) -> None:
+        """Let the slot take it, and settle."""
+        self.slot.take(lease)
+        self.settler.close()
+        self.settler.run()
+
+    def results(self) -> list[dict[str, Any]]:
+        """The results that were sent."""
+        return [json.loads(parameters["MessageBody"]) for parameters in self.aws.parameters("send_message")]
+
+    def waits(self) -> list[int]:
+        """The visibilities that were set."""
+        return [parameters["VisibilityTimeout"] for parameters in self.aws.parameters("change_message_visibility")]
+
+
+class TestAnswers:
+    def test_the_result_is_sent_before_the_task_is_deleted(self) -> None:
+        parts = Parts()
+        parts.take(parts.lease())
+        assert parts.aws.names() == ["send_message", "delete_message"]
+        (sent,) = parts.aws.parameters("send_message")
+        assert (sent["QueueUrl"], sent["MessageGroupId"], sent["MessageDeduplicationId"]) == (
+            RESULTS_URL,
+            "task-1",
+            "task-1",
+        )
+        assert parts.aws.parameters("delete_message") == [{"QueueUrl": URL, "ReceiptHandle": "handle of m-1"}]
+
+    def test_a_result_that_cannot_be_sent_is_tried_until_it_is_and_only_then_the_task_deleted(self) -> None:
+        parts = Parts()
+        parts.aws.answers = {"send_message": [UNREACHABLE, refusal("RequestThrottled"), {}]}
+        parts.take(parts.lease())
+        assert parts.aws.names() == ["send_message"] * 3 + ["delete_message"]
+
+    def test_a_task_that_cannot_be_deleted_is_tried_again_without_a_second_result(self) -> None:
+        parts = Parts()
+        parts.aws.answers = {"delete_message": [UNREACHABLE, {}]}
+        parts.take(parts.lease())
+        assert parts.aws.names() == ["send_message", "delete_message", "delete_message"]
+
+    def test_a_delete_that_comes_too_late_for_fifo_is_not_tried_again(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts = Parts()
+        parts.aws.answers = {"delete_message": [refusal("InvalidParameterValue", EXPIRED)]}
+        lease = parts.lease()
+        parts.take(lease)
+        assert parts.aws.names() == ["send_message", "delete_message"]
+        assert lease.lost
+        assert "leaseLost" in capsys.readouterr().out
+
+    def test_answers_that_wait_go_together(self) -> None:
+        parts = Parts()
+        for number in range(3):
+            parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
+        entries = [{"Id": "0"}, {"Id": "1"}, {"Id": "2"}]
+        parts.aws.answers = {
+            "send_message_batch": [{"Successful": entries}],
+            "delete_message_batch": [{"Successful": entries}],
+        }
+        parts.settler.close()
+        parts.settler.run()
+        assert parts.aws.names() == ["send_message_batch", "delete_message_batch"]
+        handles = [entry["ReceiptHandle"] for entry in parts.aws.parameters("delete_message_batch")[0]["Entries"]]
+        assert handles == ["handle of m-0", "handle of m-1", "handle of m-2"]
+
+    def test_what_fails_among_answers_that_go_together_is_tried_alone(self) -> None:
+        parts = Parts()
+        for number in range(3):
+            parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
+        parts.aws.answers = {
+            "send_message_batch": [{"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [{"Id": "1"}]}],
+            "delete_message_batch": [{"Successful": [{"Id": "0"}], "Failed": [{"Id": "1"}]}],
+        }
+        parts.settler.close()
+        parts.settler.run()
+        assert [result["id"] for result in parts.results()] == ["task-1", "task-2"]
+        deleted = [parameters["ReceiptHandle"] for parameters in parts.aws.parameters("delete_message")]
+        assert deleted == ["handle of m-1", "handle of m-2"]
+
+    def test_when_answers_cannot_go_together_each_goes_alone(self) -> None:
+        parts = Parts()
+        for number in range(2):
+            parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
+        parts.aws.answers = {"send_message_batch": [refusal("BatchRequestTooLong")]}
+        parts.settler.close()
+        parts.settler.run()
+        assert parts.aws.names() == ["send_message_batch", *["send_message", "delete_message"] * 2]
+
+    def test_standard_queues_get_no_fifo_parameters(self) -> None:
+        parts = Parts()
+        results = ResultQueue(parts.connection, RESULTS_URL.removesuffix(".fifo"))
+        results.send("task-1", "{}")
+        TaskQueue(parts.connection, URL.removesuffix(".fifo"), poll_seconds=1).receive("attempt")
+        assert set(parts.aws.parameters("send_message")[0]) == {"QueueUrl", "MessageBody"}
+        assert "ReceiveRequestAttemptId" not in parts.aws.parameters("receive_message")[0]
+
+
+class TestFailures:
+    def test_a_failed_attempt_sends_no_result_and_comes_back_after_a_while(self) -> None:
+        parts = Parts(retry_seconds=10)
+        parts.take(parts.lease(FAILING))
+        assert parts.aws.names() == ["change_message_visibility"]
+        assert 5 <= parts.waits()[0] <= 10
+
+    def test_the_wait_doubles_with_each_attempt_up_to_a_limit(self) -> None:
+        parts = Parts(max_receive_count=None, retry_seconds=10, retry_max_seconds=60)
+        for receive_count in (2, 3, 4, 1_000):
+            parts.slot.take(parts.lease(FAILING, receive_count=receive_count))
+        bounds = [(10, 20), (20, 40), (30, 60), (30, 60)]
+        assert all(least <= wait <= most for wait, (least, most) in zip(parts.waits(), bounds, strict=True))
+
+    def test_the_last_attempt_is_answered_and_goes_to_the_dead_letter_queue_at_once(self) -> None:
+        parts = Parts()
+        parts.take(parts.lease(FAILING, receive_count=3))
+        assert parts.aws.names() == ["send_message", "change_message_visibility"]
+        (result,) = parts.results()
+        assert (result["status"], result["exitCode"], result["reason"]) == ("failed", 1, "exited with 1")
+        assert parts.waits() == [0]
+
+    def test_a_command_that_cannot_start_fails_like_any_other(self) -> None:
+        parts = Parts()
+        parts.take(parts.lease({"id": "task-1", "command": ["no-such-program"]}, receive_count=3))
+        (result,) = parts.results()
+        assert (result["status"], result["exitCode"]) == ("failed", None)
+        assert result["reason"].startswith("could not be started: ")
+
+    def test_a_task_that_breaks_the_worker_itself_fails_like_any_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: object, **__: object) -> child.Ended:
+            raise MemoryError
+
+        monkeypatch.setattr(child, "run", broken)
+        parts = Parts()
+        parts.take(parts.lease(receive_count=3))
+        (result,) = parts.results()
+        assert (result["status"], result["reason"]) == ("failed", "could not be run: MemoryError()")
+
+    def test_a_task_over_its_time_is_stopped_and_says_how_long_it_had(self) -> None:
+        parts = Parts()
+        task = {"id": "task-1", "command": ["sleep", "60"], "timeoutSeconds": 1}
+        parts.take(parts.lease(task, receive_count=3))
+        (result,) = parts.results()
+        assert (result["status"], result["reason"]) == ("timedOut", "stopped after 1 seconds, its timeoutSeconds")
+
+    def test_the_longest_time_of_the_worker_comes_with_advice(self) -> None:
+        parts = Parts(max_task_seconds=1)
+        parts.take(parts.lease({"id": "task-1", "command": ["sleep", "60"]}, receive_count=3))
+        (result,) = parts.results()
+        assert result["status"] == "timedOut"
+        assert result["reason"] == (
+            "stopped after 1 seconds, the most that this worker allows; submit longer work to AWS Batch instead"
+        )
+
+    def test_a_bad_body_is_answered_on_its_first_and_its_last_receive_and_never_deleted(self) -> None:
+        for receive_count, answered in ((1, True), (2, False), (3, True)):
+            parts = Parts()
+            parts.take(parts.lease("{}", receive_count=receive_count))
+            assert len(parts.results()) == answered
+            assert parts.waits() == [0]
+            assert "delete_message" not in parts.aws.names()
+
+    def test_a_bad_body_without_id_is_answered_under_its_message_id(self) -> None:
+        parts = Parts()
+        parts.take(parts.lease("nonsense"))
+        (result,) = parts.results()
+        assert (result["id"], result["status"], result["exitCode"]) == ("m-1", "failed", None)
+        assert result["reason"].startswith("refused: body: must be JSON")
+
+    def test_without_a_dead_letter_queue_a_bad_body_does_not_come_back_at_once(self) -> None:
+        parts = Parts(max_receive_count=None, retry_seconds=10)
+        parts.take(parts.lease("{}"))
+        assert 5 <= parts.waits()[0] <= 10
+
+
+class TestLeases:
+    @pytest.mark.parametrize(
+        ("code", "message"),
+        [
+            ("ReceiptHandleIsInvalid", "The input receipt handle is invalid."),
+            ("ReceiptHandleIsInvalid", "The receipt handle has expired"),
+            ("InvalidParameterValue", EXPIRED),
+            ("AWS.SimpleQueueService.MessageNotInflight", "no"),
+            ("MessageNotInflight", "no"),
+            (
+                "InvalidParameterValue",
+                "Value A for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available.",
+            ),
+        ],
+    )
+    def test_every_way_to_say_that_a_handle_is_stale_loses_the_lease(self, code: str, message: str) -> None:
+        parts = Parts()
+        lease = parts.lease()
+        parts.aws.answers = {"change_message_visibility": [refusal(code, message)]}
+        parts.keeper.renew(lease)
+        assert lease.lost
+        assert lease.is_lost()
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            UNREACHABLE,
+            refusal("RequestThrottled"),
+            refusal("ExpiredToken"),
+            refusal(
+                "InvalidParameterValue", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
+            ),
+        ],
+    )
+    def test_any_other_failure_keeps_the_lease_until_it_expires(self, error: Exception) -> None:
+        parts = Parts()
+        lease = parts.lease()
+        parts.aws.answers = {"change_message_visibility": [error]}
+        parts.keeper.renew(lease)
+        assert not lease.is_lost()
+        lease.expires_at = time.monotonic()
+        assert lease.is_lost()
+
+    def test_a_lost_lease_kills_the_child_and_neither_answers_nor_deletes(self) -> None:
+        parts = Parts()
+        lease = parts.lease({"id": "task-1", "command": ["sleep", "60"]}, receive_count=3)
+        parts.aws.answers = {"change_message_visibility": [refusal("InvalidParameterValue", EXPIRED)]}
+        threading.Timer(0.3, parts.keeper.renew, [lease]).start()
+        started = time.monotonic()
+        parts.take(lease)
+        assert time.monotonic() - started < 10
+        assert parts.aws.names() == ["change_message_visibility"]
+
+    def test_a_lease_that_is_lost_before_its_answer_is_sent_is_not_answered(self) -> None:
+        parts = Parts()
+        lease = parts.lease()
+        parts.slot.take(lease)
+        lease.lost = True
+        parts.settler.close()
+        parts.settler.run()
+        assert parts.aws.names() == []
+
+    def test_the_keeper_extends_at_a_third_of_the_visibility_timeout(self) -> None:
+        parts = Parts(visibility_seconds=1)
+        lease = parts.lease()
+        parts.keeper.add(lease)
+        thread = threading.Thread(target=parts.keeper.run)
+        thread.start()
+        time.sleep(1.2)
+        lost = lease.is_lost()
+        parts.keeper.close()
+        thread.join()
+        assert not lost
+        assert 2 <= len(parts.waits()) <= 4
+        assert set(parts.waits()) == {1}
+
+    def test_no_extension_reaches_beyond_12_hours_from_the_receive(self) -> None:
+        parts = Parts(visibility_seconds=900)
+        lease = parts.lease()
+        now = time.monotonic()
+        lease.ceiling_at, lease.expires_at = now + 500.5, now + 300
+        parts.keeper.renew(lease)
+        parts.keeper.renew(lease)
+        assert parts.waits() == [499]
+        assert lease.renew_at == float("inf")
+
+    def test_a_child_that_nears_12_hours_is_stopped_with_advice(self) -> None:
+        parts = Parts()
+        lease = parts.lease({"id": "task-1", "command": ["sleep", "60"]}, receive_count=3)
+        lease.ceiling_at = time.monotonic() + CEILING_MARGIN_SECONDS + 0.3
+        parts.take(lease)
+        (result,) = parts.results()
+        assert result["status"] == "timedOut"
+        assert result["reason"] == (
+            "stopped, because SQS holds a message for 12 hours at most; submit longer work to AWS Batch instead"
+        )
+
+    def test_no_wait_reaches_beyond_12_hours_either(self) -> None:
+        parts = Parts()
+        lease = parts.lease()
+        lease.ceiling_at = time.monotonic() + 100.5
+        parts.tasks.give_back(lease, 900)
+        assert parts.waits() == [99]
+
+    def test_nothing_extends_a_message_that_was_given_back(self) -> None:
+        parts = Parts()
+        lease = parts.lease()
+        parts.tasks.give_back(lease, 0)
+        parts.keeper.renew(lease)
+        assert parts.waits() == [0]
+
+    def test_a_message_that_cannot_be_given_back_is_tried_until_it_can(self) -> None:
+        parts = Parts()
+        parts.aws.answers = {"change_message_visibility": [UNREACHABLE, refusal("RequestThrottled"), {}]}
+        settled: list[bool] = []
+        parts.settler.add(Settlement(parts.lease(), None, 0), lambda: settled.append(True))
+        assert parts.waits() == [0, 0, 0]
+        assert settled == [True]
+
+
+class TestStopping:
+    def test_a_message_that_comes_while_stopping_goes_back_at_once_unrun(self) -> None:
+        parts = Parts()
+        parts.stopping.ask()
+        parts.take(parts.lease({"id": "task-1", "command": ["sleep", "60"]}))
+        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.waits() == [0]
+
+    def test_a_task_that_the_stop_interrupts_on_its_last_receive_is_answered(self) -> None:
+        parts = Parts(stop_grace_seconds=1)
+        parts.stopping.ask()
+        parts.take(parts.lease(receive_count=3))
+        (result,) = parts.results()
+        assert (result["status"], result["reason"]) == ("failed", "stopped, because the worker was asked to stop")
+        assert parts.waits() == [0]
+
+    def test_asked_twice_the_children_get_no_more_time(self) -> None:
+        stopping = Stopping(90)
+        stopping.ask()
+        assert stopping.drain_until > time.monotonic() + 80
+        stopping.ask()
+        assert stopping.drain_until <= time.monotonic()
+
+
+class TestReceiving:
+    def received_with(self, *answers: Any) -> list[str]:
+        parts = Parts()
+        parts.aws.answers = {"receive_message": list(answers)}
+        thread = threading.Thread(target=parts.slot.run)
+        thread.start()
+        while len(parts.aws.calls) <= len(answers):
+            time.sleep(0.001)
+        parts.stopping.ask()
+        thread.join()
+        return [parameters["ReceiveRequestAttemptId"] for parameters in parts.aws.parameters("receive_message")]
+
+    def test_a_receive_whose_answer_was_lost_is_repeated_under_the_same_id(self) -> None:
+        first, second, third, *_ = self.received_with(UNREACHABLE, {}, {})
+        assert first == second != third
+
+    def test_a_receive_that_was_refused_is_repeated_under_a_new_id(self) -> None:
+        first, second, *_ = self.received_with(refusal("RequestThrottled"), {})
+        assert first != second
+
+    def test_one_message_at_a_time_is_asked_for(self) -> None:
+        parts = Parts(visibility_seconds=77)
+        parts.tasks.receive("attempt")
+        (parameters,) = parts.aws.parameters("receive_message")
+        assert (parameters["MaxNumberOfMessages"], parameters["VisibilityTimeout"]) == (1, 77)
+
+    def test_a_slot_whose_answers_cannot_be_sent_takes_no_more(self) -> None:
+        parts = Parts()
+        body = json.dumps({"id": "task-1", "command": ["true"]})
+        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": body, "Attributes": {"ApproximateReceiveCount": "1"}}
+        parts.aws.answers = {"receive_message": [{"Messages": [message]} for _ in range(10)]}
+        thread = threading.Thread(target=parts.slot.run)
+        thread.start()
+        time.sleep(1)
+        parts.stopping.ask()
+        thread.join()
+        assert parts.aws.names() == ["receive_message"] * 4
+
+    def test_the_queue_is_asked_for_its_visibility_timeout_and_redrive_policy(self) -> None:
+        parts = Parts()
+        attributes = {"VisibilityTimeout": "900", "RedrivePolicy": '{"maxReceiveCount": 5, "deadLetterTargetArn": "a"}'}
+        parts.aws.answers = {"get_queue_attributes": [{"Attributes": attributes}, {"Attributes": {}}]}
+        parts.tasks.describe(None)
+        assert (parts.tasks.visibility_seconds, parts.tasks.max_receive_count) == (900, 5)
+        parts.tasks.describe(60)
+        assert (parts.tasks.visibility_seconds, parts.tasks.max_receive_count) == (60, None)
+
+
+def test_an_expired_token_gets_a_new_client() -> None:
+    class Reconnecting(AwsConnection):
+        connected = 0
+
+        def _connect(self) -> SqsClient:
+            self.connected += 1
+            return super()._connect()
+
+    aws = Aws()
+    aws.answers = {"send_message": [refusal("ExpiredToken"), refusal("RequestThrottled"), refusal("NoSuchThing")]}
+    connection = Reconnecting(aws)
+    for connected in (2, 2, 2):
+        with pytest.raises(TroubleError):
+            connection.call("send_message")
+        assert connection.connected == connected
+
+
+def test_a_stale_handle_is_no_passing_trouble() -> None:
+    aws = Aws()
+    aws.answers = {"delete_message": [refusal("ReceiptHandleIsInvalid")]}
+    with pytest.raises(StaleError):
+        AwsConnection(aws).call("delete_message")
+
+
+def test_the_waits_between_tries_grow_to_a_limit_and_start_over() -> None:
+    backoff = Backoff(20)
+    waits = [backoff.next_seconds() for _ in range(10)]
+    limits = [0.5, 1, 2, 4, 8, 16, 20, 20, 20, 20]
+    assert all(limit / 2 <= wait <= limit for wait, limit in zip(waits, limits, strict=True))
+    backoff.reset()
+    assert backoff.next_seconds() <= 0.5
+
+
+def test_a_worker_with_a_dead_thread_is_not_healthy(tmp_path: Path) -> None:
+    settings = Settings(
+        queue_url=URL, results_queue_url=RESULTS_URL, health_file=tmp_path / "healthy", region="us-east-1"
+    )
+    worker = Worker(settings)
+    dead = threading.Thread(target=lambda: None)
+    dead.start()
+    dead.join()
+    worker.touch_health_file([threading.main_thread(), dead])
+    assert not settings.health_file.exists()
+    worker.touch_health_file([threading.main_thread()])
+    assert settings.health_file.exists()
+
+
+def test_a_result_keeps_what_the_child_left() -> None:
+    parts = Parts()
+    parts.take(
+        parts.lease(
+            {"id": "task-1", "command": ["sh", "-c", "echo $TASK_ID $TASK_RECEIVE_COUNT $X"], "env": {"X": "y"}}
+        )
+    )
+    (result,) = parts.results()
+    assert result == {
+        **json.loads(Result(id="task-1", status="succeeded", exit_code=0, receive_count=1, message_id="m-1").body()),
+        "durationSeconds": result["durationSeconds"],
+        "output": ["task-1 1 y"],
+    }

@@ -1,0 +1,51 @@
+"""The reference worker: what an ECS Fargate task of this project runs as ``python -m worker``.
+
+It takes tasks from one SQS queue, runs each as a child process, answers on a results queue and deletes what it has
+answered for.
+
+A task is a JSON object in a message of the tasks queue, at most 256 KiB::
+
+    {"id": "prepare-0007", "command": ["python", "prepare.py", "--shard", "7"],
+     "env": {"SHARD": "7"}, "timeoutSeconds": 900}
+
+`env` and `timeoutSeconds` may be left out; any other field is refused. The id goes where SQS wants a group id and a
+deduplication id, so it is 1 to 128 letters, digits and punctuation. It names one task for good: SQS drops the result of
+a second task with the same id within 5 minutes as a duplicate.
+
+The result is a JSON object in a message of the results queue, with the task's id as group and deduplication id::
+
+    {"id": "prepare-0007", "status": "succeeded" | "failed" | "timedOut", "exitCode": 0, "reason": null,
+     "durationSeconds": 12.345, "output": ["last", "lines"], "receiveCount": 1, "messageId": "..."}
+
+`exitCode` is negative for a child that a signal ended, and null when there was none. `reason` says why a task did not
+succeed. What ends how:
+
+=============================  ===================================  ===========================================
+the child or the message       is answered                          and then
+=============================  ===================================  ===========================================
+exits 0                        at once, `succeeded`                 deleted
+exits otherwise, cannot start  on its last receive, `failed`        comes back after a wait that doubles
+outlives its time              on its last receive, `timedOut`      the same
+is stopped by the drain        on its last receive, `failed`        comes back at once
+bad body                       on its first and its last receive,   comes back at once, and so reaches the
+                               `failed`                             dead-letter queue without holding its group up
+lease lost                     not: another worker has the task     is left alone, the child is killed
+=============================  ===================================  ===========================================
+
+The last receive is the one whose ApproximateReceiveCount reaches the queue's `maxReceiveCount`, after which SQS moves
+the message to the dead-letter queue. A failed attempt that will be tried again sends no result: its deduplication id
+would make SQS drop the result of the attempt that succeeds. A queue without redrive policy has no last receive, and so
+no answer to a task that never succeeds. A worker that is killed on a task's last receive cannot answer either: the
+message in the dead-letter queue is then the only trace.
+
+Delivery is at least once. A worker that dies between the child's end and the delete leaves the task to be run again, so
+commands are to be idempotent; within 5 minutes SQS drops the second result. A drain and a crash use up a receive, which
+is a reason for a `maxReceiveCount` of more than two or three on Fargate Spot.
+
+The child sees the worker's environment without `WORKER_*` and `ECS_AGENT_URI`, then the task's `env`, then `TASK_ID`
+and `TASK_RECEIVE_COUNT`. Senders to the queue may run any command with the task role's rights: `sqs:SendMessage` on it
+is that permission. What `env` refuses (credentials, `WORKER_*`) is refused not for safety but because a credential in a
+message would be kept for days in two queues and their backups, and because it would silently change who the child is.
+
+The environment variables of the worker itself are in `worker.settings`.
+"""
