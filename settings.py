@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
 from components.batch_job_queue import BatchJobQueueSettings
-from components.fargate_workers import WorkerSettings
+from components.fargate_workers import SHORTEST_VISIBILITY_SECONDS, WorkerSettings
 from components.gpu_cluster import GpuClusterSettings
 from components.iam import Account
 from components.network import NetworkSettings, availability_zones
@@ -153,6 +153,13 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
         yield "queues.results: is required by the reference worker, which answers there, got nothing"
     if workers is not None and workers.image is None and workers.queue == "results":
         yield mistake("workers.queue", "must not be the queue that the reference worker answers on", workers.queue)
+    watched = queues.get(workers.queue) if workers is not None else None
+    if workers is not None and watched is not None and watched.visibility_timeout_seconds < SHORTEST_VISIBILITY_SECONDS:
+        yield mistake(
+            f"queues.{workers.queue}.visibilityTimeoutSeconds",
+            f"must be at least {SHORTEST_VISIBILITY_SECONDS} for workers, whose heartbeat comes at a third of it",
+            watched.visibility_timeout_seconds,
+        )
     for name in queues:
         if name.endswith("-dlq"):
             yield mistake(f"queues.{name}", "must not end in -dlq, the name of a dead-letter queue", name)

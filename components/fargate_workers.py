@@ -26,6 +26,9 @@ USER = "10001:10001"
 LARGEST_TASK_SECONDS = 43_200 - 900
 """SQS hides a message for 12 hours at most; longer work belongs to Batch."""
 
+SHORTEST_VISIBILITY_SECONDS = 60
+"""A third of it is the worker's heartbeat, and one call to SQS may take 20 seconds to fail."""
+
 SecretArn = Annotated[Arn, StringConstraints(pattern=r"^arn:[a-z-]+:(secretsmanager|ssm):")]
 
 LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {

@@ -39,9 +39,27 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
             {"queues": {"tasks-dlq": {}}},
             "queues.tasks-dlq: must not end in -dlq, the name of a dead-letter queue, got 'tasks-dlq'",
         ),
-        ({"workers": {"queue": "nowhere"}}, "workers.queue: must name a queue under queues, got 'nowhere'"),
         (
-            {"workers": {"queue": "q", "cpu": 256, "memory": 4096}, "queues": {"q": {}}},
+            {"workers": {"queue": "q"}, "queues": {"q": {"visibilityTimeoutSeconds": 59}, "results": {}}},
+            (
+                "queues.q.visibilityTimeoutSeconds: must be at least 60 for workers, "
+                "whose heartbeat comes at a third of it, got 59"
+            ),
+        ),
+        (
+            {"workers": {"queue": "q"}, "queues": {"q": {}}},
+            "queues.results: is required by the reference worker, which answers there, got nothing",
+        ),
+        (
+            {"workers": {"queue": "results"}, "queues": {"results": {}}},
+            "workers.queue: must not be the queue that the reference worker answers on, got 'results'",
+        ),
+        (
+            {"workers": {"queue": "nowhere", "image": "mine:1"}},
+            "workers.queue: must name a queue under queues, got 'nowhere'",
+        ),
+        (
+            {"workers": {"queue": "q", "cpu": 256, "memory": 4096}, "queues": {"q": {}, "results": {}}},
             "workers.memory: must be a size that Fargate offers with cpu 256: 512 to 2048, got 4096",
         ),
         (
