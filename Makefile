@@ -15,7 +15,8 @@ local: $(INSTALLED) ## bring the whole dev stack up on this machine
 test: $(INSTALLED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-bench: $(INSTALLED) ## measure: the worker against a bare loop
+bench: $(INSTALLED) ## measure: what the program costs to evaluate, and the worker against a bare loop
+	@$(BIN)/python benchmarks/evaluation.py
 	@$(BIN)/python benchmarks/worker_throughput.py
 
 check: $(INSTALLED) ## format, lint and types, as CI checks them
