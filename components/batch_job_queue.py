@@ -22,6 +22,10 @@ from components.schema import SecretArn, Settings, mistake, refuse
 LOG_RETENTION_DAYS = 30
 LARGEST_JOB_NODES = 1000
 """AWS Batch, "Multi-node parallel jobs"."""
+MOST_ENVIRONMENTS = 3
+"""Compute environments of a job queue (Batch API, `CreateJobQueue`)."""
+SHORTEST_TIMEOUT_SECONDS = 60
+"""Batch API, `JobTimeout`."""
 UPDATE_WAIT_MINUTES = (30, 360)
 """How long Batch waits for running jobs before it replaces their instances: its own default, and the most that the
 provider lets through (hashicorp/terraform-provider-aws issue 48709; the API takes 7200, `UpdatePolicy`)."""
@@ -66,7 +70,7 @@ class BatchJobQueueSettings(Settings):
     """What the container runs unless a job says otherwise."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge", "g6e.12xlarge")
     """EC2 instance types that jobs may run on; several of equal GPU count make spot capacity likelier."""
-    capacity: Annotated[tuple[Capacity, ...], Field(min_length=1, max_length=3)] = ("spot", "onDemand")
+    capacity: tuple[Capacity, ...] = ("spot", "onDemand")
     """Kinds of capacity in the order in which they are tried, one compute environment each; capacityBlock alone."""
     min_vcpus: Annotated[int, Field(ge=0)] = 0
     """vCPUs that stay running in each compute environment; 0 idles at nothing."""
@@ -88,7 +92,7 @@ class BatchJobQueueSettings(Settings):
     """The capacity reservation or, with capacity capacityBlock, the capacity block to run in; in the first zone."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job is started at most, when its host was reclaimed or its image could not be pulled."""
-    timeout_hours: Annotated[float, Field(ge=60 / 3600)] = 24
+    timeout_hours: Annotated[float, Field(gt=0)] = 24
     """After how long an attempt is stopped, in hours; Batch takes a minute at least.
 
     A change that replaces instances waits so long for what runs on them, but six hours at most: a longer attempt is
@@ -140,7 +144,13 @@ class BatchJobQueueSettings(Settings):
                         list(self.instance_types),
                     ),
                     (
-                        len(set(self.capacity)) < len(self.capacity),
+                        not 1 <= len(capacity) <= MOST_ENVIRONMENTS,
+                        "capacity",
+                        f"must be one to {MOST_ENVIRONMENTS} kinds, because a queue has no more compute environments",
+                        capacity,
+                    ),
+                    (
+                        len(set(capacity)) < len(capacity) <= MOST_ENVIRONMENTS,
                         "capacity",
                         "must name each kind once",
                         capacity,
@@ -168,6 +178,12 @@ class BatchJobQueueSettings(Settings):
                         "capacity",
                         "must be [onDemand] or [capacityBlock] with capacityReservationId",
                         capacity,
+                    ),
+                    (
+                        self.timeout_hours * 3600 < SHORTEST_TIMEOUT_SECONDS,
+                        "timeoutHours",
+                        f"must be {SHORTEST_TIMEOUT_SECONDS / 3600:.4f} or more, {SHORTEST_TIMEOUT_SECONDS} seconds",
+                        self.timeout_hours,
                     ),
                     (
                         self.min_vcpus > self.max_vcpus,
@@ -358,12 +374,6 @@ class BatchInstances(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        placement = (
-            ec2.PlacementGroup(name, strategy="cluster", opts=child)
-            # a reservation has its own place: both together end in InsufficientInstanceCapacity
-            if settings.nodes > 1 and settings.capacity_reservation_id is None
-            else None
-        )
         self.compute_resources = {
             "type": "EC2",
             "min_vcpus": settings.min_vcpus,
@@ -377,12 +387,16 @@ class BatchInstances(pulumi.ComponentResource):
                 # "$Latest" is read once; a number makes every new version an update
                 "version": template.latest_version.apply(str),
             },
-            # with network interfaces in the template the groups stand there
-            "security_group_ids": None if settings.efa else [group.id],
             "subnets": [network.training_subnet_id] if settings.in_one_zone else network.private_subnet_ids,
-            # alone among these in replacing the environment when it changes: a reservation added or removed
-            "placement_group": None if placement is None else placement.name,
         }
+        # with network interfaces in the template the groups stand there, and here they would hide those
+        if not settings.efa:
+            self.compute_resources["security_group_ids"] = [group.id]
+        # a reservation has its own place: both together end in InsufficientInstanceCapacity
+        if settings.nodes > 1 and settings.capacity_reservation_id is None:
+            placement = ec2.PlacementGroup(name, strategy="cluster", opts=child)
+            # alone among these in replacing the environment, when a reservation comes or goes
+            self.compute_resources["placement_group"] = placement.name
         self.register_outputs({})
 
 

@@ -51,7 +51,7 @@ def mistakes_in(aws: Aws) -> Callable[[Mapping[str, Any]], list[str]]:
     return refused
 
 
-def run_config(aws: Aws, config: Mapping[str, Any], preview: bool) -> engine.Run:
+def run_config(aws: Aws, config: Mapping[str, Any], preview: bool, cloud: engine.Cloud | None = None) -> engine.Run:
     stack = stack_files.StackFile(
         project="distributed-training",
         stack="test",
@@ -61,4 +61,4 @@ def run_config(aws: Aws, config: Mapping[str, Any], preview: bool) -> engine.Run
         },
         program=ROOT,
     )
-    return engine.run(stack, LocalCloud(aws), preview=preview)
+    return engine.run(stack, cloud or LocalCloud(aws), preview=preview)
