@@ -797,7 +797,7 @@ def test_a_queue_that_could_never_run_a_job_is_refused(
 
 def test_a_job_of_each_queue_is_submitted_with_the_lines_of_the_readme(deployed: engine.Run, aws: Aws) -> None:
     batch, logs = aws.client("batch"), aws.client("logs")
-    lines = re.findall(r"^    (aws batch submit-job .*(?:\\\n.*)*)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    lines = re.findall(r"^    (aws batch submit-job (?:.*\\\n)*.*)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(lines) == 2
     submitted = {
         words["job-name"]: batch.submit_job(
@@ -812,9 +812,26 @@ def test_a_job_of_each_queue_is_submitted_with_the_lines_of_the_readme(deployed:
         assert job["jobQueue"] == deployed.exports["batch_job_queue_arns"][name]
         assert job["jobDefinition"] == deployed.exports["batch_job_definition_arns"][name]
         assert type_ in one_of(deployed, JOB_DEFINITION, name).inputs
-    group = json.loads(one_of(deployed, JOB_DEFINITION, "single").inputs["containerProperties"])["logConfiguration"]
-    (found,) = logs.describe_log_groups(logGroupNamePrefix=group["options"]["awslogs-group"])["logGroups"]
+    container = json.loads(one_of(deployed, JOB_DEFINITION, "single").inputs["containerProperties"])
+    group = container["logConfiguration"]["options"]["awslogs-group"]
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     assert found["retentionInDays"] == 30
+    # what the container agent does on an instance, which moto has not
+    stream = finished(batch, submitted["single"]["jobId"])["container"]["logStreamName"]
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    logs.put_log_events(
+        logGroupName=group,
+        logStreamName=stream,
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": "step 1"}],
+    )
+    (event,) = logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
+    assert event["message"] == "step 1"
+    may_write = json.loads(one_of(deployed, ROLE_POLICY, "single-execution").inputs["policy"])["Statement"]
+    assert {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [f"{found['logGroupArn']}:*"],
+    } in may_write
 
 
 def options(line: str, run: engine.Run) -> dict[str, str]:
