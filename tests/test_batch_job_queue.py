@@ -397,6 +397,9 @@ REPLACE_AN_ENVIRONMENT = {
 """Properties of a compute environment whose change replaces it (hashicorp/terraform-provider-aws,
 internal/service/batch/compute_environment.go: `ForceNew` in the schema)."""
 
+REPLACE_A_QUEUE = {"name", "schedulingPolicyArn"}
+"""Properties of a job queue whose change replaces it: the first to the provider, the second to AWS and so to us."""
+
 IN_PLACE_STRATEGIES = {"BEST_FIT_PROGRESSIVE", "SPOT_CAPACITY_OPTIMIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"}
 """The strategies with which, and with no service role but Batch's own, the others change in place (same file,
 `isUpdatableComputeEnvironment`)."""
@@ -431,16 +434,19 @@ def changes(before: engine.Run, after: engine.Run, part: str = "BatchJobQueue") 
     return {name: paths for name, paths in found.items() if paths}
 
 
-def replaced_environments(before: engine.Run, after: engine.Run) -> set[str]:
-    """Names of the compute environments that the provider would replace, by the tables above."""
-    was, now = (all_of(run, COMPUTE_ENVIRONMENT) for run in (before, after))
+def replaced(before: engine.Run, after: engine.Run) -> set[str]:
+    """Names of the compute environments and queues that the provider would replace, by the tables above."""
+    environments, queues = (
+        [(was[name], now[name]) for name in was.keys() & now.keys()]
+        for was, now in ((all_of(before, type_), all_of(after, type_)) for type_ in (COMPUTE_ENVIRONMENT, JOB_QUEUE))
+    )
     return {
-        name
-        for name in was.keys() & now.keys()
-        if differences(was[name].inputs, now[name].inputs) & REPLACE_AN_ENVIRONMENT
-        or blocks(was[name]) != blocks(now[name])
-        or not (changes_in_place(was[name]) and changes_in_place(now[name]))
-    }
+        f"environment {now.name}"
+        for was, now in environments
+        if differences(was.inputs, now.inputs) & REPLACE_AN_ENVIRONMENT
+        or blocks(was) != blocks(now)
+        or not (changes_in_place(was) and changes_in_place(now))
+    } | {f"queue {now.name}" for was, now in queues if differences(was.inputs, now.inputs) & REPLACE_A_QUEUE}
 
 
 def blocks(environment: engine.Registration) -> list[bool]:
@@ -524,18 +530,18 @@ def test_nothing_changes_when_nothing_changed(dev: engine.Run, run_stably: RunSt
         ),
     ],
 )
-def test_an_edit_of_the_queue_changes_this_and_replaces_no_environment(
+def test_an_edit_changes_this_and_replaces_neither_an_environment_nor_the_queue(
     edit: dict[str, Any], changed: dict[str, set[str]], dev: engine.Run, run_stably: RunStack
 ) -> None:
     after = run_stably({"batch": {"single": SINGLE | edit}})
     assert changes(dev, after) == changed
-    assert replaced_environments(dev, after) == set()
+    assert replaced(dev, after) == set()
 
 
 def test_another_zone_is_another_subnet_of_the_environments(dev: engine.Run, run_stably: RunStack) -> None:
     after = run_stably({"network": {"availabilityZones": 3}, "batch": {"single": SINGLE}})
     assert changes(dev, after) == both({"computeResources.subnets"})
-    assert replaced_environments(dev, after) == set()
+    assert replaced(dev, after) == set()
 
 
 def test_other_tags_of_the_stack_are_another_version_of_the_launch_template(
@@ -544,16 +550,28 @@ def test_other_tags_of_the_stack_are_another_version_of_the_launch_template(
     monkeypatch.setattr(aws, "default_tags", {**aws.default_tags, "CostCenter": "42"})
     after = run_stably({"batch": {"single": SINGLE}})
     assert changes(dev, after) == {"LaunchTemplate single": {"tagSpecifications"}, **NEW_VERSION}
-    assert replaced_environments(dev, after) == set()
+    assert replaced(dev, after) == set()
 
 
 def test_a_reservation_for_a_multi_node_queue_replaces_its_environment(run_stably: RunStack) -> None:
     before = run_stably({"batch": {"multi": MULTI}})
     after = run_stably({"batch": {"multi": MULTI | {"capacityReservationId": "cr-01234567"}}})
-    assert replaced_environments(before, after) == {"multi-on-demand"}
+    assert replaced(before, after) == {"environment multi-on-demand"}
     # the new one is made before the old one goes: neither has a name that the other would want
     for run in (before, after):
         assert not {"name", "namePrefix"} & one_of(run, COMPUTE_ENVIRONMENT, "multi-on-demand").inputs.keys()
+
+
+def test_fair_share_replaces_the_queue_and_what_is_under_it_stays(dev: engine.Run, run_stably: RunStack) -> None:
+    after = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamA": 1.0}}}})
+    assert changes(dev, after) == {
+        "JobQueue single": {"schedulingPolicyArn"},
+        "SchedulingPolicy single": {"is new"},
+    }
+    assert replaced(dev, after) == {"queue single"}
+    heavier = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamA": 2.0}}}})
+    assert changes(after, heavier) == {"SchedulingPolicy single": {"fairSharePolicy.shareDistributions"}}
+    assert replaced(after, heavier) == set()
 
 
 def test_no_resource_of_a_queue_has_a_name_that_its_replacement_would_want(stable: engine.Run) -> None:
