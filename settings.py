@@ -82,8 +82,9 @@ class StackSettings(Settings):
             for instance_type in named
             if instance_type not in types
         ]
+        used = zones[: self.network.availability_zones]
         if not wrong:
-            wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types)]
+            wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
         if not self.network.existing and self.network.availability_zones > len(zones):
             wrong.append(
@@ -95,7 +96,7 @@ class StackSettings(Settings):
             )
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
-        return Facts(account=account, zones=zones[: self.network.availability_zones], instance_types=types)
+        return Facts(account=account, zones=used, instance_types=types)
 
     def _instance_types(self) -> dict[str, tuple[str, ...]]:
         """Path in the stack file -> the instance types that it names."""

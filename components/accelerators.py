@@ -1,5 +1,6 @@
 """Facts about an instance type, asked of AWS and never listed by hand, and what follows from them."""
 
+from collections import defaultdict
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -7,10 +8,13 @@ from typing import Literal, Self
 import pulumi
 from pulumi_aws import ec2
 
+GPUS_WITHOUT_DRIVER = frozenset({"K80", "M60", "V100"})
+"""NVIDIA GPUs (of p2, g3 and p3) that the driver in Batch's AL2023 image no longer knows (API, `Ec2Configuration`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceFacts:
-    """What AWS says of an instance type (EC2 `DescribeInstanceTypes`)."""
+    """What AWS says of an instance type (EC2 `DescribeInstanceTypes` and `DescribeInstanceTypeOfferings`)."""
 
     instance_type: str
     """Its name."""
@@ -20,6 +24,8 @@ class InstanceFacts:
     """Memory in MiB."""
     gpus: int
     """NVIDIA GPUs."""
+    gpu_models: frozenset[str]
+    """Models of its NVIDIA GPUs, such as `H100`."""
     neuron_devices: int
     """AWS Trainium and Inferentia devices."""
     efa_interfaces: int
@@ -28,26 +34,43 @@ class InstanceFacts:
     """Network cards; an EFA interface sits on one of them."""
     architecture: Literal["x86_64", "arm64"]
     """Processor architecture."""
+    usage_classes: frozenset[str]
+    """How it can be had: `on-demand`, `spot`, `capacity-block`."""
+    zones: frozenset[str]
+    """Names of the availability zones that offer it."""
 
     @classmethod
-    def ask(cls, instance_type: str) -> Self:
+    def ask(cls, instance_type: str, zones: Set[str]) -> Self:
         """Ask AWS; fails as the provider's function fails when the region knows no such type."""
         found = ec2.get_instance_type(instance_type=instance_type)
+        nvidia = [gpu for gpu in found.gpuses if gpu.manufacturer == "NVIDIA"]
         return cls(
             instance_type=instance_type,
             vcpus=found.default_vcpus,
             memory_mib=found.memory_size,
-            gpus=sum(gpu.count for gpu in found.gpuses if gpu.manufacturer == "NVIDIA"),
+            gpus=sum(gpu.count for gpu in nvidia),
+            gpu_models=frozenset(gpu.name for gpu in nvidia),
             neuron_devices=sum(device.count for device in found.neuron_devices),
             efa_interfaces=found.efa_maximum_interfaces if found.efa_supported else 0,
             network_cards=found.maximum_network_cards,
             architecture="arm64" if "arm64" in found.supported_architectures else "x86_64",
+            usage_classes=frozenset(found.supported_usages_classes),
+            zones=frozenset(zones),
         )
 
     @property
-    def batch_image_type(self) -> str:
-        """The kind of AMI that Batch starts: said always, because a default that AWS moves replaces instances."""
-        return "ECS_AL2023_NVIDIA" if self.gpus else "ECS_AL2023"
+    def batch_image_type(self) -> str | None:
+        """The kind of AMI that Batch starts; None for an accelerator that no image of Batch's has a driver for.
+
+        AL2023 with NVIDIA's driver is for x86_64 only, and none has the Neuron driver (Batch API, `Ec2Configuration`).
+        """
+        match self:
+            case InstanceFacts(gpus=0, neuron_devices=0):
+                return "ECS_AL2023"
+            case InstanceFacts(architecture="x86_64", neuron_devices=0) if not self.gpu_models & GPUS_WITHOUT_DRIVER:
+                return "ECS_AL2023_NVIDIA"
+            case _:
+                return None
 
     @property
     def eks_ami_type(self) -> str:
@@ -70,9 +93,12 @@ def ask_facts(instance_types: Set[str]) -> dict[str, InstanceFacts]:
     if not instance_types:
         return {}
     offered = ec2.get_instance_type_offerings(
-        location_type="region", filters=[{"name": "instance-type", "values": sorted(instance_types)}]
-    ).instance_types
-    return {instance_type: InstanceFacts.ask(instance_type) for instance_type in sorted(offered)}
+        location_type="availability-zone", filters=[{"name": "instance-type", "values": sorted(instance_types)}]
+    )
+    zones = defaultdict[str, set[str]](set)
+    for instance_type, zone in zip(offered.instance_types, offered.locations, strict=True):
+        zones[instance_type].add(zone)
+    return {instance_type: InstanceFacts.ask(instance_type, zones[instance_type]) for instance_type in sorted(zones)}
 
 
 def efa_network_interfaces(
@@ -80,20 +106,20 @@ def efa_network_interfaces(
 ) -> list[ec2.LaunchTemplateNetworkInterfaceArgs]:
     """A launch template's network interfaces for a type with EFA: one on each card, only the first with an address.
 
-    The layout is the one EC2 recommends for types with several cards: card 0, device 0, and device 1 on every other
-    (EC2 user guide, "Maximize network bandwidth on instances with multiple network cards"). Security groups stand on
-    each interface, because those of a compute environment or a node group do not reach the interfaces of a template.
+    Cards after the first carry an EFA-only interface at device 0, as EC2 recommends (user guide, "Maximize network
+    bandwidth on instances with multiple network cards"). The first carries one EFA with an address, where EC2 would
+    have two interfaces: a card of p5 takes no more than two, and the containers of multi-node jobs and EKS pods
+    need the other. Where there are fewer EFAs than cards (p6-b300), the first card has none.
+
+    Security groups stand on each interface, because those of a compute environment or a node group do not reach the
+    interfaces of a template.
     """
+    first = "efa" if facts.efa_interfaces >= facts.network_cards else "interface"
     return [
         ec2.LaunchTemplateNetworkInterfaceArgs(
             network_card_index=card,
-            device_index=min(card, 1),
-            # a type with fewer EFA interfaces than cards has none on card 0
-            interface_type="efa-only"
-            if card
-            else "efa"
-            if facts.efa_interfaces == facts.network_cards
-            else "interface",
+            device_index=0,
+            interface_type="efa-only" if card else first,
             security_groups=security_group_ids,
             delete_on_termination="true",
             associate_public_ip_address=None if card else "false",

@@ -1,32 +1,42 @@
 """A Batch job queue with what it needs to run GPU jobs on one node or many: compute, job definition, roles, logs.
 
-Nothing runs while the queue is empty. Multi-node jobs run on demand, in one zone, on one instance type: AWS Batch
-offers them nowhere else.
+Nothing runs while the queue is empty. Multi-node jobs run on demand or in a capacity block, in one zone, on one
+instance type: AWS Batch offers them nowhere else.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi_aws import batch, cloudwatch, ec2, vpc
 from pulumi_aws import iam as aws_iam
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from components import iam
 from components.accelerators import InstanceFacts, efa_network_interfaces
 from components.artifacts import Artifacts
 from components.network import Network
-from components.schema import Name, Settings, mistake, refuse
+from components.schema import SecretArn, Settings, mistake, refuse
 
 LOG_RETENTION_DAYS = 30
 LARGEST_JOB_NODES = 1000
 """AWS Batch, "Multi-node parallel jobs"."""
-LARGEST_UPDATE_WAIT_MINUTES = 7200
-"""How long Batch waits at most for running jobs before it replaces their instances (API, `UpdatePolicy`, 5 days)."""
+MOST_ENVIRONMENTS = 3
+"""Compute environments of a job queue (Batch API, `CreateJobQueue`)."""
+SHORTEST_TIMEOUT_SECONDS = 60
+"""Batch API, `JobTimeout`."""
+UPDATE_WAIT_MINUTES = (30, 360)
+"""How long Batch waits for running jobs before it replaces their instances: its own default, and the most that the
+provider lets through (hashicorp/terraform-provider-aws issue 48709; the API takes 7200, `UpdatePolicy`)."""
 ROOT_VOLUME_IOPS = 6000
 ROOT_VOLUME_MIB_PER_SECOND = 500
 HOST_MEMORY_SHARE = 0.05
 """Part of an instance's memory that the container agent and the kernel keep."""
+FAIR_SHARE_DECAY_SECONDS = 3600
+
+USAGE_CLASSES = {"spot": "spot", "onDemand": "on-demand", "capacityBlock": "capacity-block"}
+"""Kind of capacity -> what EC2 calls it (API, `InstanceTypeInfo.SupportedUsageClasses`)."""
 
 GIVE_UP_SECONDS = {
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": 4 * 3600,
@@ -39,29 +49,29 @@ GIVE_UP_SECONDS = {
 RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
     {"on_status_reason": "Host EC2*", "action": "RETRY"},
     {"on_reason": "CannotPullContainerError*", "action": "RETRY"},
-    {"on_status_reason": "Task failed to start", "action": "RETRY"},
     # the first match wins, and what matches nothing is retried: so the last one matches everything
     {"on_reason": "*", "action": "EXIT"},
 )
 """Which ends of an attempt are worth another: those that the job has no part in."""
+
+Capacity = Literal["spot", "onDemand", "capacityBlock"]
+ShareIdentifier = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,254}[0-9A-Za-z*]?$")]
+"""Letters and digits, with an asterisk at the end for all that begin so (Batch API, `ShareAttributes`)."""
 
 
 class BatchJobQueueSettings(Settings):
     """One job queue of the `batch` section."""
 
     nodes: Annotated[int, Field(ge=1, le=LARGEST_JOB_NODES)] = 1
-    """Instances that one job runs on. Over 1 makes a multi-node parallel job: on demand, one instance type."""
+    """Instances that one job runs on. Over 1 makes a multi-node parallel job: never on spot, one instance type."""
     image: str = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
     """Container image of the job definition."""
     command: tuple[str, ...] = ("nvidia-smi",)
     """What the container runs unless a job says otherwise."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge", "g6e.12xlarge")
     """EC2 instance types that jobs may run on; several of equal GPU count make spot capacity likelier."""
-    capacity: Annotated[tuple[Literal["spot", "onDemand"], ...], Field(min_length=1, max_length=3)] = (
-        "spot",
-        "onDemand",
-    )
-    """Kinds of capacity in the order in which they are tried: one compute environment each."""
+    capacity: tuple[Capacity, ...] = ("spot", "onDemand")
+    """Kinds of capacity in the order in which they are tried, one compute environment each; capacityBlock alone."""
     min_vcpus: Annotated[int, Field(ge=0)] = 0
     """vCPUs that stay running in each compute environment; 0 idles at nothing."""
     max_vcpus: Annotated[int, Field(ge=1)] = 384
@@ -69,31 +79,48 @@ class BatchJobQueueSettings(Settings):
     vcpus: Annotated[int, Field(ge=1)] = 40
     """vCPUs of one node's container."""
     memory_mib: Annotated[int, Field(ge=4)] = 160_000
-    """Memory of one node's container in MiB; leave the host about 5 %."""
+    """Memory of one node's container in MiB; the host needs about 5 % of the instance's."""
     gpus: Annotated[int, Field(ge=0)] = 4
     """GPUs of one node's container."""
-    shared_memory_mib: Annotated[int, Field(ge=1)] = 65_536
-    """Size of /dev/shm in MiB, which data loaders and NCCL use."""
+    shared_memory_mib: Annotated[int, Field(ge=1)] | None = None
+    """Size of /dev/shm in MiB, which data loaders and NCCL use, out of memoryMib; left out, half of it."""
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
     """Size of each instance's root volume in GiB: images and scratch space."""
     efa: bool = False
-    """Whether nodes talk over Elastic Fabric Adapter."""
+    """Whether nodes talk over Elastic Fabric Adapter; instances then stay in the first zone, as with nodes over 1."""
     capacity_reservation_id: Annotated[str, Field(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
-    """An on-demand capacity reservation to run in."""
+    """The capacity reservation or, with capacity capacityBlock, the capacity block to run in; in the first zone."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job is started at most, when its host was reclaimed or its image could not be pulled."""
-    timeout_hours: Annotated[float, Field(ge=60 / 3600)] = 24
-    """After how long an attempt is stopped, in hours; Batch takes a minute at least."""
+    timeout_hours: Annotated[float, Field(gt=0)] = 24
+    """After how long an attempt is stopped, in hours; Batch takes a minute at least.
+
+    A change that replaces instances waits so long for what runs on them, but six hours at most: a longer attempt is
+    then stopped, and started again where attempts are left.
+    """
     priority: Annotated[int, Field(ge=0, le=1000)] = 10
     """Which queue goes first where queues share a compute environment; higher goes first."""
-    fair_share: dict[Name, Annotated[float, Field(ge=0.0001, le=999.9999)]] | None = None
-    """Share identifier -> weight (a lower weight gets more); jobs must then name one. It cannot be removed later."""
+    fair_share: (
+        Annotated[dict[ShareIdentifier, Annotated[float, Field(ge=0.0001, le=999.9999)]], Field(min_length=1)] | None
+    ) = None
+    """Share identifier -> weight (a lower weight gets more); jobs must then name one.
+
+    Batch can neither give it to a queue nor take it away: adding or removing it makes a new queue in its place.
+    """
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """Environment variables of the container."""
+    secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
+    """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+
+    @property
+    def in_one_zone(self) -> bool:
+        """Whether all instances must be in the training subnet: nodes of a job do not talk across zones."""
+        return self.nodes > 1 or self.efa
 
     @model_validator(mode="after")
     def _can_ever_run(self) -> Self:
-        many = self.nodes > 1
+        many, block = self.nodes > 1, "capacityBlock" in self.capacity
+        capacity = list(self.capacity)
         refuse(
             [
                 (key, rule, value)
@@ -101,8 +128,8 @@ class BatchJobQueueSettings(Settings):
                     (
                         many and "spot" in self.capacity,
                         "capacity",
-                        "must be [onDemand] with nodes over 1, because Batch runs multi-node jobs on demand only",
-                        list(self.capacity),
+                        "must be without spot with nodes over 1, because Batch runs no multi-node job there",
+                        capacity,
                     ),
                     (
                         many and len(self.instance_types) > 1,
@@ -117,16 +144,46 @@ class BatchJobQueueSettings(Settings):
                         list(self.instance_types),
                     ),
                     (
-                        self.capacity_reservation_id is not None and "spot" in self.capacity,
+                        not 1 <= len(capacity) <= MOST_ENVIRONMENTS,
                         "capacity",
-                        "must be [onDemand] with capacityReservationId",
-                        list(self.capacity),
+                        f"must be one to {MOST_ENVIRONMENTS} kinds, because a queue has no more compute environments",
+                        capacity,
                     ),
                     (
-                        len(set(self.capacity)) < len(self.capacity),
+                        len(set(capacity)) < len(capacity) <= MOST_ENVIRONMENTS,
                         "capacity",
                         "must name each kind once",
-                        list(self.capacity),
+                        capacity,
+                    ),
+                    (
+                        block and len(set(self.capacity)) > 1,
+                        "capacity",
+                        "must be capacityBlock alone, because nothing else starts from its launch template",
+                        capacity,
+                    ),
+                    (
+                        block and self.capacity_reservation_id is None,
+                        "capacityReservationId",
+                        "is required with capacity capacityBlock",
+                        self.capacity_reservation_id,
+                    ),
+                    (
+                        block and len(self.instance_types) > 1,
+                        "instanceTypes",
+                        "must be one type with capacity capacityBlock, the one that was bought",
+                        list(self.instance_types),
+                    ),
+                    (
+                        self.capacity_reservation_id is not None and "spot" in self.capacity,
+                        "capacity",
+                        "must be [onDemand] or [capacityBlock] with capacityReservationId",
+                        capacity,
+                    ),
+                    (
+                        self.timeout_hours * 3600 < SHORTEST_TIMEOUT_SECONDS,
+                        "timeoutHours",
+                        f"must be {SHORTEST_TIMEOUT_SECONDS / 3600:.4f} or more, {SHORTEST_TIMEOUT_SECONDS} seconds",
+                        self.timeout_hours,
                     ),
                     (
                         self.min_vcpus > self.max_vcpus,
@@ -140,34 +197,207 @@ class BatchJobQueueSettings(Settings):
                         f"must be at least nodes x vcpus ({self.nodes * self.vcpus}), or no job ever starts",
                         self.max_vcpus,
                     ),
+                    (
+                        (self.shared_memory_mib or 0) > self.memory_mib,
+                        "sharedMemoryMib",
+                        f"must be at most memoryMib ({self.memory_mib}), which it is taken from",
+                        self.shared_memory_mib,
+                    ),
+                    *(
+                        (
+                            name.startswith("AWS_BATCH"),
+                            f"{key}.{name}",
+                            "must not begin with AWS_BATCH, which Batch keeps for itself",
+                            name,
+                        )
+                        for key, names in (("environment", self.environment), ("secrets", self.secrets))
+                        for name in names
+                    ),
+                    *(
+                        (name in self.environment, f"secrets.{name}", "must not stand under environment too", name)
+                        for name in self.secrets
+                    ),
+                    *(
+                        (
+                            share.endswith("*") and other != share and other.startswith(share[:-1]),
+                            f"fairShare.{other}",
+                            f"must not begin as {share} does, which holds it already",
+                            other,
+                        )
+                        for share in self.fair_share or ()
+                        for other in self.fair_share or ()
+                    ),
                 )
                 if wrong
             ]
         )
         return self
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str]) -> Iterator[str]:
+        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake.
+
+        `zones` are the network's, the training subnet's first; none for an adopted network, whose zones are its own.
+        """
         types = [facts[name] for name in self.instance_types]
+        listed = ", ".join(self.instance_types)
         if len({one.architecture for one in types}) > 1:
             yield mistake(
                 f"{path}.instanceTypes",
                 "must share one processor architecture",
                 {t.instance_type: t.architecture for t in types},
             )
-        for key, wanted, offered in (
-            ("gpus", self.gpus, max(one.gpus for one in types)),
-            ("vcpus", self.vcpus, max(one.vcpus for one in types)),
-            ("memoryMib", self.memory_mib, int(max(one.memory_mib for one in types) * (1 - HOST_MEMORY_SHARE))),
-        ):
-            if wanted > offered:
+        elif without := [one.instance_type for one in types if one.batch_image_type is None]:
+            yield mistake(
+                f"{path}.instanceTypes",
+                "must be types whose accelerators Batch's images have a driver for",
+                ", ".join(without),
+            )
+        elif len({one.batch_image_type for one in types}) > 1:
+            yield mistake(
+                f"{path}.instanceTypes",
+                "must be all with GPUs or all without, because their images differ",
+                {t.instance_type: t.gpus for t in types},
+            )
+        asked = {"gpus": self.gpus, "vcpus": self.vcpus, "memoryMib": self.memory_mib}
+        rooms = [
+            {"gpus": t.gpus, "vcpus": t.vcpus, "memoryMib": int(t.memory_mib * (1 - HOST_MEMORY_SHARE))} for t in types
+        ]
+        too_much = {key: most for key, wanted in asked.items() if wanted > (most := max(room[key] for room in rooms))}
+        for key, most in too_much.items():
+            yield mistake(f"{path}.{key}", f"must be at most {most}, what {listed} can give", asked[key])
+        if not too_much and not any(all(asked[key] <= room[key] for key in asked) for room in rooms):
+            yield mistake(
+                f"{path}.instanceTypes", f"must hold a type that gives all of {asked} to one container", listed
+            )
+        if self.nodes > 1 and self.nodes * types[0].vcpus > self.max_vcpus:
+            yield mistake(
+                f"{path}.maxVcpus",
+                f"must be at least {self.nodes * types[0].vcpus}, because each node is a whole {listed}",
+                self.max_vcpus,
+            )
+        if self.efa and not types[0].efa_interfaces:
+            yield mistake(f"{path}.efa", f"must be false, because {listed} has no EFA", self.efa)
+        for kind in self.capacity:
+            if never := [one.instance_type for one in types if USAGE_CLASSES[kind] not in one.usage_classes]:
                 yield mistake(
-                    f"{path}.{key}",
-                    f"must be at most {offered}, what {', '.join(self.instance_types)} can give",
-                    wanted,
+                    f"{path}.instanceTypes",
+                    f"must be types that EC2 offers as {USAGE_CLASSES[kind]}",
+                    ", ".join(never),
                 )
-        if self.efa and not all(one.efa_interfaces for one in types):
-            yield mistake(f"{path}.efa", f"must be false, because {self.instance_types[0]} has no EFA", self.efa)
+        used = zones[:1] if self.in_one_zone else zones
+        if used and not any(one.zones & set(used) for one in types):
+            yield mistake(
+                f"{path}.instanceTypes",
+                f"must be offered in {', '.join(used)}, where the instances would be",
+                {one.instance_type: sorted(one.zones) for one in types},
+            )
+
+
+class BatchInstances(pulumi.ComponentResource):
+    """What a queue's instances start with: a security group, permissions, a launch template, a place near each other.
+
+    A component, so that `depends_on` waits for all of it: an environment that outlives its role's policies cannot be
+    deleted.
+    """
+
+    compute_resources: batch.ComputeEnvironmentComputeResourcesArgsDict
+    """What every compute environment over these instances has, whatever its kind of capacity."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: BatchJobQueueSettings,
+        *,
+        facts: InstanceFacts,
+        account: iam.Account,
+        network: Network,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:BatchInstances", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = ec2.SecurityGroup(
+            name,
+            vpc_id=network.vpc_id,
+            description="Batch instances: to anywhere, from nobody but each other",
+            tags={"Name": name},
+            opts=child,
+        )
+        vpc.SecurityGroupEgressRule(
+            name, security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0", opts=child
+        )
+        if settings.in_one_zone:
+            # EFA passes only where a group names itself in both directions; an address range is not enough
+            for rule in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
+                rule(
+                    f"{name}-nodes",
+                    security_group_id=group.id,
+                    description="nodes of a job to each other",
+                    ip_protocol="-1",
+                    referenced_security_group_id=group.id,
+                    opts=child,
+                )
+        role = iam.ServiceRole(
+            f"{name}-instance",
+            service="ec2.amazonaws.com",
+            managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
+            opts=child,
+        )
+        profile = aws_iam.InstanceProfile(name, role=role.role_name, opts=child)
+        template = ec2.LaunchTemplate(
+            name,
+            update_default_version=True,
+            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+            block_device_mappings=[
+                {
+                    "device_name": "/dev/xvda",
+                    "ebs": {
+                        "volume_size": settings.root_volume_gib,
+                        "volume_type": "gp3",
+                        "iops": ROOT_VOLUME_IOPS,
+                        "throughput": ROOT_VOLUME_MIB_PER_SECOND,
+                        "encrypted": "true",
+                        "delete_on_termination": "true",
+                    },
+                }
+            ],
+            network_interfaces=efa_network_interfaces(facts, [group.id]) if settings.efa else None,
+            instance_market_options={"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
+            capacity_reservation_specification=(
+                {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}
+                if settings.capacity_reservation_id
+                else None
+            ),
+            tag_specifications=[
+                # the provider's own tags stop at what it makes itself
+                {"resource_type": kind, "tags": {**account.tags, "Name": name, "BatchJobQueue": name}}
+                for kind in ("instance", "volume")
+            ],
+            opts=child,
+        )
+        self.compute_resources = {
+            "type": "EC2",
+            "min_vcpus": settings.min_vcpus,
+            "max_vcpus": settings.max_vcpus,
+            "instance_types": settings.instance_types,
+            "instance_role": profile.arn,
+            # said always: without it an update puts AL2 in its place, which Batch no longer starts
+            "ec2_configurations": [{"image_type": facts.batch_image_type}],
+            "launch_template": {
+                "launch_template_id": template.id,
+                # "$Latest" is read once; a number makes every new version an update
+                "version": template.latest_version.apply(str),
+            },
+            "subnets": [network.training_subnet_id] if settings.in_one_zone else network.private_subnet_ids,
+        }
+        # with network interfaces in the template the groups stand there, and here they would hide those
+        if not settings.efa:
+            self.compute_resources["security_group_ids"] = [group.id]
+        # a reservation has its own place: both together end in InsufficientInstanceCapacity
+        if settings.nodes > 1 and settings.capacity_reservation_id is None:
+            placement = ec2.PlacementGroup(name, strategy="cluster", opts=child)
+            # alone among these in replacing the environment, when a reservation comes or goes
+            self.compute_resources["placement_group"] = placement.name
+        self.register_outputs({})
 
 
 class BatchJobQueue(pulumi.ComponentResource):
@@ -199,102 +429,19 @@ class BatchJobQueue(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
         log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
-        group = ec2.SecurityGroup(
-            name,
-            vpc_id=network.vpc_id,
-            description="Batch instances: to anywhere, from nobody but each other",
-            tags={"Name": name},
-            opts=child,
-        )
-        vpc.SecurityGroupEgressRule(
-            name, security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0", opts=child
-        )
-        together = settings.nodes > 1 or settings.efa
-        if together:
-            # EFA passes only where a group names itself in both directions; an address range is not enough
-            vpc.SecurityGroupIngressRule(
-                f"{name}-nodes",
-                security_group_id=group.id,
-                description="nodes of a job to each other",
-                ip_protocol="-1",
-                referenced_security_group_id=group.id,
-                opts=child,
-            )
-            vpc.SecurityGroupEgressRule(
-                f"{name}-nodes",
-                security_group_id=group.id,
-                description="nodes of a job to each other",
-                ip_protocol="-1",
-                referenced_security_group_id=group.id,
-                opts=child,
-            )
-        instance_role = iam.ServiceRole(
-            f"{name}-instance",
-            service="ec2.amazonaws.com",
-            managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
-            opts=child,
-        )
-        profile = aws_iam.InstanceProfile(name, role=instance_role.role_name, opts=child)
-        template = ec2.LaunchTemplate(
-            name,
-            update_default_version=True,
-            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
-            block_device_mappings=[
-                {
-                    "device_name": "/dev/xvda",
-                    "ebs": {
-                        "volume_size": settings.root_volume_gib,
-                        "volume_type": "gp3",
-                        "iops": ROOT_VOLUME_IOPS,
-                        "throughput": ROOT_VOLUME_MIB_PER_SECOND,
-                        "encrypted": "true",
-                        "delete_on_termination": "true",
-                    },
-                }
-            ],
-            network_interfaces=efa_network_interfaces(type_facts, [group.id]) if settings.efa else None,
-            capacity_reservation_specification=(
-                {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}
-                if settings.capacity_reservation_id
-                else None
-            ),
-            tag_specifications=[
-                {"resource_type": kind, "tags": {"Name": name, "BatchJobQueue": name}}
-                for kind in ("instance", "volume")
-            ],
-            opts=child,
-        )
-        placement = (
-            ec2.PlacementGroup(name, strategy="cluster", opts=child)
-            # a reservation has its own place: both together end in InsufficientInstanceCapacity
-            if settings.nodes > 1 and settings.capacity_reservation_id is None
-            else None
-        )
+        instances = BatchInstances(name, settings, facts=type_facts, account=account, network=network, opts=child)
         environments = [
             batch.ComputeEnvironment(
-                f"{name}-{'spot' if kind == 'spot' else 'on-demand'}",
+                f"{name}-{USAGE_CLASSES[kind]}",
                 type="MANAGED",
                 # no service role: only with Batch's own service-linked role are changes made in place
                 compute_resources={
+                    **instances.compute_resources,
                     "type": "SPOT" if kind == "spot" else "EC2",
+                    # of the strategies that the provider updates in place
                     "allocation_strategy": (
                         "SPOT_PRICE_CAPACITY_OPTIMIZED" if kind == "spot" else "BEST_FIT_PROGRESSIVE"
                     ),
-                    "min_vcpus": settings.min_vcpus,
-                    "max_vcpus": settings.max_vcpus,
-                    "instance_types": settings.instance_types,
-                    "instance_role": profile.arn,
-                    "ec2_configurations": [{"image_type": type_facts.batch_image_type}],
-                    "launch_template": {
-                        "launch_template_id": template.id,
-                        # "$Latest" is read once; a number makes every new version an update
-                        "version": template.latest_version.apply(str),
-                    },
-                    # with network interfaces in the template the groups stand there
-                    "security_group_ids": None if settings.efa else [group.id],
-                    "subnets": ([network.training_subnet_id] if together else network.private_subnet_ids),
-                    "placement_group": None if placement is None else placement.name,
-                    "tags": {"Name": name, "BatchJobQueue": name},
                 },
                 update_policy={
                     "terminate_jobs_on_update": False,
@@ -302,8 +449,8 @@ class BatchJobQueue(pulumi.ComponentResource):
                 },
                 opts=pulumi.ResourceOptions(
                     parent=self,
-                    # the role's policies outlive the environment: without them it cannot be deleted
-                    depends_on=[instance_role, *network.egress],
+                    depends_on=[instances, *network.egress],
+                    # Batch's own, and it refuses to lower it
                     ignore_changes=["computeResources.desiredVcpus"],
                 ),
             )
@@ -313,7 +460,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             batch.SchedulingPolicy(
                 name,
                 fair_share_policy={
-                    "share_decay_seconds": 3600,
+                    "share_decay_seconds": FAIR_SHARE_DECAY_SECONDS,
                     "share_distributions": [
                         {"share_identifier": share, "weight_factor": weight}
                         for share, weight in sorted(settings.fair_share.items())
@@ -323,21 +470,6 @@ class BatchJobQueue(pulumi.ComponentResource):
             )
             if settings.fair_share
             else None
-        )
-        queue = batch.JobQueue(
-            name,
-            state="ENABLED",
-            priority=settings.priority,
-            scheduling_policy_arn=None if fair_share is None else fair_share.arn,
-            compute_environment_orders=[
-                {"order": order, "compute_environment": environment.arn}
-                for order, environment in enumerate(environments, start=1)
-            ],
-            job_state_time_limit_actions=[
-                {"action": "CANCEL", "state": "RUNNABLE", "reason": reason, "max_time_seconds": seconds}
-                for reason, seconds in GIVE_UP_SECONDS.items()
-            ],
-            opts=child,
         )
         job_role = iam.ServiceRole(
             f"{name}-job",
@@ -353,8 +485,30 @@ class BatchJobQueue(pulumi.ComponentResource):
             statements=[
                 *artifacts.pull(),
                 iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]),
+                *iam.read_secrets(settings.secrets.values()),
             ],
             opts=child,
+        )
+        queue = batch.JobQueue(
+            name,
+            state="ENABLED",
+            priority=settings.priority,
+            scheduling_policy_arn=None if fair_share is None else fair_share.arn,
+            compute_environment_orders=[
+                {"order": order, "compute_environment": environment.arn}
+                for order, environment in enumerate(environments, start=1)
+            ],
+            job_state_time_limit_actions=[
+                {"action": "CANCEL", "state": "RUNNABLE", "reason": reason, "max_time_seconds": seconds}
+                for reason, seconds in GIVE_UP_SECONDS.items()
+            ],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # its jobs end when it is deleted, and until then they need these
+                depends_on=[job_role, execution_role],
+                # Batch neither adds fair share to a queue nor takes it away
+                replace_on_changes=["schedulingPolicyArn"],
+            ),
         )
         container = container_properties(
             settings,
@@ -389,7 +543,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn, "jobDefinitionArn": self.job_definition_arn})
 
     def submit(self) -> list[iam.Statement]:
-        """What submits jobs to this queue, watches and stops them."""
+        """What submits jobs to this queue with its job definition, and watches and stops jobs."""
         definition = pulumi.Output.concat(self._account.arn("batch", "job-definition/"), self.job_definition_name)
         jobs = self._account.arn("batch", "job/*")
         return [
@@ -415,16 +569,20 @@ def container_properties(
     """One node's container, under the API's own keys (Batch API, `ContainerProperties`)."""
     requirements = {"GPU": settings.gpus, "VCPU": settings.vcpus, "MEMORY": settings.memory_mib}
     devices = [f"/dev/infiniband/uverbs{index}" for index in range(facts.efa_interfaces if settings.efa else 0)]
-    nccl = {"FI_PROVIDER": "efa", "NCCL_DEBUG": "INFO"} if settings.efa else {}
     return {
         "image": settings.image,
         "command": list(settings.command),
         "jobRoleArn": job_role_arn,
         "executionRoleArn": execution_role_arn,
         "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements.items() if value],
-        "environment": [{"name": key, "value": value} for key, value in sorted({**nccl, **environment}.items())],
+        "environment": [
+            {"name": key, "value": value} for key, value in sorted({**_nccl(settings), **environment}.items())
+        ],
+        "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(settings.secrets.items())],
         "linuxParameters": {
-            "sharedMemorySize": settings.shared_memory_mib,
+            # hands SIGTERM on to the command, and reaps what it leaves
+            "initProcessEnabled": True,
+            "sharedMemorySize": settings.shared_memory_mib or settings.memory_mib // 2,
             "devices": [
                 {"hostPath": path, "containerPath": path, "permissions": ["READ", "WRITE", "MKNOD"]} for path in devices
             ],
@@ -457,6 +615,15 @@ def node_properties(settings: BatchJobQueueSettings, container: Mapping[str, Any
     }
 
 
+def _nccl(settings: BatchJobQueueSettings) -> dict[str, str]:
+    """What NCCL must know to find the other nodes; its log then says which provider it selected."""
+    if not settings.in_one_zone:
+        return {}
+    # interfaces that lead nowhere but to the host and the container agent
+    nccl = {"NCCL_DEBUG": "INFO", "NCCL_SOCKET_IFNAME": "^docker,ecs,lo,veth"}
+    return nccl | {"FI_PROVIDER": "efa"} if settings.efa else nccl
+
+
 def _update_wait_minutes(settings: BatchJobQueueSettings) -> int:
-    # Batch's own default of 30 minutes would end long training when an AMI changes
-    return min(max(round(settings.timeout_hours * 60), 30), LARGEST_UPDATE_WAIT_MINUTES)
+    least, most = UPDATE_WAIT_MINUTES
+    return min(max(math.ceil(settings.timeout_hours * 60), least), most)

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi_aws import appautoscaling, cloudwatch, ec2, ecs, vpc
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from components import iam
 from components.artifacts import Artifacts
 from components.network import Network
-from components.schema import Arn, Name, Settings, refuse
+from components.schema import Name, SecretArn, Settings, refuse
 from components.task_queue import TaskQueue
 
 LOG_RETENTION_DAYS = 30
@@ -28,8 +28,6 @@ LARGEST_TASK_SECONDS = 43_200 - 900
 
 SHORTEST_VISIBILITY_SECONDS = 60
 """A third of it is the worker's heartbeat, and one call to SQS may take 20 seconds to fail."""
-
-SecretArn = Annotated[Arn, StringConstraints(pattern=r"^arn:[a-z-]+:(secretsmanager|ssm):")]
 
 LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
     256: (512, 1024, 2048),
@@ -70,7 +68,7 @@ class WorkerSettings(Settings):
     """How long one task may take, in seconds; longer work belongs to Batch."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """Environment variables of the container."""
-    secrets: dict[str, SecretArn] = Field(default_factory=dict[str, Arn])
+    secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
     """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
 
     @model_validator(mode="after")
@@ -173,7 +171,7 @@ class FargateWorkers(pulumi.ComponentResource):
             statements=[
                 *artifacts.pull(),
                 iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]),
-                *_read_secrets(settings),
+                *iam.read_secrets(settings.secrets.values()),
             ],
             opts=child,
         )
@@ -403,17 +401,6 @@ def capacity_provider_strategies(settings: WorkerSettings) -> list[ecs.ServiceCa
         ecs.ServiceCapacityProviderStrategyArgs(capacity_provider=provider, weight=weight)
         for provider, weight in (("FARGATE", 100 - spot), ("FARGATE_SPOT", spot))
         if weight
-    ]
-
-
-def _read_secrets(settings: WorkerSettings) -> list[iam.Statement]:
-    # a reference to one key of a secret goes on after the secret's own ARN: `...:secret:name-AbCdEf:key::`
-    arns = {":".join(arn.split(":")[:7]) for arn in settings.secrets.values()}
-    actions = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameters"}
-    return [
-        iam.allow([action], matching)
-        for service, action in actions.items()
-        if (matching := sorted(arn for arn in arns if arn.split(":")[2] == service))
     ]
 
 

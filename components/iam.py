@@ -1,7 +1,7 @@
 """Policies as data: statements that components hand to each other, and the roles that hold them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pulumi
@@ -22,14 +22,17 @@ class Account:
     """`aws`, `aws-cn` or `aws-us-gov`: the second part of every ARN."""
     region: str
     """The region of the default provider."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the provider tags everything with; instances that a service starts have it from their launch template."""
 
     @classmethod
     def ask(cls) -> Self:
-        """Ask AWS which account, partition and region the credentials and the provider stand for."""
+        """Ask AWS which account, partition and region the credentials and the provider stand for, and its tags."""
         return cls(
             id=aws.get_caller_identity().account_id,
             partition=aws.get_partition().partition,
             region=aws.get_region().region,
+            tags=aws.get_default_tags().tags,
         )
 
     def arn(self, service: str, path: str) -> str:
@@ -49,6 +52,18 @@ def allow(
     """A statement that allows these actions on these resources."""
     statement: Statement = {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
     return statement if condition is None else statement | {"Condition": condition}
+
+
+def read_secrets(arns: Iterable[str]) -> list[Statement]:
+    """What reads the values of these secrets and parameters."""
+    # a reference to one key of a secret goes on after the secret's own ARN: `...:secret:name-AbCdEf:key::`
+    whole = {":".join(arn.split(":")[:7]) for arn in arns}
+    actions = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameters"}
+    return [
+        allow([action], matching)
+        for service, action in actions.items()
+        if (matching := sorted(arn for arn in whole if arn.split(":")[2] == service))
+    ]
 
 
 def tls_only(service: str, resources: Sequence[pulumi.Input[str]]) -> Statement:

@@ -16,6 +16,9 @@ The tightest is an EKS node group's, 63 characters; SQS allows 80 with `.fifo`, 
 Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}|aws)?:\S+$")]
 """An Amazon resource name."""
 
+SecretArn = Annotated[Arn, StringConstraints(pattern=r"^arn:[a-z-]+:(secretsmanager|ssm):")]
+"""A Secrets Manager secret, or one key of it, or an SSM parameter."""
+
 
 class Settings(BaseModel):
     """A section of the stack file."""

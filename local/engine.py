@@ -66,6 +66,7 @@ class Registration:
     """URNs of what must exist before it."""
     protect: bool
     ignore_changes: tuple[str, ...]
+    replace_on_changes: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -141,6 +142,7 @@ class _Monitor(mocks.MockMonitor):
                 dependencies=frozenset(request.dependencies),
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
+                replace_on_changes=tuple(request.replaceOnChanges),
             )
             self.run.registrations[urn] = registration
             self.watch(registration, None)

@@ -51,9 +51,9 @@ def mistakes_in(aws: Aws) -> Callable[[Mapping[str, Any]], list[str]]:
     return refused
 
 
-def run_config(aws: Aws, config: Mapping[str, Any], preview: bool) -> engine.Run:
+def run_config(aws: Aws, config: Mapping[str, Any], preview: bool, cloud: engine.Cloud | None = None) -> engine.Run:
     """Run the real program with a configuration under its full keys."""
-    return engine.run(stack_of(config), LocalCloud(aws), preview=preview)
+    return engine.run(stack_of(config), cloud or LocalCloud(aws), preview=preview)
 
 
 def stack_of(config: Mapping[str, Any]) -> stack_files.StackFile:

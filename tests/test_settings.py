@@ -65,8 +65,8 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
         (
             {"batch": {"multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"]}}},
             (
-                "batch.multi.capacity: must be [onDemand] with nodes over 1, "
-                "because Batch runs multi-node jobs on demand only, got ['spot', 'onDemand']"
+                "batch.multi.capacity: must be without spot with nodes over 1, "
+                "because Batch runs no multi-node job there, got ['spot', 'onDemand']"
             ),
         ),
         (

@@ -30,6 +30,13 @@ def get_region(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@answers("aws:index/getDefaultTags:getDefaultTags")
+def get_default_tags(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the provider tags everything with."""
+    del inputs
+    return {"id": aws.partition, "tags": dict(aws.default_tags)}
+
+
 @answers("aws:index/getPartition:getPartition")
 def get_partition(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The partition of AWS in which the region lies."""
