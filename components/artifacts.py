@@ -232,8 +232,8 @@ class Lustre(pulumi.ComponentResource):
 
 
 # only what lost its tag: a tagged image may be in use for as long as a job, a task definition or a pod names it, and no
-# rule of ECR can tell. Parts of a multi-platform image have no tag of their own, and ECR keeps them as long as the image
-# that lists them (ECR user guide, "Lifecycle policies")
+# rule of ECR can tell. Parts of a multi-platform image have no tag of their own, and ECR keeps them as long as the
+# image that lists them (ECR user guide, "Lifecycle policies")
 _IMAGE_LIFECYCLE = {
     "rules": [
         {
