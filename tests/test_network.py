@@ -5,10 +5,13 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import pulumi
 import pytest
 
-from components.network import private_range, public_range
+from components.network import availability_zones, private_range, public_range
+from local import engine
 from local.aws import Aws
+from local.cloud import LocalCloud
 from tests.conftest import RunStack
 from tests.support import WHOLE, all_of, one_of
 
@@ -23,7 +26,7 @@ ENDPOINTS = ["ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs", 
 ECR_IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/train:1"
 
 
-def subnets_of(run: Any) -> dict[str, str]:
+def subnets_of(run: engine.Run) -> dict[str, str]:
     return {name: one.inputs["cidrBlock"] for name, one in all_of(run, "aws:ec2/subnet:Subnet").items()}
 
 
@@ -51,6 +54,18 @@ def test_adding_a_zone_leaves_the_other_zones_as_they_are(run_sections: RunStack
         for kind, table in (("private", PRIVATE), ("public", PUBLIC))
         for letter, cidr in zip("abcd", table, strict=False)
     }
+
+
+def test_a_zone_that_eks_does_not_offer_is_left_out() -> None:
+    def program() -> None:
+        pulumi.export("zones", availability_zones())
+
+    with Aws("us-east-1") as aws:
+        run = engine.run(program, LocalCloud(aws), preview=True, config={"aws:region": "us-east-1"})
+        all_zones = aws.client("ec2").describe_availability_zones()["AvailabilityZones"]
+    assert run.error is None
+    by_id = {zone["ZoneId"]: zone["ZoneName"] for zone in all_zones}
+    assert run.exports["zones"] == sorted(set(by_id.values()) - {by_id["use1-az3"]})
 
 
 @pytest.mark.parametrize(("nat", "gateways"), [("none", []), ("single", ["a"]), ("perZone", ["a", "b", "c"])])
