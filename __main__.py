@@ -72,6 +72,7 @@ if settings.workers:
     pulumi.export("ecs_service_arn", workers.service_arn)
     pulumi.export("ecs_task_definition_arn", workers.task_definition_arn)
 
+cluster = None
 if settings.eks:
     cluster = GpuCluster(
         "training", settings.eks, facts=facts.instance_types, account=account, network=network, protect=settings.protect
@@ -82,7 +83,13 @@ if settings.eks:
     pulumi.export("kubeconfig", cluster.kubeconfig)
 
 observability = Observability(
-    "alerts", settings.alerts, account=account, queues=queues, job_queues=job_queues, workers=workers
+    "alerts",
+    settings.alerts,
+    account=account,
+    queues=queues,
+    job_queues=job_queues,
+    workers=workers,
+    cluster=cluster,
 )
 pulumi.export("alerts_topic_arn", observability.topic_arn)
 pulumi.export("dashboard_url", observability.dashboard_url)

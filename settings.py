@@ -86,7 +86,9 @@ class StackSettings(Settings):
         if not wrong:
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
-        if not self.network.existing and self.network.availability_zones > len(zones):
+        if self.network.existing is not None:
+            wrong += self.network.existing.preflight("network.existing")
+        elif self.network.availability_zones > len(zones):
             wrong.append(
                 mistake(
                     "network.availabilityZones",
@@ -170,11 +172,24 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
     eks: GpuClusterSettings | None = right.get("eks")
     if right.get("protect") and eks is not None and "0.0.0.0/0" in eks.public_access_cidrs:
         yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
-    network: NetworkSettings | None = right.get("network")
-    existing = network.existing if network is not None else None
-    if eks is not None and existing is not None and len(existing.private_subnet_ids) < 2:
+    network: NetworkSettings = right.get("network", NetworkSettings())
+    if eks is not None and network.existing is not None and len(network.existing.private_subnet_ids) < 2:
         yield mistake(
             "network.existing.privateSubnetIds",
             "must be two or more for EKS, in different zones",
-            list(existing.private_subnet_ids),
+            list(network.existing.private_subnet_ids),
         )
+    if network.existing is None and network.nat_gateways == "none":
+        yield from network.missing_endpoints("network", [key for key, section in right.items() if section])
+        batch: dict[str, BatchJobQueueSettings] = right.get("batch", {})
+        images: dict[str, str | None] = {f"batch.{name}.image": one.image for name, one in batch.items()}
+        images["workers.image"] = None if workers is None else workers.image
+        for path, image in images.items():
+            if image is not None and ".dkr.ecr." not in image:
+                yield mistake(path, "must be in ECR with network.natGateways none", image)
+        charts = {} if eks is None else {"devicePlugin": eks.device_plugin, "kueue": eks.kueue, "trainer": eks.trainer}
+        for key, installed in charts.items():
+            if installed:
+                yield mistake(
+                    f"eks.{key}", "must be false with network.natGateways none: its image is not in ECR", True
+                )

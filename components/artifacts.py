@@ -15,6 +15,8 @@ CHECKPOINT_PREFIX = "checkpoints/"
 INCOMPLETE_UPLOAD_DAYS = 7
 NONCURRENT_VERSION_DAYS = 30
 UNTAGGED_IMAGE_DAYS = 14
+LUSTRE_VERSION = "2.15"
+"""Said always, because a default that AWS moves would replace the file system; AL2023's client speaks it."""
 LUSTRE_STEP_GIB = 2400
 """PERSISTENT_2 file systems have 1200 GiB or a multiple of 2400 (FSx for Lustre API, `StorageCapacity`)."""
 LUSTRE_PORTS = ((988, 988), (1018, 1023))
@@ -43,7 +45,10 @@ class ArtifactsSettings(Settings):
     checkpoint_days: Annotated[int, Field(ge=1)] | None = 90
     """Days after which objects under `checkpoints/` expire; null keeps them."""
     force_destroy: bool = False
-    """Whether `pulumi destroy` may delete the bucket and the repository with what is in them."""
+    """Whether `pulumi destroy` may delete the bucket and the repository with what is in them.
+
+    An update that sets it must come before the destroy that needs it. Not together with `protect`.
+    """
     lustre: LustreSettings | None = None
     """A file system linked to the bucket, in the training subnet; it costs by the hour even when idle."""
 
@@ -71,6 +76,7 @@ class Artifacts(pulumi.ComponentResource):
     ) -> None:
         super().__init__("distributed-training:index:Artifacts", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        # what holds data; without forceDestroy S3 and ECR themselves refuse to delete it while anything is in it
         kept = pulumi.ResourceOptions(parent=self, protect=protect)
         bucket = s3.Bucket(name, force_destroy=settings.force_destroy, opts=kept)
         private = s3.BucketPublicAccessBlock(
@@ -83,8 +89,9 @@ class Artifacts(pulumi.ComponentResource):
             opts=child,
         )
         s3.BucketOwnershipControls(name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child)
+        # to delete it is to suspend it, and a deleted checkpoint is then gone at once
         versioning = s3.BucketVersioning(
-            name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
+            name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=kept
         )
         s3.BucketServerSideEncryptionConfiguration(
             name,
@@ -184,29 +191,21 @@ class Lustre(pulumi.ComponentResource):
         )
         for first, last in LUSTRE_PORTS:
             # servers are clients of each other, from the same range
-            vpc.SecurityGroupIngressRule(
-                f"{name}-lustre-{first}",
-                security_group_id=group.id,
-                description="Lustre from the network",
-                ip_protocol="tcp",
-                from_port=first,
-                to_port=last,
-                cidr_ipv4=network.cidr,
-                opts=child,
-            )
-            vpc.SecurityGroupEgressRule(
-                f"{name}-lustre-{first}",
-                security_group_id=group.id,
-                description="Lustre to the network",
-                ip_protocol="tcp",
-                from_port=first,
-                to_port=last,
-                cidr_ipv4=network.cidr,
-                opts=child,
-            )
+            for rule in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
+                rule(
+                    f"{name}-lustre-{first}",
+                    security_group_id=group.id,
+                    description="Lustre between the network and its servers",
+                    ip_protocol="tcp",
+                    from_port=first,
+                    to_port=last,
+                    cidr_ipv4=network.cidr,
+                    opts=child,
+                )
         file_system = fsx.LustreFileSystem(
             name,
             deployment_type="PERSISTENT_2",
+            file_system_type_version=LUSTRE_VERSION,
             storage_type="SSD",
             storage_capacity=settings.storage_gib,
             per_unit_storage_throughput=settings.throughput_per_tib,
@@ -228,9 +227,13 @@ class Lustre(pulumi.ComponentResource):
             },
             opts=child,
         )
-        self.register_outputs({"fileSystemId": file_system.id})
+        # what a client mounts: DNS_NAME@tcp:/MOUNT_NAME
+        self.register_outputs({"dnsName": file_system.dns_name, "mountName": file_system.mount_name})
 
 
+# only what lost its tag: a tagged image may be in use for as long as a job, a task definition or a pod names it, and no
+# rule of ECR can tell. Parts of a multi-platform image have no tag of their own, and ECR keeps them as long as the
+# image that lists them (ECR user guide, "Lifecycle policies")
 _IMAGE_LIFECYCLE = {
     "rules": [
         {
@@ -261,6 +264,8 @@ def _lifecycle_rules(settings: ArtifactsSettings) -> list[s3.BucketLifecycleConf
             "status": "Enabled",
             "filter": {"prefix": ""},
             "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_VERSION_DAYS},
+            # what marks an expired checkpoint as deleted goes with its last version
+            "expiration": {"expired_object_delete_marker": True},
         },
     ]
     if settings.checkpoint_days is not None:

@@ -4,7 +4,7 @@ A VPC that is already there can be adopted instead; then nothing is created in i
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import pulumi
@@ -13,13 +13,35 @@ from pulumi_aws import cloudwatch, ec2, vpc
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components import iam
-from components.schema import Settings, refuse
+from components.schema import Settings, mistake, refuse
 
 LARGEST_PREFIX = 16
 """AWS allows a VPC of /16 at most (VPC user guide, "VPC CIDR blocks")."""
 SMALLEST_PREFIX = 20
 """Below /20 the public subnets would be smaller than the /28 that AWS allows."""
+SMALLEST_PREFIX_OF_MANY_ZONES = 18
+"""From the fourth zone on a private subnet is a sixteenth of the VPC; below /22 it is too small for pods and EFA."""
+WHOLE_SHARE_ZONES = 3
+"""How many zones have a quarter of the VPC each for their private subnet."""
+PRIVATE_RANGES = tuple(ipaddress.IPv4Network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""RFC 1918, and nothing else of what `is_private` calls private."""
+CONTAINER_RANGE = ipaddress.IPv4Network("172.17.0.0/16")
+"""The bridge of the container engine on every ECS and Batch instance (VPC user guide, "VPC CIDR blocks")."""
 FLOW_LOG_RETENTION_DAYS = 30
+
+UNFIT_ZONE_IDS = ("cac1-az3", "use1-az3", "usw1-az2")
+"""Zones in which EKS makes no control plane (EKS user guide, "View Amazon EKS networking requirements")."""
+
+NEEDED_ENDPOINTS: Mapping[str, Sequence[str]] = {
+    "batch": ("ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs"),
+    "workers": ("ecr.api", "ecr.dkr", "logs", "sqs"),
+    "eks": ("ec2", "ecr.api", "ecr.dkr", "eks-auth"),
+}
+"""Section of the stack file -> AWS services that its machines cannot live without, and reach no other way without NAT.
+
+Batch and ECS: ECS developer guide, "Amazon ECS interface VPC endpoints"; Fargate needs none of ECS itself. EKS: EKS
+user guide, "Deploy private clusters with limited internet access". Image layers come from S3, by its gateway.
+"""
 
 VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
 SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$")]
@@ -34,16 +56,36 @@ class ExistingNetwork(Settings):
     private_subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=1)]
     """Its private subnets, one per zone; the first is the training subnet. Their routes must reach AWS's endpoints."""
 
+    @field_validator("private_subnet_ids")
+    @classmethod
+    def _names_each_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_once(private_subnet_ids)
+
+    def preflight(self, path: str) -> Iterator[str]:
+        """What AWS says of the subnets that cannot be, as lines like those of any other mistake."""
+        of_this_vpc = ec2.get_subnets(filters=[{"name": "vpc-id", "values": [self.vpc_id]}]).ids
+        zones: dict[str, str] = {}
+        for subnet_id in self.private_subnet_ids:
+            if subnet_id not in of_this_vpc:
+                yield mistake(f"{path}.privateSubnetIds", f"must be subnets of {self.vpc_id}", subnet_id)
+                continue
+            zone = ec2.get_subnet(id=subnet_id).availability_zone
+            if zone in zones:
+                yield mistake(f"{path}.privateSubnetIds", f"must be one per zone, {zone} has {zones[zone]}", subnet_id)
+            zones[zone] = subnet_id
+
 
 class NetworkSettings(Settings):
     """The `network` section."""
 
     cidr: ipaddress.IPv4Network = ipaddress.IPv4Network("10.0.0.0/16")
-    """Private address range of the VPC, /16 to /20. Changing it replaces the network and all that is on it."""
+    """Private address range of the VPC, /16 to /20; to /18 with four zones or more.
+
+    Changing it replaces the network and all that is on it."""
     availability_zones: Annotated[int, Field(ge=2, le=6)] = 2
     """How many zones to use. Adding one leaves the others as they are."""
     nat_gateways: Literal["none", "single", "perZone"] = "single"
-    """NAT gateways to the internet; `none` needs interface endpoints for every AWS service that the stack calls."""
+    """NAT gateways to the internet; with `none` images come from ECR and AWS is reached by interface endpoints."""
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services to reach without NAT, such as `ecr.api`; each costs by the hour and zone. S3's is always there."""
     flow_logs: bool = False
@@ -54,14 +96,23 @@ class NetworkSettings(Settings):
     @field_validator("cidr")
     @classmethod
     def _is_a_private_vpc(cls, cidr: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
-        if not cidr.is_private:
+        if not any(cidr.subnet_of(private) for private in PRIVATE_RANGES):
             raise ValueError("must be a private range (RFC 1918)")
         if not LARGEST_PREFIX <= cidr.prefixlen <= SMALLEST_PREFIX:
             raise ValueError(f"must be a /{LARGEST_PREFIX} to /{SMALLEST_PREFIX}")
+        if cidr.overlaps(CONTAINER_RANGE):
+            raise ValueError(f"must not overlap {CONTAINER_RANGE}, where containers on an instance have their bridge")
         return cidr
 
+    @field_validator("interface_endpoints")
+    @classmethod
+    def _are_services(cls, interface_endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        if "s3" in interface_endpoints:
+            raise ValueError("must not name s3, which always has a gateway endpoint")
+        return _each_once(interface_endpoints)
+
     @model_validator(mode="after")
-    def _existing_stands_alone(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.existing is not None:
             refuse(
                 [
@@ -69,7 +120,31 @@ class NetworkSettings(Settings):
                     for field in sorted(self.model_fields_set - {"existing"})
                 ]
             )
+        elif self.availability_zones > WHOLE_SHARE_ZONES and self.cidr.prefixlen > SMALLEST_PREFIX_OF_MANY_ZONES:
+            refuse(
+                [
+                    (
+                        "cidr",
+                        (
+                            f"must be a /{LARGEST_PREFIX} to /{SMALLEST_PREFIX_OF_MANY_ZONES}"
+                            f" with availabilityZones over {WHOLE_SHARE_ZONES}"
+                        ),
+                        str(self.cidr),
+                    )
+                ]
+            )
         return self
+
+    def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[str]:
+        """The interface endpoints that these sections of the stack file lack where there is no NAT, as mistakes."""
+        for section, needed in NEEDED_ENDPOINTS.items():
+            missing = [service for service in needed if service not in self.interface_endpoints]
+            if section in sections and missing:
+                yield mistake(
+                    f"{path}.interfaceEndpoints",
+                    f"must hold {', '.join(missing)} for {section} with natGateways none",
+                    list(self.interface_endpoints),
+                )
 
 
 class Zone(pulumi.ComponentResource):
@@ -337,8 +412,8 @@ def private_range(cidr: ipaddress.IPv4Network, zone_index: int) -> ipaddress.IPv
 
     It depends on nothing but the zone's place, so that adding a zone leaves the others as they are.
     """
-    quarters = list(cidr.subnets(prefixlen_diff=2))
-    return quarters[zone_index] if zone_index < 3 else list(quarters[3].subnets(prefixlen_diff=2))[zone_index - 3]
+    *whole, last = cidr.subnets(prefixlen_diff=2)
+    return [*whole, *last.subnets(prefixlen_diff=2)][zone_index]
 
 
 def public_range(cidr: ipaddress.IPv4Network, zone_index: int) -> ipaddress.IPv4Network:
@@ -346,15 +421,23 @@ def public_range(cidr: ipaddress.IPv4Network, zone_index: int) -> ipaddress.IPv4
     return list(list(cidr.subnets(prefixlen_diff=4))[-1].subnets(prefixlen_diff=4))[zone_index]
 
 
-def _alias(field: str) -> str:
-    return NetworkSettings.model_fields[field].alias or field
-
-
 def availability_zones() -> list[str]:
-    """The region's own availability zones, by name."""
-    # local and wavelength zones must be opted into, and hold neither NAT nor EKS
+    """The region's own availability zones that hold everything a stack may have, by name."""
     return sorted(
         aws.get_availability_zones(
-            state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+            # whatever their state: a zone that is impaired for an hour must not move the subnets of the others.
+            # local and wavelength zones must be opted into, and hold neither NAT nor EKS
+            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+            exclude_zone_ids=UNFIT_ZONE_IDS,
         ).names
     )
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("must name each once")
+    return names
+
+
+def _alias(field: str) -> str:
+    return NetworkSettings.model_fields[field].alias or field

@@ -17,6 +17,7 @@ from local.aws import Aws
 from local.cloud import LocalCloud
 from local.display import Display
 from local.graph import mermaid
+from local.prices import estimate
 from local.round_trip import RoundTripError, round_trip
 
 PROJECT = Path(__file__).parents[1]
@@ -73,6 +74,7 @@ def _preview(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace
         return _failed(run, display, time.monotonic() - started, options)
     display.say()
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
+    display.say(str(estimate(run, aws)))
     display.say(display.summary(time.monotonic() - started))
     return 0
 

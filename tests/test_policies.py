@@ -41,7 +41,9 @@ def lint(document: dict[str, Any]) -> list[str]:
 def test_every_policy_names_actions_and_resources_that_exist_and_fit(whole: Run) -> None:
     for urn, document in policy_documents(whole):
         if "aws:iam/role:Role" not in urn:
-            assert lint(document) == [], urn
+            # in a key's own policy every resource is that key
+            told = [one for one in lint(document) if not ("aws:kms/key:Key" in urn and one.startswith("RESOURCE_STAR"))]
+            assert told == [], urn
 
 
 def test_the_linter_finds_what_is_wrong() -> None:

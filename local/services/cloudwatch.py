@@ -1,4 +1,4 @@
-"""Amazon CloudWatch and CloudWatch Logs: alarms, dashboards, log groups and their metric filters."""
+"""Amazon CloudWatch and CloudWatch Logs: alarms, dashboards, log groups and what comes with them."""
 
 from local.aws import Aws, Created, Resource, creates, simulates
 from local.services._params import call, complete
@@ -34,6 +34,13 @@ def log_metric_filter(aws: Aws, resource: Resource) -> Created:
         },
     )
     return Created(id=inputs["name"], outputs=inputs)
+
+
+@creates("aws:cloudwatch/logResourcePolicy:LogResourcePolicy")
+def log_resource_policy(aws: Aws, resource: Resource) -> Created:
+    """Which services may write to log groups."""
+    call(aws.client("logs"), "put_resource_policy", resource.inputs)
+    return Created(id=resource.inputs["policyName"])
 
 
 @creates("aws:cloudwatch/metricAlarm:MetricAlarm")

@@ -3,6 +3,7 @@
 The settings inside `aws:s3/bucket:Bucket` itself are deprecated and not taken here.
 """
 
+import json
 from typing import Any
 
 from local.aws import Aws, Created, Resource, creates
@@ -77,8 +78,19 @@ def ownership_controls(aws: Aws, resource: Resource) -> Created:
 
 @creates("aws:s3/bucketPolicy:BucketPolicy")
 def bucket_policy(aws: Aws, resource: Resource) -> Created:
-    """Who may use a bucket."""
-    return _put(aws, resource, "put_bucket_policy")
+    """Who may use a bucket, without what is denied on a condition.
+
+    moto reads no condition: what a policy denies to those who come without TLS it denies to all, and here all do.
+    """
+    created = _put(aws, resource, "put_bucket_policy")
+    policy = json.loads(resource.inputs["policy"])
+    statements = [one for one in policy["Statement"] if one["Effect"] != "Deny" or "Condition" not in one]
+    s3, bucket = aws.client("s3"), resource.inputs["bucket"]
+    if statements:
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy | {"Statement": statements}))
+    else:
+        s3.delete_bucket_policy(Bucket=bucket)
+    return created
 
 
 @creates("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")

@@ -1,0 +1,250 @@
+"""The network: its addresses, its ways out, and a VPC that was there before."""
+
+import ipaddress
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.network import availability_zones, private_range, public_range
+from local import engine
+from local.aws import Aws
+from local.cloud import LocalCloud
+from tests.conftest import RunStack
+from tests.support import WHOLE, all_of, one_of
+
+MistakesIn = Callable[[dict[str, Any]], list[str]]
+
+SIXTEEN = ipaddress.IPv4Network("10.0.0.0/16")
+PRIVATE = ["10.0.0.0/18", "10.0.64.0/18", "10.0.128.0/18", "10.0.192.0/20", "10.0.208.0/20", "10.0.224.0/20"]
+PUBLIC = ["10.0.240.0/24", "10.0.241.0/24", "10.0.242.0/24", "10.0.243.0/24", "10.0.244.0/24", "10.0.245.0/24"]
+
+NO_NAT = {"natGateways": "none"}
+ENDPOINTS = ["ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs", "sqs", "ec2", "eks-auth"]
+ECR_IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/train:1"
+
+
+def subnets_of(run: engine.Run) -> dict[str, str]:
+    return {name: one.inputs["cidrBlock"] for name, one in all_of(run, "aws:ec2/subnet:Subnet").items()}
+
+
+def test_private_subnets_are_a_quarter_of_the_range_and_public_ones_small() -> None:
+    assert [str(private_range(SIXTEEN, zone)) for zone in range(6)] == PRIVATE
+    assert [str(public_range(SIXTEEN, zone)) for zone in range(6)] == PUBLIC
+
+
+@pytest.mark.parametrize("prefix", range(16, 21))
+def test_no_two_subnets_overlap_and_none_is_smaller_than_aws_allows(prefix: int) -> None:
+    cidr = ipaddress.IPv4Network((int(SIXTEEN.network_address), prefix))
+    subnets = [range_(cidr, zone) for zone in range(6) for range_ in (private_range, public_range)]
+    assert all(one.subnet_of(cidr) and one.prefixlen <= 28 for one in subnets)
+    assert not any(one.overlaps(other) for index, one in enumerate(subnets) for other in subnets[index + 1 :])
+
+
+def test_adding_a_zone_leaves_the_other_zones_as_they_are(run_sections: RunStack) -> None:
+    # the local region has four zones; the two beyond are in the table above
+    runs = [run_sections({"network": {"availabilityZones": count}}) for count in (2, 3, 4)]
+    for fewer, more in itertools.pairwise(runs):
+        assert subnets_of(fewer).items() < subnets_of(more).items()
+        assert set(fewer.registrations) < set(more.registrations)
+    assert subnets_of(runs[-1]) == {
+        f"network-us-west-2{letter}-{kind}": cidr
+        for kind, table in (("private", PRIVATE), ("public", PUBLIC))
+        for letter, cidr in zip("abcd", table, strict=False)
+    }
+
+
+def test_a_zone_that_eks_does_not_offer_is_left_out() -> None:
+    def program() -> None:
+        pulumi.export("zones", availability_zones())
+
+    with Aws("us-east-1") as aws:
+        run = engine.run(program, LocalCloud(aws), preview=True, config={"aws:region": "us-east-1"})
+        all_zones = aws.client("ec2").describe_availability_zones()["AvailabilityZones"]
+    assert run.error is None
+    by_id = {zone["ZoneId"]: zone["ZoneName"] for zone in all_zones}
+    assert run.exports["zones"] == sorted(set(by_id.values()) - {by_id["use1-az3"]})
+
+
+@pytest.mark.parametrize(("nat", "gateways"), [("none", []), ("single", ["a"]), ("perZone", ["a", "b", "c"])])
+def test_nat_gateways_are_none_one_or_one_per_zone(nat: str, gateways: list[str], run_sections: RunStack) -> None:
+    run = run_sections({"network": {"availabilityZones": 3, "natGateways": nat}})
+    assert set(all_of(run, "aws:ec2/natGateway:NatGateway")) == {f"network-us-west-2{zone}" for zone in gateways}
+    routes = all_of(run, "aws:ec2/route:Route")
+    assert set(routes) == ({f"network-us-west-2{zone}" for zone in "abc"} if gateways else set())
+
+
+def test_every_private_subnet_reaches_s3_by_a_gateway(aws: Aws, run_sections: RunStack) -> None:
+    run = run_sections({}, preview=False)
+    found = aws.client("ec2").describe_vpc_endpoints(Filters=[{"Name": "vpc-id", "Values": [run.exports["vpc_id"]]}])
+    (endpoint,) = found["VpcEndpoints"]
+    assert (endpoint["VpcEndpointType"], endpoint["ServiceName"]) == ("Gateway", "com.amazonaws.us-west-2.s3")
+    tables = aws.client("ec2").describe_route_tables(RouteTableIds=endpoint["RouteTableIds"])["RouteTables"]
+    reached = {association["SubnetId"] for table in tables for association in table["Associations"]}
+    assert reached == set(run.exports["private_subnet_ids"])
+
+
+def test_the_default_security_group_is_empty(aws: Aws, run_sections: RunStack) -> None:
+    run = run_sections({}, preview=False)
+    groups = aws.client("ec2").describe_security_groups(
+        Filters=[{"Name": "vpc-id", "Values": [run.exports["vpc_id"]]}, {"Name": "group-name", "Values": ["default"]}]
+    )["SecurityGroups"]
+    assert [(group["IpPermissions"], group["IpPermissionsEgress"]) for group in groups] == [([], [])]
+
+
+def test_load_balancers_of_eks_find_their_subnets_by_tag(run_sections: RunStack) -> None:
+    run = run_sections({})
+    for name, subnet in all_of(run, "aws:ec2/subnet:Subnet").items():
+        kind = "internal-elb" if name.endswith("-private") else "elb"
+        assert subnet.inputs["tags"] == {"Name": name, f"kubernetes.io/role/{kind}": "1"}
+
+
+def test_interface_endpoints_take_https_from_the_network_alone(run_sections: RunStack) -> None:
+    run = run_sections({"network": {"interfaceEndpoints": ["ecr.api", "logs"]}}, preview=False)
+    endpoints = all_of(run, "aws:ec2/vpcEndpoint:VpcEndpoint")
+    assert set(endpoints) == {"network-s3", "network-ecr-api", "network-logs"}
+    (group,) = endpoints["network-logs"].inputs["securityGroupIds"]
+    assert endpoints["network-logs"].inputs["privateDnsEnabled"] is True
+    assert endpoints["network-logs"].inputs["serviceName"] == "com.amazonaws.us-west-2.logs"
+    rule = one_of(run, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "network-endpoints").inputs
+    assert (rule["securityGroupId"], rule["cidrIpv4"]) == (group, "10.0.0.0/16")
+    assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
+
+
+def test_flow_logs_are_kept_thirty_days_and_only_on_demand(run_sections: RunStack) -> None:
+    assert all_of(run_sections({}), "aws:ec2/flowLog:FlowLog") == {}
+    run = run_sections({"network": {"flowLogs": True}})
+    assert one_of(run, "aws:ec2/flowLog:FlowLog", "network").inputs["trafficType"] == "ALL"
+    assert one_of(run, "aws:cloudwatch/logGroup:LogGroup", "network-flow").inputs["retentionInDays"] == 30
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_everything_works_on_a_vpc_that_is_there_and_nothing_is_made_in_it(
+    preview: bool, aws: Aws, run_sections: RunStack
+) -> None:
+    vpc_id, subnet_ids = make_vpc(aws, "10.9.0.0/16", "us-west-2a", "us-west-2b")
+    existing = {"vpcId": vpc_id, "privateSubnetIds": subnet_ids}
+    run = run_sections(
+        WHOLE | {"network": {"existing": existing}, "artifacts": {"lustre": {}}},
+        preview=preview,
+    )
+    assert run.exports["vpc_id"] == vpc_id
+    assert run.exports["private_subnet_ids"] == subnet_ids
+    (network,) = all_of(run, "distributed-training:index:Network").values()
+    assert [one.urn for one in run.registrations.values() if one.parent == network.urn] == []
+    rules = all_of(run, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert rules["artifacts-lustre-988"].inputs["cidrIpv4"] == "10.9.0.0/16"
+
+
+def test_subnets_of_another_vpc_or_in_one_zone_are_refused(aws: Aws, mistakes_in: MistakesIn) -> None:
+    vpc_id, (first, second) = make_vpc(aws, "10.9.0.0/16", "us-west-2a", "us-west-2a")
+    _, (elsewhere,) = make_vpc(aws, "10.8.0.0/16", "us-west-2b")
+    path = "network.existing.privateSubnetIds"
+    existing = {"vpcId": vpc_id, "privateSubnetIds": [first, second, elsewhere]}
+    assert mistakes_in({"network": {"existing": existing}}) == [
+        f"{path}: must be one per zone, us-west-2a has {first}, got '{second}'",
+        f"{path}: must be subnets of {vpc_id}, got '{elsewhere}'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        ({"cidr": "169.254.0.0/16"}, "cidr: must be a private range (RFC 1918), got '169.254.0.0/16'"),
+        ({"cidr": "100.64.0.0/16"}, "cidr: must be a private range (RFC 1918), got '100.64.0.0/16'"),
+        ({"cidr": "172.32.0.0/16"}, "cidr: must be a private range (RFC 1918), got '172.32.0.0/16'"),
+        ({"cidr": "10.0.0.0/15"}, "cidr: must be a /16 to /20, got '10.0.0.0/15'"),
+        (
+            {"cidr": "172.17.64.0/18"},
+            (
+                "cidr: must not overlap 172.17.0.0/16, where containers on an instance have their bridge, "
+                "got '172.17.64.0/18'"
+            ),
+        ),
+        (
+            {"cidr": "10.0.0.0/19", "availabilityZones": 4},
+            "cidr: must be a /16 to /18 with availabilityZones over 3, got '10.0.0.0/19'",
+        ),
+        (
+            {"interfaceEndpoints": ["logs", "s3"]},
+            "interfaceEndpoints: must not name s3, which always has a gateway endpoint, got ['logs', 's3']",
+        ),
+        (
+            {"interfaceEndpoints": ["logs", "logs"]},
+            "interfaceEndpoints: must name each once, got ['logs', 'logs']",
+        ),
+        (
+            {"existing": {"vpcId": "vpc-12345678", "privateSubnetIds": ["subnet-12345678", "subnet-12345678"]}},
+            "existing.privateSubnetIds: must name each once, got ['subnet-12345678', 'subnet-12345678']",
+        ),
+        (
+            {
+                "existing": {"vpcId": "vpc-12345678", "privateSubnetIds": ["subnet-12345678"]},
+                "flowLogs": False,
+            },
+            "flowLogs: cannot be set together with existing, got false",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(network: dict[str, Any], line: str, mistakes_in: MistakesIn) -> None:
+    assert mistakes_in({"network": network}) == [f"network.{line}"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "missing"),
+    [
+        (
+            {"batch": {"single": {"image": ECR_IMAGE}}},
+            {"batch": "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs"},
+        ),
+        ({"queues": {"tasks": {}, "results": {}}, "workers": {"queue": "tasks"}}, {"workers": "ecr.api, ecr.dkr, logs, sqs"}),
+        ({"eks": {"devicePlugin": False}}, {"eks": "ec2, ecr.api, ecr.dkr, eks-auth"}),
+    ],
+    ids=lambda value: "+".join(value),
+)
+def test_without_nat_the_missing_endpoints_of_each_part_are_named(
+    sections: dict[str, Any], missing: dict[str, str], mistakes_in: MistakesIn
+) -> None:
+    assert mistakes_in(sections | {"network": NO_NAT}) == [
+        f"network.interfaceEndpoints: must hold {services} for {part} with natGateways none, got []"
+        for part, services in missing.items()
+    ]
+
+
+def test_without_nat_nothing_may_come_from_the_internet(mistakes_in: MistakesIn) -> None:
+    network = NO_NAT | {"interfaceEndpoints": ENDPOINTS}
+    assert mistakes_in(WHOLE | {"network": network, "workers": {"queue": "tasks", "image": "python:3.12"}}) == [
+        (
+            "batch.single.image: must be in ECR with network.natGateways none, "
+            "got 'pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime'"
+        ),
+        "workers.image: must be in ECR with network.natGateways none, got 'python:3.12'",
+        "eks.devicePlugin: must be false with network.natGateways none: its image is not in ECR, got true",
+    ]
+
+
+def test_with_its_endpoints_every_part_lives_without_nat(run_sections: RunStack) -> None:
+    run = run_sections(
+        WHOLE
+        | {
+            "network": NO_NAT | {"interfaceEndpoints": ENDPOINTS},
+            "batch": {"single": {"image": ECR_IMAGE}},
+            "eks": {"devicePlugin": False},
+        }
+    )
+    assert all_of(run, "aws:ec2/natGateway:NatGateway") == {}
+    assert all_of(run, "aws:ec2/eip:Eip") == {}
+    assert len(all_of(run, "aws:ec2/vpcEndpoint:VpcEndpoint")) == len(ENDPOINTS) + 1
+
+
+def make_vpc(aws: Aws, cidr: str, *zones: str) -> tuple[str, list[str]]:
+    """A VPC made outside the program, with a subnet in each zone."""
+    ec2 = aws.client("ec2")
+    vpc_id = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+    ranges = ipaddress.IPv4Network(cidr).subnets(new_prefix=20)
+    return vpc_id, [
+        ec2.create_subnet(VpcId=vpc_id, CidrBlock=str(one), AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for zone, one in zip(zones, ranges, strict=False)
+    ]

@@ -1,0 +1,114 @@
+"""What a stack costs, worked out by hand for small stacks, and the page that says so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local import __main__ as command_line
+from local.aws import Aws
+from local.prices import PRICES, Estimate, document, estimate, estimates
+from tests.conftest import ROOT, RunStack
+
+Estimated = Callable[[dict[str, Any]], Estimate]
+
+HOURS = 730
+GROUND_PER_MONTH = 0.045 * HOURS + 0.005 * HOURS + 1 + 3
+"""A NAT gateway with its address, the topic's key, the dashboard."""
+VOLUME_PER_MONTH = 200 * 0.08 + (6000 - 3000) * 0.005 + (500 - 125) * 0.04
+"""A Batch instance's root volume."""
+
+
+@pytest.fixture
+def estimated(run_sections: RunStack, aws: Aws) -> Estimated:
+    return lambda sections: estimate(run_sections(sections), aws)
+
+
+def test_the_ground_costs_a_nat_gateway_a_key_and_a_dashboard(estimated: Estimated) -> None:
+    found = estimated({})
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH) == pytest.approx(40.5)
+    assert found.busiest_usd_per_hour == pytest.approx(GROUND_PER_MONTH / HOURS)
+    assert found.without_price == []
+
+
+def test_nat_costs_by_the_zone_and_an_interface_endpoint_too(estimated: Estimated) -> None:
+    network = {"availabilityZones": 3, "natGateways": "perZone", "interfaceEndpoints": ["logs", "sqs"]}
+    more = 2 * (0.045 + 0.005) + 2 * 3 * 0.01
+    assert estimated({"network": network}).idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + more * HOURS)
+
+
+def test_an_alarm_costs_by_the_metric(estimated: Estimated) -> None:
+    # dead letters, too old, and unconsumed, which reads three
+    assert estimated({"queues": {"tasks": {}}}).idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 5 * 0.10)
+
+
+def test_batch_costs_nothing_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
+    batch = {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"], "capacity": ["spot", "onDemand"], "maxVcpus": 192}
+    found = estimated({"batch": {"single": batch}})
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH)
+    instances = 2 * 192 // 48
+    assert found.busiest_usd_per_hour == pytest.approx(
+        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH) / HOURS
+    )
+
+
+def test_workers_cost_from_their_least_to_their_most(estimated: Estimated) -> None:
+    queue: dict[str, Any] = {"queues": {"tasks": {}}}
+    without = estimated(queue)
+    workers = {"queue": "tasks", "image": "mine:1", "cpu": 2048, "memory": 4096, "minTasks": 1, "maxTasks": 10}
+    found = estimated(queue | {"workers": workers})
+    task = 2 * 0.04048 + 4 * 0.004445
+    alarms = found.idle_usd_per_month - without.idle_usd_per_month - task * HOURS
+    assert alarms == pytest.approx(0.10 * round(alarms / 0.10))
+    assert 0 < alarms < 1
+    assert found.busiest_usd_per_hour - without.busiest_usd_per_hour == pytest.approx(10 * task + alarms / HOURS)
+
+
+def test_a_cluster_costs_its_control_plane_its_key_and_its_system_nodes_idle(estimated: Estimated) -> None:
+    groups = {"gpu": {"instanceTypes": ["p5.48xlarge"], "maxSize": 3, "diskGib": 500}}
+    found = estimated({"eks": {"systemNodes": {"minSize": 2, "maxSize": 5}, "gpuNodeGroups": groups}})
+    paid = {(line.resource, line.price): (line.at_rest, line.at_most) for line in found.lines}
+    assert paid["training", "EKS control plane"] == (1, 1)
+    assert paid["training-system", "m7i.large"] == (2, 5)
+    assert paid["training-gpu", "p5.48xlarge"] == (0, 3)
+    assert paid["training-gpu", "gp3 storage"] == (0, 1500)
+    assert found.busiest_usd_per_hour > 3 * 55.04
+
+
+def test_what_has_no_price_is_named_and_not_in_the_sums(estimated: Estimated) -> None:
+    found = estimated(
+        {
+            "artifacts": {"lustre": {}},
+            "batch": {
+                "small": {"instanceTypes": ["g5.xlarge"], "gpus": 1, "vcpus": 4, "memoryMib": 12_000, "maxVcpus": 8}
+            },
+        }
+    )
+    assert found.without_price == ["aws:fsx/lustreFileSystem:LustreFileSystem", "g5.xlarge"]
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH)
+    assert str(found).splitlines() == [
+        (
+            f"idle about $40 a month, at most about ${found.busiest_usd_per_hour:,.0f} an hour "
+            "(on-demand prices of us-west-2, without traffic and storage; see docs/costs.md)"
+        ),
+        "no price is known for: aws:fsx/lustreFileSystem:LustreFileSystem, g5.xlarge",
+    ]
+
+
+def test_every_price_says_where_it_is_from_and_of_when() -> None:
+    for name, price in PRICES.items():
+        assert price.usd > 0, name
+        assert price.source.startswith("https://aws.amazon.com/"), name
+        assert "202" in price.as_of, name
+
+
+def test_the_page_says_what_the_stack_files_cost_now() -> None:
+    made = document(estimates())
+    assert (ROOT / "docs" / "costs.md").read_text() == made, "run: .venv/bin/python -m local.prices > docs/costs.md"
+
+
+def test_preview_says_what_the_stack_costs(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["preview", "--stack", "dev"]) == 0
+    page = (ROOT / "docs" / "costs.md").read_text()
+    (line,) = [one for one in capfd.readouterr().out.splitlines() if one.startswith("idle about $")]
+    assert f"**{line.split(' (')[0].capitalize()}**" in page.splitlines()
