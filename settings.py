@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
+from pulumi_aws import ec2
 from pydantic import Field, TypeAdapter, ValidationError
 
 from components.accelerators import InstanceFacts, ask_facts
@@ -85,6 +86,12 @@ class StackSettings(Settings):
         if not wrong:
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
+        if self.eks is not None and self.network.existing is not None:
+            subnets = self.network.existing.private_subnet_ids
+            if len({ec2.get_subnet(id=one).availability_zone for one in subnets}) < 2:
+                wrong.append(
+                    mistake("network.existing.privateSubnetIds", "must lie in two zones for EKS", list(subnets))
+                )
         if not self.network.existing and self.network.availability_zones > len(zones):
             wrong.append(
                 mistake(
@@ -155,7 +162,7 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
     if right.get("protect") and artifacts is not None and artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)
     eks: GpuClusterSettings | None = right.get("eks")
-    if right.get("protect") and eks is not None and "0.0.0.0/0" in eks.public_access_cidrs:
+    if right.get("protect") and eks is not None and any(not one.prefixlen for one in eks.public_access_cidrs):
         yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
     network: NetworkSettings | None = right.get("network")
     existing = network.existing if network is not None else None
