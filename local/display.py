@@ -62,9 +62,9 @@ class Display:
         for line in _lines(exports, "  "):
             self.say(line)
 
-    def warn(self, run: Run) -> None:
+    def warn(self, messages: list[str]) -> None:
         """Show what the program warned of."""
-        for message in run.messages:
+        for message in messages:
             self.say(f"warning: {message}", "yellow")
 
     def say(self, line: str = "", style: str | None = None) -> None:
