@@ -163,6 +163,7 @@ class SystemNodes(pulumi.ComponentResource):
         settings: SystemNodesSettings,
         *,
         facts: Mapping[str, InstanceFacts],
+        version: str,
         cluster_name: pulumi.Output[str],
         node_role: iam.ServiceRole,
         network: Network,
@@ -177,6 +178,8 @@ class SystemNodes(pulumi.ComponentResource):
         eks.NodeGroup(
             name,
             cluster_name=cluster_name,
+            # nodes follow the control plane to its next version
+            version=version,
             node_role_arn=node_role.arn,
             subnet_ids=network.private_subnet_ids,
             ami_type=facts[settings.instance_types[0]].eks_ami_type,
@@ -204,6 +207,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
         *,
         facts: InstanceFacts,
         shape: NodeShape,
+        version: str,
         cluster_name: pulumi.Output[str],
         cluster_security_group_id: pulumi.Output[str],
         node_role: iam.ServiceRole,
@@ -257,6 +261,8 @@ class GpuNodeGroup(pulumi.ComponentResource):
         nodes = eks.NodeGroup(
             name,
             cluster_name=cluster_name,
+            # nodes follow the control plane to its next version
+            version=version,
             node_role_arn=node_role.arn,
             # neither EFA, a placement group nor a reservation crosses zones
             subnet_ids=[network.training_subnet_id] if settings.efa or reserved else network.private_subnet_ids,

@@ -194,6 +194,7 @@ def test_a_gpu_group_rests_at_zero_behind_a_taint(deployed: Run) -> None:
         key: group.inputs[key] for key in group.inputs if key not in {"clusterName", "launchTemplate", "nodeRoleArn"}
     } == {
         "amiType": "AL2023_x86_64_NVIDIA",
+        "version": "1.35",
         "capacityType": "SPOT",
         "instanceTypes": ["g6.12xlarge", "g5.12xlarge"],
         "subnetIds": deployed.exports["private_subnet_ids"],
