@@ -24,8 +24,10 @@ from components.schema import Name, Settings, mistake
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 LOG_RETENTION_DAYS = 90
 KMS_DELETION_DAYS = 30
-ADDONS = ("coredns", "metrics-server", "eks-node-monitoring-agent")
-"""Add-ons that need nodes, beside the one for volumes, which needs a role too."""
+ADDONS = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
+"""Add-ons that need nodes; those that nodes need are the control plane's."""
+VOLUMES_SERVICE_ACCOUNT = "ebs-csi-controller-sa"
+"""The service account of aws-ebs-csi-driver's controller."""
 MOST_PUBLIC_RANGES = 40
 """Address ranges that EKS takes for its public endpoint (EKS user guide, "Service quotas")."""
 
@@ -117,6 +119,136 @@ class GpuClusterSettings(Settings):
             yield f"eks.version: {self.version} is newer than {VERSION}, for which what is installed was chosen"
 
 
+class ControlPlane(pulumi.ComponentResource):
+    """The Kubernetes API and what a node needs to join it: network, identity, a way in."""
+
+    cluster_name: pulumi.Output[str]
+    """Name of the cluster."""
+    arn: pulumi.Output[str]
+    """ARN of the cluster."""
+    kubeconfig: pulumi.Output[str]
+    """A kubeconfig as JSON that authenticates by `aws eks get-token`."""
+    security_group_id: pulumi.Output[str]
+    """Id of the security group that EKS makes for the control plane and the nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: GpuClusterSettings,
+        *,
+        account: iam.Account,
+        network: Network,
+        protect: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:ControlPlane", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = kms.Key(
+            name,
+            description="Kubernetes secrets of the training cluster",
+            enable_key_rotation=True,
+            deletion_window_in_days=KMS_DELETION_DAYS,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
+        # EKS writes to the log group of the cluster's name, and makes one that keeps logs for ever where there is none:
+        # so the name is chosen here, unique by the key's id, and the group is there first
+        own_name = key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
+        log_group = cloudwatch.LogGroup(
+            name,
+            name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
+            retention_in_days=LOG_RETENTION_DAYS,
+            opts=child,
+        )
+        cluster = pulumi_eks.Cluster(
+            name,
+            name=own_name,
+            version=settings.version,
+            vpc_id=network.vpc_id,
+            private_subnet_ids=network.private_subnet_ids,
+            endpoint_private_access=True,
+            endpoint_public_access=bool(settings.public_access_cidrs),
+            public_access_cidrs=[str(one) for one in settings.public_access_cidrs] or None,
+            # the component also makes whoever creates the cluster its administrator, and cannot be told otherwise: an
+            # entry for that principal would be its second one, which EKS refuses
+            authentication_mode=pulumi_eks.AuthenticationMode.API,
+            access_entries=_admin_entries(settings, account),
+            enabled_cluster_log_types=CONTROL_PLANE_LOGS,
+            encryption_config_key_arn=key.arn,
+            upgrade_policy={"support_type": "STANDARD"},
+            deletion_protection=protect,
+            # each is an add-on, and would be there twice
+            bootstrap_self_managed_addons=False,
+            # the component would take the newest version there is, which is another one every few weeks
+            vpc_cni_options=pulumi_eks.VpcCniOptionsArgs(addon_version=_addon_version("vpc-cni", settings, self)),
+            kube_proxy_addon_options=pulumi_eks.KubeProxyAddonOptionsArgs(
+                version=_addon_version("kube-proxy", settings, self)
+            ),
+            skip_default_node_group=True,
+            skip_default_security_groups=True,
+            create_instance_role=False,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group]),
+        )
+        inner = cluster.eks_cluster
+        self.cluster_name, self.arn, self.kubeconfig = inner.name, inner.arn, cluster.kubeconfig_json
+        self.security_group_id = inner.vpc_config.cluster_security_group_id.apply(str)
+        vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=self.security_group_id,
+            # EKS lets in its nodes only, and the API's name is that of the private endpoint everywhere in the VPC
+            description="Kubernetes API from the VPC",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4=network.cidr,
+            opts=child,
+        )
+        eks.Addon(
+            f"{name}-eks-pod-identity-agent",
+            cluster_name=self.cluster_name,
+            addon_name="eks-pod-identity-agent",
+            addon_version=_addon_version("eks-pod-identity-agent", settings, self),
+            resolve_conflicts_on_update="PRESERVE",
+            opts=child,
+        )
+        self.register_outputs({"clusterName": self.cluster_name})
+
+
+class Addons(pulumi.ComponentResource):
+    """EKS's add-ons that run on the system nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: GpuClusterSettings,
+        *,
+        cluster_name: pulumi.Output[str],
+        account: iam.Account,
+        system: SystemNodes,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:Addons", name, {}, opts)
+        volumes = iam.ServiceRole(
+            f"{name}-volumes",
+            service="pods.eks.amazonaws.com",
+            service_account=("kube-system", VOLUMES_SERVICE_ACCOUNT),
+            managed_policies=[account.managed_policy("AmazonEBSCSIDriverPolicyV2")],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        identity = eks.AddonPodIdentityAssociationArgs(role_arn=volumes.arn, service_account=VOLUMES_SERVICE_ACCOUNT)
+        for addon in ADDONS:
+            eks.Addon(
+                f"{name}-{addon}",
+                cluster_name=cluster_name,
+                addon_name=addon,
+                addon_version=_addon_version(addon, settings, self),
+                pod_identity_associations=[identity] if addon == "aws-ebs-csi-driver" else None,
+                resolve_conflicts_on_update="PRESERVE",
+                # an add-on is healthy only once its pods have a node
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[system, volumes]),
+            )
+        self.register_outputs({})
+
+
 class GpuCluster(pulumi.ComponentResource):
     """An EKS control plane with system nodes, GPU node groups at rest, and what schedules a training job on them."""
 
@@ -141,76 +273,14 @@ class GpuCluster(pulumi.ComponentResource):
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`statements` are what training jobs may do, beside what every pod may."""
+        """`statements` are what training jobs may do on AWS."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
         for notice in settings.notices():
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
-        kept = pulumi.ResourceOptions(parent=self, protect=protect)
-        key = kms.Key(
-            name,
-            description="Kubernetes secrets of the training cluster",
-            enable_key_rotation=True,
-            deletion_window_in_days=KMS_DELETION_DAYS,
-            opts=kept,
-        )
-        # EKS writes to the log group of the cluster's name, and makes one that keeps logs for ever where there is none:
-        # so the name is chosen here, unique by the key's id, and the group is there first
-        own_name = key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
-        log_group = cloudwatch.LogGroup(
-            name,
-            name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
-            retention_in_days=LOG_RETENTION_DAYS,
-            opts=child,
-        )
-        addon_versions = {
-            addon: eks.get_addon_version_output(
-                addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=self)
-            ).version
-            for addon in ("vpc-cni", "kube-proxy", "eks-pod-identity-agent", "aws-ebs-csi-driver", *ADDONS)
-        }
-        cluster = pulumi_eks.Cluster(
-            name,
-            name=own_name,
-            version=settings.version,
-            vpc_id=network.vpc_id,
-            private_subnet_ids=network.private_subnet_ids,
-            endpoint_private_access=True,
-            endpoint_public_access=bool(settings.public_access_cidrs),
-            public_access_cidrs=[str(one) for one in settings.public_access_cidrs] or None,
-            # the component also makes whoever creates the cluster its administrator, and cannot be told otherwise: an
-            # entry for that principal would be its second one, which EKS refuses
-            authentication_mode=pulumi_eks.AuthenticationMode.API,
-            access_entries=_admin_entries(settings, account),
-            enabled_cluster_log_types=CONTROL_PLANE_LOGS,
-            encryption_config_key_arn=key.arn,
-            upgrade_policy={"support_type": "STANDARD"},
-            deletion_protection=protect,
-            # each is an add-on, and would be there twice
-            bootstrap_self_managed_addons=False,
-            # the component would take the newest version there is, which is another one every few weeks
-            vpc_cni_options=pulumi_eks.VpcCniOptionsArgs(addon_version=addon_versions["vpc-cni"]),
-            kube_proxy_addon_options=pulumi_eks.KubeProxyAddonOptionsArgs(version=addon_versions["kube-proxy"]),
-            skip_default_node_group=True,
-            skip_default_security_groups=True,
-            create_instance_role=False,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group]),
-        )
-        control_plane = cluster.eks_cluster
-        self.cluster_name, self.cluster_arn = control_plane.name, control_plane.arn
-        self.kubeconfig = cluster.kubeconfig_json
-        security_group_id = control_plane.vpc_config.cluster_security_group_id.apply(str)
-        vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=security_group_id,
-            # EKS lets in its nodes only, and the API's name is that of the private endpoint everywhere in the VPC
-            description="Kubernetes API from the VPC",
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            cidr_ipv4=network.cidr,
-            opts=child,
-        )
+        control_plane = ControlPlane(name, settings, account=account, network=network, protect=protect, opts=child)
+        self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
+        self.kubeconfig = control_plane.kubeconfig
         node_role = iam.ServiceRole(
             f"{name}-node",
             service="ec2.amazonaws.com",
@@ -224,15 +294,6 @@ class GpuCluster(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        # what a node's first pods need, and what needs no node to be healthy
-        agent = eks.Addon(
-            f"{name}-eks-pod-identity-agent",
-            cluster_name=self.cluster_name,
-            addon_name="eks-pod-identity-agent",
-            addon_version=addon_versions["eks-pod-identity-agent"],
-            resolve_conflicts_on_update="PRESERVE",
-            opts=child,
-        )
         system = SystemNodes(
             f"{name}-system",
             settings.system_nodes,
@@ -241,7 +302,7 @@ class GpuCluster(pulumi.ComponentResource):
             cluster_name=self.cluster_name,
             node_role=node_role,
             network=network,
-            after=[cluster, agent],
+            after=[control_plane],
             opts=child,
         )
         shapes = {
@@ -255,37 +316,16 @@ class GpuCluster(pulumi.ComponentResource):
                 shape=shapes[group_name],
                 version=settings.version,
                 cluster_name=self.cluster_name,
-                cluster_security_group_id=security_group_id,
+                cluster_security_group_id=control_plane.security_group_id,
                 node_role=node_role,
                 network=network,
-                after=[cluster, agent],
+                after=[control_plane],
                 opts=child,
             )
             for group_name, group in settings.gpu_node_groups.items()
         }
         self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
-        volumes = iam.ServiceRole(
-            f"{name}-volumes",
-            service="pods.eks.amazonaws.com",
-            service_account=("kube-system", "ebs-csi-controller-sa"),
-            managed_policies=[account.managed_policy("AmazonEBSCSIDriverPolicyV2")],
-            opts=child,
-        )
-        addons = [
-            eks.Addon(
-                f"{name}-{addon}",
-                cluster_name=self.cluster_name,
-                addon_name=addon,
-                addon_version=addon_versions[addon],
-                pod_identity_associations=[{"role_arn": volumes.arn, "service_account": "ebs-csi-controller-sa"}]
-                if addon == "aws-ebs-csi-driver"
-                else None,
-                resolve_conflicts_on_update="PRESERVE",
-                # an add-on is healthy only once its pods have a node
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[system, volumes]),
-            )
-            for addon in ("aws-ebs-csi-driver", *ADDONS)
-        ]
+        addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
         ClusterSoftware(
             name,
             version=settings.version,
@@ -296,12 +336,19 @@ class GpuCluster(pulumi.ComponentResource):
             cluster_name=self.cluster_name,
             statements=statements,
             account=account,
-            nodes=[system, *groups.values(), *addons],
+            nodes=[system, *groups.values(), addons],
             opts=pulumi.ResourceOptions(
                 parent=self, providers=[kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)]
             ),
         )
         self.register_outputs({"clusterName": self.cluster_name, "kubeconfig": self.kubeconfig})
+
+
+def _addon_version(addon: str, settings: GpuClusterSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """The version that AWS names as the default for the cluster's."""
+    return eks.get_addon_version_output(
+        addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
+    ).version
 
 
 def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[str]:

@@ -679,9 +679,9 @@ def fits(job: tuple[int, dict[str, Any], dict[str, Any], str], groups: Any, run_
     run = run_sections({"eks": {"gpuNodeGroups": groups, "kueue": True}})
     (group,) = one_of(run, f"{KUEUE}:ClusterQueue", f"training-{queue}-queue").inputs["spec"]["resourceGroups"]
     quotas = {one["name"]: one["nominalQuota"] for one in group["flavors"][0]["resources"]}
-    asked = {**resources["requests"], **resources["limits"]}
-    assert set(asked) == set(quotas)
-    for resource, amount in asked.items():
+    asked = [*resources["requests"].items(), *resources["limits"].items()]
+    assert {resource for resource, _ in asked} == set(quotas)
+    for resource, amount in asked:
         per_node = number(quotas[resource]) / groups[queue]["maxSize"]
         # the node keeps some processor and memory for itself
         assert nodes <= groups[queue]["maxSize"]
