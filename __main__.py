@@ -75,7 +75,13 @@ if settings.workers:
 cluster = None
 if settings.eks:
     cluster = GpuCluster(
-        "training", settings.eks, facts=facts.instance_types, account=account, network=network, protect=settings.protect
+        "training",
+        settings.eks,
+        facts=facts.instance_types,
+        account=account,
+        network=network,
+        statements=[*artifacts.read_write(), *send_anywhere],
+        protect=settings.protect,
     )
     pulumi.export("eks_cluster_name", cluster.cluster_name)
     pulumi.export("eks_cluster_arn", cluster.cluster_arn)

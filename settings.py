@@ -170,7 +170,7 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
     if right.get("protect") and artifacts is not None and artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)
     eks: GpuClusterSettings | None = right.get("eks")
-    if right.get("protect") and eks is not None and "0.0.0.0/0" in eks.public_access_cidrs:
+    if right.get("protect") and eks is not None and any(not one.prefixlen for one in eks.public_access_cidrs):
         yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
     network: NetworkSettings = right.get("network", NetworkSettings())
     if eks is not None and network.existing is not None and len(network.existing.private_subnet_ids) < 2:

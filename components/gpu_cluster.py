@@ -1,146 +1,61 @@
 """An EKS cluster for training on Kubernetes: a control plane, a few CPU nodes that always run, GPU nodes on demand.
 
-GPU groups rest at zero nodes and carry a taint, so that only what asks for a GPU lands on them.
+The control plane comes from `pulumi_eks.Cluster`, with its role, its access entries and the two add-ons that a node
+needs to join (vpc-cni, kube-proxy); what that component cannot say stands beside it.
 """
 
-import base64
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
 
 import pulumi
 import pulumi_eks
 import pulumi_kubernetes as kubernetes
-from pulumi_aws import ec2, eks, kms, vpc
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pulumi_aws import cloudwatch, eks, kms, vpc
+from pydantic import Field, StringConstraints, field_validator
 
 from components import iam
-from components.accelerators import InstanceFacts, efa_network_interfaces
+from components.accelerators import InstanceFacts
+from components.cluster_nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
+from components.cluster_software import ClusterSoftware
 from components.network import Network
-from components.schema import Arn, Name, Settings, mistake, refuse
+from components.schema import Name, Settings, mistake
 
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-ADDONS = ("coredns", "eks-pod-identity-agent")
-"""Add-ons beside those that `pulumi_eks.Cluster` manages (vpc-cni and kube-proxy)."""
-GPU_TAINT = "nvidia.com/gpu"
-SYSTEM_NODE_DISK_GIB = 50
+LOG_RETENTION_DAYS = 90
 KMS_DELETION_DAYS = 30
+ADDONS = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
+"""Add-ons that need nodes; those that nodes need are the control plane's."""
+VOLUMES_SERVICE_ACCOUNT = "ebs-csi-controller-sa"
+"""The service account of aws-ebs-csi-driver's controller."""
+MOST_PUBLIC_RANGES = 40
+"""Address ranges that EKS takes for its public endpoint (EKS user guide, "Service quotas")."""
 
-STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", "1.35": "2027-03-27", "1.36": "2027-08-02"}
+VERSION = "1.35"
+STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", VERSION: "2027-03-27", "1.36": "2027-08-02"}
 """Kubernetes version -> last day of its standard support on EKS (EKS user guide, "Kubernetes release calendar")."""
 
-DEVICE_PLUGIN: Mapping[str, Any] = {
-    "chart": "nvidia-device-plugin",
-    "version": "0.19.2",
-    "repository_opts": {"repo": "https://nvidia.github.io/k8s-device-plugin"},
-    "namespace": "kube-system",
-    "values": {"tolerations": [{"key": GPU_TAINT, "operator": "Exists", "effect": "NoSchedule"}]},
-}
-KUEUE: Mapping[str, Any] = {
-    "chart": "oci://registry.k8s.io/kueue/charts/kueue",
-    "version": "0.17.0",
-    "namespace": "kueue-system",
-    "create_namespace": True,
-}
-TRAINER: Mapping[str, Any] = {
-    "chart": "oci://ghcr.io/kubeflow/charts/kubeflow-trainer",
-    "version": "2.4.0",
-    "namespace": "kubeflow-system",
-    "create_namespace": True,
-    "values": {"runtimes": {"defaultEnabled": True}},
-}
-
-Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
-
-
-def _size_mistakes(min_size: int, max_size: int) -> list[tuple[str, str, object]]:
-    return [("minSize", f"must be at most maxSize ({max_size})", min_size)] if min_size > max_size else []
-
-
-class SystemNodesSettings(Settings):
-    """The CPU nodes that always run, for what the cluster itself needs."""
-
-    instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("m7i.large",)
-    """EC2 instance types without GPU."""
-    min_size: Annotated[int, Field(ge=1)] = 2
-    """Nodes at least."""
-    max_size: Annotated[int, Field(ge=1)] = 4
-    """Nodes at most."""
-
-    @model_validator(mode="after")
-    def _has_room(self) -> Self:
-        refuse(_size_mistakes(self.min_size, self.max_size))
-        return self
-
-
-class GpuNodeGroupSettings(Settings):
-    """One GPU node group under `eks.gpuNodeGroups`."""
-
-    instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge",)
-    """EC2 instance types with GPUs; one with `efa` or `capacityBlock`."""
-    capacity: Literal["onDemand", "spot", "capacityBlock"] = "onDemand"
-    """Kind of capacity; `capacityBlock` needs a reservation."""
-    min_size: Annotated[int, Field(ge=0)] = 0
-    """Nodes at least; 0 idles at nothing."""
-    max_size: Annotated[int, Field(ge=1)] = 8
-    """Nodes at most."""
-    efa: bool = False
-    """Whether nodes talk over Elastic Fabric Adapter; they then share one zone."""
-    disk_gib: Annotated[int, Field(ge=50, le=16_384)] = 200
-    """Size of each node's root volume in GiB."""
-    capacity_reservation_id: Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
-    """The on-demand reservation or capacity block to run in."""
-
-    @model_validator(mode="after")
-    def _can_ever_run(self) -> Self:
-        refuse(
-            [
-                *_size_mistakes(self.min_size, self.max_size),
-                *(
-                    (key, rule, value)
-                    for wrong, key, rule, value in (
-                        (
-                            self.capacity == "capacityBlock" and self.capacity_reservation_id is None,
-                            "capacityReservationId",
-                            "is required with capacity capacityBlock",
-                            None,
-                        ),
-                        (
-                            self.capacity == "spot" and self.capacity_reservation_id is not None,
-                            "capacity",
-                            "must be onDemand or capacityBlock with capacityReservationId",
-                            self.capacity,
-                        ),
-                        (
-                            (self.efa or self.capacity == "capacityBlock") and len(self.instance_types) > 1,
-                            "instanceTypes",
-                            "must be one type with efa or capacityBlock",
-                            list(self.instance_types),
-                        ),
-                    )
-                    if wrong
-                ),
-            ]
-        )
-        return self
+Principal = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/\S+$")]
+"""ARN of an IAM role or user, the principals that an access entry takes; not that of an assumed role's session."""
 
 
 class GpuClusterSettings(Settings):
     """The `eks` section."""
 
-    version: str = "1.35"
+    version: str = VERSION
     """Kubernetes version; EKS upgrades a forgotten cluster when its standard support ends."""
-    public_access_cidrs: tuple[Cidr, ...] = ()
+    public_access_cidrs: Annotated[tuple[ipaddress.IPv4Network, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
     """Address ranges that reach the Kubernetes API from outside; empty makes it private to the VPC."""
-    admin_principal_arns: tuple[Arn, ...] = ()
-    """IAM roles and users that administer the cluster, beside whoever deploys the stack."""
+    admin_principal_arns: tuple[Principal, ...] = ()
+    """IAM roles and users that administer the cluster, beside the one that creates it and is its administrator."""
     system_nodes: SystemNodesSettings = SystemNodesSettings()
     """The CPU nodes that always run."""
     gpu_node_groups: dict[Name, GpuNodeGroupSettings] = Field(default_factory=lambda: {"gpu": GpuNodeGroupSettings()})
     """GPU node groups by name."""
     device_plugin: bool = True
-    """Whether NVIDIA's device plugin is installed, without which no pod can ask for a GPU."""
+    """Whether the device plugins are installed, without which no pod can ask for a GPU or EFA."""
     kueue: bool = False
-    """Whether Kueue is installed."""
+    """Whether Kueue is installed, with a queue for each GPU node group."""
     trainer: bool = False
     """Whether Kubeflow Trainer is installed."""
 
@@ -148,35 +63,194 @@ class GpuClusterSettings(Settings):
     @classmethod
     def _is_supported(cls, version: str) -> str:
         if version not in STANDARD_SUPPORT_ENDS:
-            raise ValueError(f"must be one that EKS supports: {', '.join(STANDARD_SUPPORT_ENDS)}")
+            known = ", ".join(f"{one} (to {day})" for one, day in STANDARD_SUPPORT_ENDS.items())
+            raise ValueError(f"must be one in EKS's standard support: {known}")
         return version
+
+    @field_validator("public_access_cidrs")
+    @classmethod
+    def _are_public(cls, ranges: tuple[ipaddress.IPv4Network, ...]) -> tuple[ipaddress.IPv4Network, ...]:
+        if any(one.prefixlen and one.is_private for one in ranges):
+            raise ValueError("must be public ranges: private ones reach the private endpoint")
+        return ranges
+
+    @field_validator("admin_principal_arns")
+    @classmethod
+    def _are_different(cls, arns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(arns)) < len(arns):
+            raise ValueError("must name each principal once")
+        return arns
 
     def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
         """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        system = f"{path}.systemNodes.instanceTypes"
         for instance_type in self.system_nodes.instance_types:
             if facts[instance_type].gpus or facts[instance_type].neuron_devices:
-                yield mistake(f"{path}.systemNodes.instanceTypes", "must be types without accelerator", instance_type)
+                yield mistake(system, "must be types without accelerator", instance_type)
+        yield from _one_image(system, self.system_nodes.instance_types, facts)
         for name, group in self.gpu_node_groups.items():
+            types = f"{path}.gpuNodeGroups.{name}.instanceTypes"
             for instance_type in group.instance_types:
                 one = facts[instance_type]
                 if not one.gpus and not one.neuron_devices:
-                    yield mistake(
-                        f"{path}.gpuNodeGroups.{name}.instanceTypes", "must be types with an accelerator", instance_type
-                    )
+                    yield mistake(types, "must be types with an accelerator", instance_type)
                 if group.efa and not one.efa_interfaces:
                     yield mistake(
                         f"{path}.gpuNodeGroups.{name}.efa", f"must be false, because {instance_type} has no EFA", True
                     )
-            if len({facts[instance_type].eks_ami_type for instance_type in group.instance_types}) > 1:
-                yield mistake(
-                    f"{path}.gpuNodeGroups.{name}.instanceTypes",
-                    "must share one kind of AMI",
-                    {one: facts[one].eks_ami_type for one in group.instance_types},
-                )
+            yield from _one_image(types, group.instance_types, facts)
+            counts = {one: facts[one].gpus or facts[one].neuron_devices for one in group.instance_types}
+            if len(set(counts.values())) > 1:
+                yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
+
+    def notices(self) -> Iterator[str]:
+        """What a person should know before deploying this, though nothing is wrong with it."""
+        if not self.public_access_cidrs:
+            yield (
+                "eks.publicAccessCidrs: empty, so the Kubernetes API answers inside the VPC only; what goes through it"
+                " (Helm releases, the training namespace, queues) must be deployed from there, see docs/eks.md"
+            )
+        if self.version < VERSION:
+            yield (
+                f"eks.version: {self.version} leaves standard support on {STANDARD_SUPPORT_ENDS[self.version]}, when"
+                f" EKS upgrades the cluster by itself; the default is {VERSION}"
+            )
+        if self.version > VERSION:
+            yield f"eks.version: {self.version} is newer than {VERSION}, for which what is installed was chosen"
+
+
+class ControlPlane(pulumi.ComponentResource):
+    """The Kubernetes API and what a node needs to join it: network, identity, a way in."""
+
+    cluster_name: pulumi.Output[str]
+    """Name of the cluster."""
+    arn: pulumi.Output[str]
+    """ARN of the cluster."""
+    kubeconfig: pulumi.Output[str]
+    """A kubeconfig as JSON that authenticates by `aws eks get-token`."""
+    security_group_id: pulumi.Output[str]
+    """Id of the security group that EKS makes for the control plane and the nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: GpuClusterSettings,
+        *,
+        account: iam.Account,
+        network: Network,
+        protect: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:ControlPlane", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = kms.Key(
+            name,
+            description="Kubernetes secrets of the training cluster",
+            enable_key_rotation=True,
+            deletion_window_in_days=KMS_DELETION_DAYS,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
+        # EKS writes to the log group of the cluster's name, and makes one that keeps logs for ever where there is none:
+        # so the name is chosen here, unique by the key's id, and the group is there first
+        own_name = key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
+        log_group = cloudwatch.LogGroup(
+            name,
+            name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
+            retention_in_days=LOG_RETENTION_DAYS,
+            opts=child,
+        )
+        cluster = pulumi_eks.Cluster(
+            name,
+            name=own_name,
+            version=settings.version,
+            vpc_id=network.vpc_id,
+            private_subnet_ids=network.private_subnet_ids,
+            endpoint_private_access=True,
+            endpoint_public_access=bool(settings.public_access_cidrs),
+            public_access_cidrs=[str(one) for one in settings.public_access_cidrs] or None,
+            # the component also makes whoever creates the cluster its administrator, and cannot be told otherwise: an
+            # entry for that principal would be its second one, which EKS refuses
+            authentication_mode=pulumi_eks.AuthenticationMode.API,
+            access_entries=_admin_entries(settings, account),
+            enabled_cluster_log_types=CONTROL_PLANE_LOGS,
+            encryption_config_key_arn=key.arn,
+            upgrade_policy={"support_type": "STANDARD"},
+            deletion_protection=protect,
+            # each is an add-on, and would be there twice
+            bootstrap_self_managed_addons=False,
+            # the component would take the newest version there is, which is another one every few weeks
+            vpc_cni_options=pulumi_eks.VpcCniOptionsArgs(addon_version=_addon_version("vpc-cni", settings, self)),
+            kube_proxy_addon_options=pulumi_eks.KubeProxyAddonOptionsArgs(
+                version=_addon_version("kube-proxy", settings, self)
+            ),
+            skip_default_node_group=True,
+            skip_default_security_groups=True,
+            create_instance_role=False,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group]),
+        )
+        inner = cluster.eks_cluster
+        self.cluster_name, self.arn, self.kubeconfig = inner.name, inner.arn, cluster.kubeconfig_json
+        self.security_group_id = inner.vpc_config.cluster_security_group_id.apply(str)
+        vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=self.security_group_id,
+            # EKS lets in its nodes only, and the API's name is that of the private endpoint everywhere in the VPC
+            description="Kubernetes API from the VPC",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4=network.cidr,
+            opts=child,
+        )
+        eks.Addon(
+            f"{name}-eks-pod-identity-agent",
+            cluster_name=self.cluster_name,
+            addon_name="eks-pod-identity-agent",
+            addon_version=_addon_version("eks-pod-identity-agent", settings, self),
+            resolve_conflicts_on_update="PRESERVE",
+            opts=child,
+        )
+        self.register_outputs({"clusterName": self.cluster_name})
+
+
+class Addons(pulumi.ComponentResource):
+    """EKS's add-ons that run on the system nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: GpuClusterSettings,
+        *,
+        cluster_name: pulumi.Output[str],
+        account: iam.Account,
+        system: SystemNodes,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:Addons", name, {}, opts)
+        volumes = iam.ServiceRole(
+            f"{name}-volumes",
+            service="pods.eks.amazonaws.com",
+            service_account=("kube-system", VOLUMES_SERVICE_ACCOUNT),
+            managed_policies=[account.managed_policy("AmazonEBSCSIDriverPolicyV2")],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        identity = eks.AddonPodIdentityAssociationArgs(role_arn=volumes.arn, service_account=VOLUMES_SERVICE_ACCOUNT)
+        for addon in ADDONS:
+            eks.Addon(
+                f"{name}-{addon}",
+                cluster_name=cluster_name,
+                addon_name=addon,
+                addon_version=_addon_version(addon, settings, self),
+                pod_identity_associations=[identity] if addon == "aws-ebs-csi-driver" else None,
+                resolve_conflicts_on_update="PRESERVE",
+                # an add-on is healthy only once its pods have a node
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[system, volumes]),
+            )
+        self.register_outputs({})
 
 
 class GpuCluster(pulumi.ComponentResource):
-    """An EKS control plane with system nodes, GPU node groups at rest, and the device plugin."""
+    """An EKS control plane with system nodes, GPU node groups at rest, and what schedules a training job on them."""
 
     cluster_name: pulumi.Output[str]
     """Name of the cluster."""
@@ -195,39 +269,18 @@ class GpuCluster(pulumi.ComponentResource):
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         network: Network,
+        statements: Sequence[iam.Statement],
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`statements` are what training jobs may do on AWS."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
+        for notice in settings.notices():
+            pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
-        key = kms.Key(
-            name,
-            description="Kubernetes secrets of the training cluster",
-            enable_key_rotation=True,
-            deletion_window_in_days=KMS_DELETION_DAYS,
-            opts=child,
-        )
-        cluster = pulumi_eks.Cluster(
-            name,
-            version=settings.version,
-            vpc_id=network.vpc_id,
-            private_subnet_ids=network.private_subnet_ids,
-            endpoint_private_access=True,
-            endpoint_public_access=bool(settings.public_access_cidrs),
-            public_access_cidrs=settings.public_access_cidrs or None,
-            authentication_mode=pulumi_eks.AuthenticationMode.API,
-            access_entries=_admin_entries(settings, account),
-            enabled_cluster_log_types=CONTROL_PLANE_LOGS,
-            encryption_config_key_arn=key.arn,
-            upgrade_policy={"support_type": "STANDARD"},
-            deletion_protection=protect,
-            skip_default_node_group=True,
-            skip_default_security_groups=True,
-            create_instance_role=False,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect),
-        )
-        self.cluster_name, self.cluster_arn = cluster.eks_cluster.name, cluster.eks_cluster.arn
-        self.kubeconfig = cluster.kubeconfig_json
+        control_plane = ControlPlane(name, settings, account=account, network=network, protect=protect, opts=child)
+        self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
+        self.kubeconfig = control_plane.kubeconfig
         node_role = iam.ServiceRole(
             f"{name}-node",
             service="ec2.amazonaws.com",
@@ -241,179 +294,75 @@ class GpuCluster(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        system_template = ec2.LaunchTemplate(
+        system = SystemNodes(
             f"{name}-system",
-            opts=child,
-            **_node_template(SYSTEM_NODE_DISK_GIB, f"{name}-system"),
-        )
-        system = eks.NodeGroup(
-            f"{name}-system",
+            settings.system_nodes,
+            facts=facts,
+            version=settings.version,
             cluster_name=self.cluster_name,
-            node_role_arn=node_role.arn,
-            subnet_ids=network.private_subnet_ids,
-            ami_type=facts[settings.system_nodes.instance_types[0]].eks_ami_type,
-            instance_types=settings.system_nodes.instance_types,
-            launch_template={"id": system_template.id, "version": system_template.latest_version.apply(str)},
-            scaling_config={
-                "min_size": settings.system_nodes.min_size,
-                "desired_size": settings.system_nodes.min_size,
-                "max_size": settings.system_nodes.max_size,
-            },
-            update_config={"max_unavailable": 1},
-            node_repair_config={"enabled": True},
-            opts=_nodes_of(self, node_role, network),
+            node_role=node_role,
+            network=network,
+            after=[control_plane],
+            opts=child,
         )
-        for addon in ADDONS:
-            eks.Addon(
-                f"{name}-{addon}",
-                cluster_name=self.cluster_name,
-                addon_name=addon,
-                resolve_conflicts_on_create="OVERWRITE",
-                resolve_conflicts_on_update="PRESERVE",
-                # an add-on is healthy only once its pods have a node
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[system]),
-            )
+        shapes = {
+            group_name: NodeShape.of(group_name, group, facts) for group_name, group in settings.gpu_node_groups.items()
+        }
         groups = {
             group_name: GpuNodeGroup(
                 f"{name}-{group_name}",
                 group,
                 facts=facts[group.instance_types[0]],
+                shape=shapes[group_name],
+                version=settings.version,
                 cluster_name=self.cluster_name,
-                cluster_security_group_id=cluster.eks_cluster.vpc_config.cluster_security_group_id,
+                cluster_security_group_id=control_plane.security_group_id,
                 node_role=node_role,
                 network=network,
+                after=[control_plane],
                 opts=child,
             )
             for group_name, group in settings.gpu_node_groups.items()
         }
         self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
-        charts = {
-            "device-plugin": DEVICE_PLUGIN if settings.device_plugin else None,
-            "kueue": KUEUE if settings.kueue else None,
-            "trainer": TRAINER if settings.trainer else None,
-        }
-        if any(charts.values()):
-            provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
-            for chart_name, chart in charts.items():
-                if chart is not None:
-                    kubernetes.helm.v3.Release(
-                        f"{name}-{chart_name}",
-                        # a release's pods need nodes to start on, and to be taken off from
-                        opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[system]),
-                        **chart,
-                    )
+        addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
+        ClusterSoftware(
+            name,
+            version=settings.version,
+            device_plugin=settings.device_plugin,
+            kueue=settings.kueue,
+            trainer=settings.trainer,
+            shapes=shapes,
+            cluster_name=self.cluster_name,
+            statements=statements,
+            account=account,
+            nodes=[system, *groups.values(), addons],
+            opts=pulumi.ResourceOptions(
+                parent=self, providers=[kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)]
+            ),
+        )
         self.register_outputs({"clusterName": self.cluster_name, "kubeconfig": self.kubeconfig})
 
 
-class GpuNodeGroup(pulumi.ComponentResource):
-    """GPU nodes of one kind, none until something asks for them."""
-
-    arn: pulumi.Output[str]
-    """ARN of the node group."""
-
-    def __init__(
-        self,
-        name: str,
-        settings: GpuNodeGroupSettings,
-        *,
-        facts: InstanceFacts,
-        cluster_name: pulumi.Output[str],
-        cluster_security_group_id: pulumi.Output[str],
-        node_role: iam.ServiceRole,
-        network: Network,
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__("distributed-training:index:GpuNodeGroup", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        interfaces, placement = None, None
-        if settings.efa:
-            group = ec2.SecurityGroup(
-                name,
-                vpc_id=network.vpc_id,
-                description="EFA between nodes of the group",
-                tags={"Name": name},
-                opts=child,
-            )
-            # EFA passes only where a group names itself in both directions; an address range is not enough
-            for rule in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
-                rule(
-                    name,
-                    security_group_id=group.id,
-                    description="nodes of the group to each other",
-                    ip_protocol="-1",
-                    referenced_security_group_id=group.id,
-                    opts=child,
-                )
-            interfaces = efa_network_interfaces(facts, [cluster_security_group_id, group.id])
-            # a reservation has its own place: both together end in InsufficientInstanceCapacity
-            if settings.capacity_reservation_id is None:
-                placement = ec2.PlacementGroup(name, strategy="cluster", opts=child)
-        block = settings.capacity == "capacityBlock"
-        template = ec2.LaunchTemplate(
-            name,
-            network_interfaces=interfaces,
-            placement=None if placement is None else {"group_name": placement.name},
-            # EKS takes the type from the template for a capacity block, from the node group otherwise
-            instance_type=settings.instance_types[0] if block else None,
-            instance_market_options={"market_type": "capacity-block"} if block else None,
-            capacity_reservation_specification=(
-                {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}
-                if settings.capacity_reservation_id
-                else None
-            ),
-            user_data=base64.b64encode(_NODE_USER_DATA.encode()).decode(),
-            opts=child,
-            **_node_template(settings.disk_gib, name),
-        )
-        nodes = eks.NodeGroup(
-            name,
-            cluster_name=cluster_name,
-            node_role_arn=node_role.arn,
-            subnet_ids=[network.training_subnet_id] if settings.efa or block else network.private_subnet_ids,
-            ami_type=facts.eks_ami_type,
-            capacity_type={"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}[
-                settings.capacity
-            ],
-            instance_types=None if block else settings.instance_types,
-            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            scaling_config={
-                "min_size": settings.min_size,
-                "desired_size": settings.min_size,
-                "max_size": settings.max_size,
-            },
-            labels={"workload": "training", "nvidia.com/gpu.present": "true"},
-            taints=[{"key": GPU_TAINT, "value": "true", "effect": "NO_SCHEDULE"}],
-            update_config={"max_unavailable": 1},
-            node_repair_config={"enabled": True},
-            opts=_nodes_of(self, node_role, network),
-        )
-        self.arn = nodes.arn
-        self.register_outputs({"arn": self.arn})
+def _addon_version(addon: str, settings: GpuClusterSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """The version that AWS names as the default for the cluster's."""
+    return eks.get_addon_version_output(
+        addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
+    ).version
 
 
-_NODE_USER_DATA = """\
-MIME-Version: 1.0
-Content-Type: multipart/mixed; boundary="node"
-
---node
-Content-Type: application/node.eks.aws
-
-apiVersion: node.eks.aws/v1alpha1
-kind: NodeConfig
-spec:
-  instance:
-    localStorage:
-      strategy: RAID0
-
---node--
-"""
-"""Puts container images and scratch space on the instance's own NVMe disks (AL2023 `nodeadm`)."""
+def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+    """The mistake that a node group's types do not run one kind of AMI, if they do not."""
+    kinds = {one: facts[one].eks_ami_type for one in instance_types}
+    if len(set(kinds.values())) > 1:
+        yield mistake(path, "must share one kind of AMI", kinds)
 
 
 def _admin_entries(settings: GpuClusterSettings, account: iam.Account) -> dict[str, pulumi_eks.AccessEntryArgs]:
     policy_arn = f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
     return {
-        principal_arn.split(":", 5)[5].replace("/", "-"): pulumi_eks.AccessEntryArgs(
+        # account and path: two accounts may have a role of one name
+        "-".join(principal_arn.split(":")[4:]): pulumi_eks.AccessEntryArgs(
             principal_arn=principal_arn,
             access_policies={
                 "admin": pulumi_eks.AccessPolicyAssociationArgs(
@@ -422,33 +371,4 @@ def _admin_entries(settings: GpuClusterSettings, account: iam.Account) -> dict[s
             },
         )
         for principal_arn in settings.admin_principal_arns
-    }
-
-
-def _nodes_of(parent: pulumi.Resource, node_role: iam.ServiceRole, network: Network) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions(
-        parent=parent,
-        depends_on=[node_role, *network.egress],
-        # the autoscaler owns it
-        ignore_changes=["scalingConfig.desiredSize"],
-    )
-
-
-def _node_template(disk_gib: int, name: str) -> Mapping[str, Any]:
-    """What every node's launch template says: IMDSv2 that pods cannot reach, an encrypted root, tags for cost."""
-    return {
-        "update_default_version": True,
-        "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
-        "block_device_mappings": [
-            {
-                "device_name": "/dev/xvda",
-                "ebs": {
-                    "volume_size": disk_gib,
-                    "volume_type": "gp3",
-                    "encrypted": "true",
-                    "delete_on_termination": "true",
-                },
-            }
-        ],
-        "tag_specifications": [{"resource_type": kind, "tags": {"Name": name}} for kind in ("instance", "volume")],
     }

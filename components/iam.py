@@ -47,7 +47,7 @@ class Account:
 def allow(
     actions: Sequence[str],
     resources: Sequence[pulumi.Input[str]],
-    condition: dict[str, dict[str, Any]] | None = None,
+    condition: dict[str, Any] | None = None,
 ) -> Statement:
     """A statement that allows these actions on these resources."""
     statement: Statement = {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
@@ -103,17 +103,24 @@ class ServiceRole(pulumi.ComponentResource):
         statements: Sequence[Statement] = (),
         managed_policies: Sequence[str] = (),
         source_account: str | None = None,
+        service_account: tuple[str, str] | None = None,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`source_account` keeps other accounts from using the service as a deputy against this role.
 
         Leave it out for services that set no source, such as EC2 (IAM user guide, "The confused deputy problem").
+        `service_account` is the namespace and name of the only Kubernetes service account that EKS Pod Identity may
+        assume the role for; it says so in tags of the session (EKS user guide, "Create IAM role with trust policy").
         """
         super().__init__("distributed-training:index:ServiceRole", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         trust: Statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
         if source_account is not None:
             trust["Condition"] = {"StringEquals": {"aws:SourceAccount": source_account}}
+        if service_account is not None:
+            tags = zip(("kubernetes-namespace", "kubernetes-service-account"), service_account, strict=True)
+            trust["Action"] = ["sts:AssumeRole", "sts:TagSession"]
+            trust["Condition"] = {"StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in tags}}
         role = iam.Role(name, assume_role_policy=document([trust]), opts=child)
         if statements:
             iam.RolePolicy(name, role=role.name, policy=document(statements), opts=child)

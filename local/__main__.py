@@ -46,6 +46,7 @@ def _up(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> 
     if run.error is not None:
         return _failed(run, display, time.monotonic() - started, options)
     display.outputs(run.exports)
+    display.warn(run.messages)
     try:
         if queue := _work_queue(stack, run):
             display.say()
@@ -73,6 +74,7 @@ def _preview(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace
     if run.error is not None:
         return _failed(run, display, time.monotonic() - started, options)
     display.say()
+    display.warn(run.messages)
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
     display.say(str(estimate(run, aws)))
     display.say(display.summary(time.monotonic() - started))

@@ -52,6 +52,11 @@ class Display:
         for line in _lines(exports, "  "):
             self.say(line)
 
+    def warn(self, messages: list[str]) -> None:
+        """Show what the program warned of."""
+        for message in messages:
+            self.say(f"warning: {message}", "yellow")
+
     def say(self, line: str = "", style: str | None = None) -> None:
         """Show one line; a terminal breaks it where it must, so that it can be copied whole."""
         self.console.print(escape(line), style=style, soft_wrap=True)

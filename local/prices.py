@@ -91,6 +91,7 @@ UNCOUNTED = (
     "aws:batch/jobDefinition:",
     "aws:batch/jobQueue:",
     "aws:batch/schedulingPolicy:",
+    "aws:autoscaling/tag:",
     "aws:budgets/",
     "aws:cloudwatch/eventRule:",
     "aws:cloudwatch/eventTarget:",

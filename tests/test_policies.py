@@ -76,8 +76,16 @@ def test_services_are_no_deputies_of_other_accounts(whole: Run) -> None:
     for urn, document in policy_documents(whole):
         if "aws:iam/role:Role" in urn:
             (statement,) = document["Statement"]
-            if statement["Principal"]["Service"] not in {"ec2.amazonaws.com", "eks.amazonaws.com"}:
-                assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}, urn
+            match statement["Principal"]["Service"]:
+                case "ec2.amazonaws.com" | "eks.amazonaws.com":
+                    pass  # these name no source
+                case "pods.eks.amazonaws.com":
+                    assert set(statement["Condition"]["StringEquals"]) >= {
+                        "aws:RequestTag/kubernetes-namespace",
+                        "aws:RequestTag/kubernetes-service-account",
+                    }, urn
+                case _:
+                    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}, urn
 
 
 class Allowed:

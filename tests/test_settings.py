@@ -92,7 +92,13 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
                 "got {'g5.12xlarge': 'x86_64', 'g5g.16xlarge': 'arm64'}"
             ),
         ),
-        ({"eks": {"version": "1.30"}}, "eks.version: must be one that EKS supports: 1.34, 1.35, 1.36, got '1.30'"),
+        (
+            {"eks": {"version": "1.30"}},
+            (
+                "eks.version: must be one in EKS's standard support: 1.34 (to 2026-12-02), 1.35 (to 2027-03-27),"
+                " 1.36 (to 2027-08-02), got '1.30'"
+            ),
+        ),
         (
             {"eks": {"gpuNodeGroups": {"gpu": {"capacity": "capacityBlock"}}}},
             "eks.gpuNodeGroups.gpu.capacityReservationId: is required with capacity capacityBlock, got null",
