@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import botocore
 from botocore.model import DenormalizedStructureBuilder, ServiceModel
 
-from local.checks.rules import Document, missing, shown, wrong
+from local.checks.plain import is_list, is_object, missing, wrong
+from local.checks.rules import Document
 from local.engine import UNKNOWN
 
-MODELS = Path(cast("str", botocore.__file__)).parent / "data"
+MODELS = Path(botocore.__file__).parent / "data"
 LONGEST_ENUM_SHOWN = 12
 """An instance type's enumeration has over a thousand members; nobody reads them in a message."""
 
@@ -37,7 +38,7 @@ TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
 
 
 @cache
-def model(service: str) -> ServiceModel:
+def model(service: str) -> Any:
     """A service's newest API; read here, because botocore's own loader takes half as long again."""
     newest = max((MODELS / service).glob("*/service-2.json.gz"))
     return ServiceModel(json.loads(gzip.decompress(newest.read_bytes())), service)
@@ -57,10 +58,10 @@ def list_of(service: str, shape: str) -> Document:
     """JSON whose content is a list of this shape of this service's API."""
 
     def check(value: Any, path: str) -> Iterator[str]:
-        if not isinstance(value, list):
+        if not is_list(value):
             yield wrong(path, "must be a list", value)
             return
-        for index, one in enumerate(cast("list[Any]", value)):
+        for index, one in enumerate(value):
             yield from exactly(model(service).shape_for(shape), one, f"{path}[{index}]")
 
     return check
@@ -71,18 +72,18 @@ def described(shape: Mapping[str, Any]) -> Document:
 
     @cache
     def built() -> Any:
-        return DenormalizedStructureBuilder().with_members({"document": shape}).build_model().members["document"]
+        builder: Any = DenormalizedStructureBuilder()
+        return builder.with_members({"document": shape}).build_model().members["document"]
 
     return lambda value, path: exactly(built(), value, path)
 
 
 def exactly(shape: Any, value: Any, path: str) -> Iterator[str]:
     """JSON in the API's own words: types, unknown and required keys, and every constraint."""
-    kind, noun = TYPES[shape.type_name]
     if value is None or value == UNKNOWN:
         return
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        yield wrong(path, f"must be {noun}", value)
+    if not _fits(shape.type_name, value):
+        yield wrong(path, f"must be {TYPES[shape.type_name][1]}", value)
         return
     yield from _constraints(shape, value, path)
     match shape.type_name:
@@ -105,6 +106,11 @@ def exactly(shape: Any, value: Any, path: str) -> Iterator[str]:
                 yield from exactly(shape.value, one, f"{path}.{key}")
         case _:
             pass
+
+
+def _fits(type_name: str, value: object) -> bool:
+    kind = TYPES[type_name][0]
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def loosely(shape: Any, inputs: Mapping[str, Any], rename: Mapping[str, str]) -> Iterator[str]:
@@ -142,13 +148,13 @@ def _singular(name: str) -> str:
 def _loosely(shape: Any, value: Any, path: str, dotted: str, rename: Mapping[str, str]) -> Iterator[str]:
     if value is None or value == UNKNOWN:
         return
-    if isinstance(value, Mapping):
+    if is_object(value):
         # a block that may occur only once is a list of one in some APIs
         shape = shape.member if shape.type_name == "list" else shape
         if shape.type_name == "structure":
-            yield from _members(shape, cast("Mapping[str, Any]", value), f"{path}.", dotted, rename)
-    elif isinstance(value, list):
-        items = cast("list[Any]", value)
+            yield from _members(shape, value, f"{path}.", dotted, rename)
+    elif is_list(value):
+        items = value
         if shape.type_name == "list":
             yield from _constraints(shape, items, path)
             for index, one in enumerate(items):

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from local.checks.api import described
-from local.checks.rules import Document, Inputs, missing, number, select, wrong
+from local.checks.plain import is_list, is_object, mapping, missing, number, wrong
+from local.checks.rules import Document, Inputs, select
 from local.engine import UNKNOWN
 
 DASHBOARD_COLUMNS = 24
@@ -76,8 +77,8 @@ _REDRIVE_ALLOW = described(
 def redrive(value: Any, path: str) -> Iterator[str]:
     """A queue's redrive policy (SQS API, `SetQueueAttributes`)."""
     # SQS takes the count as text, too
-    if isinstance(value, dict) and (count := number(cast("Inputs", value).get("maxReceiveCount"))) is not None:
-        value = {**cast("Inputs", value), "maxReceiveCount": int(count)}
+    if is_object(value) and (count := number(value.get("maxReceiveCount"))) is not None:
+        value = {**value, "maxReceiveCount": int(count)}
         if not 1 <= count <= 1000:
             words = f"Invalid value for maxReceiveCount: {int(count)}, valid values are from 1 to 1000 both inclusive."
             yield wrong(f"{path}.maxReceiveCount", words, int(count))
@@ -101,13 +102,12 @@ _SUBSCRIPTION_REDRIVE = described(
 def redrive_allow(value: Any, path: str) -> Iterator[str]:
     """A dead-letter queue's redrive allow policy (SQS API, `SetQueueAttributes`)."""
     yield from _REDRIVE_ALLOW(value, path)
-    match value:
-        case {"redrivePermission": "byQueue"} if not value.get("sourceQueueArns"):
-            yield missing(f"{path}.sourceQueueArns")
-        case {"redrivePermission": "allowAll" | "denyAll", "sourceQueueArns": list() as sources}:
-            yield wrong(f"{path}.sourceQueueArns", "goes with redrivePermission byQueue only", sources)
-        case _:
-            pass
+    allowed = mapping(value)
+    sources = allowed.get("sourceQueueArns")
+    if allowed.get("redrivePermission") == "byQueue" and not sources:
+        yield missing(f"{path}.sourceQueueArns")
+    if allowed.get("redrivePermission") in ("allowAll", "denyAll") and sources is not None:
+        yield wrong(f"{path}.sourceQueueArns", "goes with redrivePermission byQueue only", sources)
 
 
 _METRIC_PROPERTIES = _object(
@@ -168,32 +168,32 @@ _NEEDED = {"text": ["markdown"], "log": ["query", "region"], "alarm": ["alarms"]
 
 def dashboard(value: Any, path: str) -> Iterator[str]:
     """The body of a dashboard (CloudWatch API, "Dashboard body structure and syntax")."""
-    if not isinstance(value, dict):
+    if not is_object(value):
         yield wrong(path, "must be an object", value)
         return
-    body = cast("dict[str, Any]", value)
+    body = value
     yield from _BODY({**body, "widgets": []}, path)
-    if not isinstance(body.get("widgets"), list):
+    if not is_list(body.get("widgets")):
         yield missing(f"{path}.widgets")
         return
-    for index, widget in enumerate(cast("list[Any]", body["widgets"])):
+    for index, widget in enumerate(body["widgets"]):
         yield from _widget(widget, f"{path}.widgets[{index}]")
 
 
 def _widget(widget: Any, path: str) -> Iterator[str]:
-    if not isinstance(widget, dict):
+    if not is_object(widget):
         yield wrong(path, "must be an object", widget)
         return
-    given = cast("dict[str, Any]", widget)
-    yield from _WIDGET({**given, **({"properties": {}} if isinstance(given.get("properties"), dict) else {})}, path)
-    if isinstance(x := given.get("x"), int) and isinstance(width := given.get("width"), int):
-        if 0 <= x < DASHBOARD_COLUMNS and width <= DASHBOARD_COLUMNS < x + width:
-            yield wrong(f"{path}.width", f"must end within {DASHBOARD_COLUMNS} columns from x {x}", width)
+    given = widget
+    yield from _WIDGET({**given, **({"properties": {}} if is_object(given.get("properties")) else {})}, path)
+    x, width = number(given.get("x")), number(given.get("width"))
+    if x is not None and width is not None and x < DASHBOARD_COLUMNS and width <= DASHBOARD_COLUMNS < x + width:
+        yield wrong(f"{path}.width", f"must end within {DASHBOARD_COLUMNS} columns from x {x:g}", given["width"])
     properties = given.get("properties")
-    if not isinstance(properties, dict):
+    if not is_object(properties):
         return
     inner = f"{path}.properties"
-    content = cast("dict[str, Any]", properties)
+    content = properties
     for key in _NEEDED.get(str(given.get("type")), ()):
         if key not in content:
             yield missing(f"{inner}.{key}")
@@ -212,14 +212,13 @@ _CHECK_METRIC = described(_METRIC_PROPERTIES)
 
 def _metric(metric: Any, path: str) -> Iterator[str]:
     """A metric is its namespace, its name and pairs of dimensions, and how it is drawn; or an expression alone."""
-    if not isinstance(metric, list) or not metric:
+    if not is_list(metric) or not metric:
         yield wrong(path, "must be a list of namespace, name and dimensions", metric)
         return
-    words = cast("list[Any]", metric)
-    if isinstance(words[-1], dict):
-        options = cast("dict[str, Any]", words.pop())
-        if not words and "expression" in options:
-            return
+    options = mapping(metric[-1])
+    words = metric[:-1] if options else metric
+    if not words and "expression" in options:
+        return
     if len(words) < 2 or len(words) % 2 or not all(isinstance(word, str) for word in words):
         yield wrong(path, "must be a namespace, a name, and pairs of a dimension's name and value", metric)
 
@@ -267,7 +266,7 @@ def lifecycle(value: Any, path: str) -> Iterator[str]:
     yield from found
     if found:
         return
-    rules = cast("list[dict[str, Any]]", value["rules"])
+    rules = value["rules"]
     priorities = [rule["rulePriority"] for rule in rules]
     for index, rule in enumerate(rules):
         where, selection = f"{path}.rules[{index}]", rule["selection"]
@@ -316,10 +315,10 @@ _FILTERS = (
 
 def event_pattern(value: Any, path: str) -> Iterator[str]:
     """A rule's event pattern (EventBridge user guide, "Event patterns")."""
-    if not isinstance(value, dict) or not value:
+    if not is_object(value) or not value:
         yield wrong(path, "Event pattern is not valid. Reason: Filter is not an object", value)
         return
-    content = cast("dict[str, Any]", value)
+    content = value
     for key, one in content.items():
         if key not in _EVENT_KEYS:
             yield wrong(f"{path}.{key}", f"is no field of an event, which are {', '.join(_EVENT_KEYS)}", one)
@@ -328,26 +327,24 @@ def event_pattern(value: Any, path: str) -> Iterator[str]:
 
 
 def _pattern(value: Any, path: str, *, in_or: bool = False) -> Iterator[str]:
-    if isinstance(value, dict) and value:
-        for key, one in cast("dict[str, Any]", value).items():
+    if is_object(value) and value:
+        for key, one in value.items():
             yield from _pattern(one, f"{path}.{key}", in_or=key == "$or")
-    elif not isinstance(value, list):
+    elif not is_list(value):
         # EventBridge's own words, but for the path
         yield wrong(path, "Event pattern is not valid. Reason: must be an object or an array", value)
     elif not value:
         yield wrong(path, "Event pattern is not valid. Reason: Empty arrays are not allowed", value)
     else:
-        for index, one in enumerate(cast("list[Any]", value)):
+        for index, one in enumerate(value):
             if in_or:
                 yield from _pattern(one, f"{path}[{index}]")
-            elif isinstance(one, dict) and not (
-                len(cast("dict[str, Any]", one)) == 1 and next(iter(cast("dict[str, Any]", one))) in _FILTERS
-            ):
+            elif is_object(one) and not (len(one) == 1 and next(iter(one)) in _FILTERS):
                 words = (
                     f"Event pattern is not valid. Reason: Unrecognized match type, must be one of {_listed(_FILTERS)}"
                 )
                 yield wrong(f"{path}[{index}]", words, one)
-            elif isinstance(one, list):
+            elif is_list(one):
                 yield wrong(f"{path}[{index}]", "Event pattern is not valid. Reason: must be a value or a filter", one)
 
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
-from local.checks.rules import Inputs, wrong
+from local.checks.plain import is_list, is_object, wrong
+from local.checks.rules import Inputs
 from local.engine import UNKNOWN
 
 TAGS_PER_RESOURCE = 50
@@ -19,15 +20,15 @@ def mistakes(type_: str, inputs: Inputs) -> Iterator[str]:
 
 
 def _walk(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, one in cast("Mapping[str, Any]", value).items():
+    if is_object(value):
+        for key, one in value.items():
             inner = f"{path}.{key}" if path else key
-            if (key == "tags" or key.endswith("Tags")) and isinstance(one, Mapping):
-                yield from _tags(cast("Mapping[str, Any]", one), inner)
+            if (key == "tags" or key.endswith("Tags")) and is_object(one):
+                yield from _tags(one, inner)
             else:
                 yield from _walk(one, inner)
-    elif isinstance(value, list):
-        for index, one in enumerate(cast("list[Any]", value)):
+    elif is_list(value):
+        for index, one in enumerate(value):
             yield from _walk(one, f"{path}[{index}]")
 
 

@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from local.checks.api import MODELS
-from local.checks.rules import Document, missing, wrong
+from local.checks.plain import is_list, is_object, mapping, missing, wrong
+from local.checks.rules import Document
 
 Kind = Literal["identity", "resource", "trust"]
 
@@ -84,10 +85,10 @@ def on(*services: str) -> Document:
 
 
 def _policy(value: Any, path: str, kind: Kind, services: Collection[str] | None) -> Iterator[str]:
-    if not isinstance(value, dict):
+    if not is_object(value):
         yield wrong(path, "must be an object", value)
         return
-    policy = cast("dict[str, Any]", value)
+    policy = value
     for key in policy.keys() - {"Version", "Id", "Statement"}:
         yield wrong(f"{path}.{key}", "Syntax errors in policy. is no element of a policy", policy[key])
     if policy.get("Version") not in VERSIONS:
@@ -100,16 +101,14 @@ def _policy(value: Any, path: str, kind: Kind, services: Collection[str] | None)
     if not policy.get("Statement"):
         yield missing(f"{path}.Statement")
         return
-    statements = cast(
-        "list[Any]", policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
-    )
+    statements = policy["Statement"] if is_list(policy["Statement"]) else [policy["Statement"]]
     sids: list[str] = []
     for index, statement in enumerate(statements):
         where = f"{path}.Statement[{index}]"
-        if not isinstance(statement, dict):
+        if not is_object(statement):
             yield wrong(where, "must be an object", statement)
             continue
-        yield from _statement(cast("dict[str, Any]", statement), where, kind, services)
+        yield from _statement(statement, where, kind, services)
         if isinstance(sid := statement.get("Sid"), str):
             if sid in sids:
                 yield wrong(f"{where}.Sid", "Statement IDs (SID) in a single policy must be unique.", sid)
@@ -132,7 +131,7 @@ def _statement(statement: Mapping[str, Any], path: str, kind: Kind, services: Co
     if kind == "identity" and isinstance(sid := statement.get("Sid"), str) and not re.fullmatch(r"[A-Za-z0-9]*", sid):
         yield wrong(
             f"{path}.Sid",
-            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*",
+            "Statement IDs (SID) must be alpha-numeric.",
             sid,
         )
     yield from _actions(statement, path, kind, services)
@@ -175,10 +174,10 @@ def _actions(statement: Mapping[str, Any], path: str, kind: Kind, services: Coll
 def _principal(value: Any, path: str) -> Iterator[str]:
     if value == "*":
         return
-    if not isinstance(value, dict):
+    if not is_object(value):
         yield wrong(path, "Invalid principal in policy", value)
         return
-    for kind, named in cast("dict[str, Any]", value).items():
+    for kind, named in value.items():
         if kind not in PRINCIPALS:
             yield wrong(f"{path}.{kind}", f"Invalid principal in policy: must be one of {', '.join(PRINCIPALS)}", named)
             continue
@@ -208,17 +207,17 @@ def services() -> frozenset[str]:
 def _conditions(value: Any, path: str) -> Iterator[str]:
     if value is None:
         return
-    if not isinstance(value, dict):
+    if not is_object(value):
         yield wrong(path, "must be an object", value)
         return
-    for operator, tests in cast("dict[str, Any]", value).items():
+    for operator, tests in value.items():
         plain = operator.removeprefix("ForAllValues:").removeprefix("ForAnyValue:").removesuffix("IfExists")
         if plain not in OPERATORS:
             yield wrong(f"{path}.{operator}", "Invalid Condition type", operator)
-        elif not isinstance(tests, dict):
+        elif not is_object(tests):
             yield wrong(f"{path}.{operator}", "must be an object of condition keys", tests)
         else:
-            for key in cast("dict[str, Any]", tests):
+            for key in tests:
                 if ":" not in key:
                     yield wrong(
                         f"{path}.{operator}.{key}",
@@ -230,38 +229,38 @@ def _conditions(value: Any, path: str) -> Iterator[str]:
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield path, value
-    elif isinstance(value, list):
-        for index, one in enumerate(cast("list[Any]", value)):
+    elif is_list(value):
+        for index, one in enumerate(value):
             if isinstance(one, str):
                 yield f"{path}[{index}]", one
 
 
 def allows(policy: Any, action: str) -> bool:
     """Whether any statement of a policy allows somebody this action, whatever its conditions."""
-    statements = policy.get("Statement", []) if isinstance(policy, dict) else []
     return any(
-        statement.get("Effect") == "Allow"
-        and any(fnmatchcase(action.lower(), one.lower()) for _, one in _texts(statement.get("Action"), ""))
-        for statement in (statements if isinstance(statements, list) else [statements])
-        if isinstance(statement, dict)
+        fnmatchcase(action.lower(), one.lower())
+        for _, statement in _statements(policy, "")
+        if statement.get("Effect") == "Allow"
+        for _, one in _texts(statement.get("Action"), "")
     )
 
 
 def public_statements(policy: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Path and principal of each statement that allows everybody something without a condition."""
-    statements = policy.get("Statement", []) if isinstance(policy, dict) else []
-    for index, statement in enumerate(statements if isinstance(statements, list) else [statements]):
-        if not isinstance(statement, dict) or statement.get("Effect") != "Allow" or statement.get("Condition"):
-            continue
-        principal = statement.get("Principal")
-        everybody = ("*", {"AWS": "*"}, {"AWS": ["*"]})
-        if principal in everybody:
-            yield f"{path}.Statement[{index}].Principal", principal
+    everybody = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+    for where, statement in _statements(policy, path):
+        allowed = statement.get("Effect") == "Allow" and not statement.get("Condition")
+        if allowed and statement.get("Principal") in everybody:
+            yield f"{where}.Principal", statement["Principal"]
 
 
 def resources(policy: Any, path: str) -> Iterator[tuple[str, str]]:
     """Path and text of each resource that a policy names."""
-    statements = policy.get("Statement", []) if isinstance(policy, dict) else []
-    for index, statement in enumerate(statements if isinstance(statements, list) else [statements]):
-        if isinstance(statement, dict):
-            yield from _texts(statement.get("Resource"), f"{path}.Statement[{index}].Resource")
+    for where, statement in _statements(policy, path):
+        yield from _texts(statement.get("Resource"), f"{where}.Resource")
+
+
+def _statements(policy: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    found = mapping(policy).get("Statement")
+    for index, statement in enumerate(found if is_list(found) else [found]):
+        yield f"{path}.Statement[{index}]", mapping(statement)

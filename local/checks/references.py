@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from local.aws import Created
+from local.checks.plain import is_list, is_object
 from local.engine import UNKNOWN, Registration
 from local.moto_process import ACCOUNT_ID
 
@@ -187,17 +189,10 @@ class Known:
 
         Such are those in a stack file, those that a provider function answered, and those that AWS gave back.
         """
-        match value:
-            case str():
-                self._given.update(FOUND.findall(value))
-            case Mapping():
-                for one in cast("Mapping[str, Any]", value).values():
-                    self.give(one)
-            case list() | tuple():
-                for one in cast("list[Any]", value):
-                    self.give(one)
-            case _:
-                pass
+        if isinstance(value, str):
+            self._given.update(FOUND.findall(value))
+        for one in value.values() if is_object(value) else value if is_list(value) else ():
+            self.give(one)
 
     def add(self, registration: Registration, created: Created | None = None) -> None:
         """Note a resource: in a preview by the names that the program gave it, else by what AWS gave back as well."""
@@ -256,28 +251,24 @@ def mistakes(type_: str, inputs: Mapping[str, Any], known: Known) -> Iterator[st
 
 
 def _walk(value: Any, path: str, kind: str | None, here: Mapping[str, str], known: Known) -> Iterator[str]:
-    match value:
-        case str():
-            yield from _text(value, path, kind, here, known)
-        case Mapping():
-            for key, one in cast("Mapping[str, Any]", value).items():
-                inner = f"{path}.{key}" if path else key
-                yield from _walk(one, inner, here.get(inner) or REFERS.get(key), here, known)
-        case list():
-            for index, one in enumerate(cast("list[Any]", value)):
-                yield from _walk(one, f"{path}[{index}]", kind, here, known)
-        case _:
-            pass
+    if isinstance(value, str):
+        yield from _text(value, path, kind, here, known)
+    elif is_object(value):
+        for key, one in value.items():
+            inner = f"{path}.{key}" if path else key
+            yield from _walk(one, inner, here.get(inner) or REFERS.get(key), here, known)
+    elif is_list(value):
+        for index, one in enumerate(value):
+            yield from _walk(one, f"{path}[{index}]", kind, here, known)
 
 
 def _text(value: str, path: str, kind: str | None, here: Mapping[str, str], known: Known) -> Iterator[str]:
     if value in (UNKNOWN, ""):
         return
     if value[0] in "[{":
-        try:
+        # what is no JSON is told by the check of documents
+        with suppress(json.JSONDecodeError):
             yield from _walk(json.loads(value), path, None, here, known)
-        except json.JSONDecodeError:
-            pass  # the check of documents says so
         return
     if kind is None and (found := ID.fullmatch(value)):
         kind = IDS[found[1]]

@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
+from local.checks.plain import is_list, is_object, mapping, missing, number, shown, wrong
 from local.checks.references import Known
 from local.engine import UNKNOWN
 
@@ -33,29 +34,6 @@ class Checks:
     """AWS's lengths and counts."""
 
 
-def wrong(path: str, rule: str, value: object) -> str:
-    """One mistake, as one line."""
-    return f"{path}: {rule}, got {shown(value)}"
-
-
-def missing(path: str) -> str:
-    """What is not there and has to be, as one line."""
-    return f"{path}: is required, got nothing"
-
-
-def shown(value: object) -> str:
-    """A value as a person writes it, on one line and not at length."""
-    match value:
-        case str():
-            text = f"'{value}'"
-        case None | bool() | list() | dict():
-            text = json.dumps(value)
-        case _:
-            text = str(value)
-    text = " ".join(text.split())
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
 def select(inputs: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Every value at a path that is there and known: `a.b` goes into objects, `a[].b` into each element of a list."""
     yield from _select(inputs, path.replace("[]", ".[]").split("."), "")
@@ -66,19 +44,12 @@ def _select(value: Any, steps: Sequence[str], path: str) -> Iterator[tuple[str, 
         return
     if not steps:
         yield path, value
-    elif steps[0] == "[]" and isinstance(value, list):
-        for index, item in enumerate(cast("list[Any]", value)):
+    elif steps[0] == "[]" and is_list(value):
+        for index, item in enumerate(value):
             yield from _select(item, steps[1:], f"{path}[{index}]")
-    elif isinstance(value, Mapping):
-        found = cast("Mapping[str, Any]", value).get(steps[0])
+    elif is_object(value):
+        found = mapping(value).get(steps[0])
         yield from _select(found, steps[1:], f"{path}.{steps[0]}" if path else steps[0])
-
-
-def number(value: Any) -> float | None:
-    """A number, also one that is written as text."""
-    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return float(value)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def within(path: str, low: float, high: float, words: str | None = None) -> Rule:
@@ -190,7 +161,7 @@ def given(inputs: Any, path: str) -> bool:
 def value_at(inputs: Any, path: str) -> Any:
     """The value at a path through objects, or None."""
     for step in path.split("."):
-        inputs = cast("Mapping[str, Any]", inputs).get(step) if isinstance(inputs, Mapping) else None
+        inputs = mapping(inputs).get(step)
     return inputs
 
 

@@ -8,12 +8,12 @@ import typing
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 from pulumi import _types as sdk  # pyright: ignore[reportPrivateUsage]  # the one place that knows the names on the wire
 
-from local.checks.rules import missing, wrong
+from local.checks.plain import is_list, is_object, missing, wrong
 from local.engine import UNKNOWN
 
 WORDS: Mapping[type, str] = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}
@@ -100,9 +100,9 @@ def _value(value: Any, declared: Any, path: str) -> Iterator[str]:
     if value is None or value == UNKNOWN:
         return
     members = _members(declared)
-    if isinstance(value, Mapping) and (objects := [one for one in members if sdk.is_input_type(one)]):
+    if is_object(value) and (objects := [one for one in members if sdk.is_input_type(one)]):
         # a class beside a plain mapping says more than the mapping does
-        found = [list(_object(cast("Mapping[str, Any]", value), one, path, _class_noun(one))) for one in objects]
+        found = [list(_object(value, one, path, _class_noun(one))) for one in objects]
         yield from min(found, key=len)
         return
     found = [list(_as_member(value, one, path)) for one in members]
@@ -115,14 +115,14 @@ def _as_member(value: Any, declared: Any, path: str) -> Iterator[str]:
     if declared is Any or (declared is object and origin is None):
         return
     if inspect.isclass(origin) and issubclass(origin, Mapping):
-        if isinstance(value, Mapping):
-            for key, one in cast("Mapping[str, Any]", value).items():
+        if is_object(value):
+            for key, one in value.items():
                 yield from _value(one, arguments[1], f"{path}.{key}")
         else:
             yield wrong(path, "must be an object", value)
     elif inspect.isclass(origin) and issubclass(origin, Sequence):
-        if isinstance(value, list):
-            for index, one in enumerate(cast("list[Any]", value)):
+        if is_list(value):
+            for index, one in enumerate(value):
                 yield from _value(one, arguments[0], f"{path}[{index}]")
         else:
             yield wrong(path, "must be a list", value)
@@ -170,7 +170,8 @@ def _leads_somewhere(declared: Any, steps: Sequence[str]) -> bool:
             if _leads_somewhere(arguments[1], steps[1:]):
                 return True
         elif inspect.isclass(origin) and issubclass(origin, Sequence):
-            if (steps[0].startswith("[") or steps[0] == "*") and _leads_somewhere(arguments[0], steps[1:]):
+            at_element = steps[0].startswith("[") or steps[0] == "*"
+            if at_element and _leads_somewhere(arguments[0], steps[1:]):
                 return True
     return False
 

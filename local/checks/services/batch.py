@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from local.checks import api
+from local.checks.plain import is_list, is_object, missing, number, objects, wrong
 from local.checks.references import Known
 from local.checks.rules import (
     Checks,
@@ -13,14 +14,11 @@ from local.checks.rules import (
     conflicting,
     given,
     matching,
-    missing,
-    number,
     one_of,
     ordered,
     parsed,
     value_at,
     within,
-    wrong,
 )
 from local.checks.services.ecs import FARGATE_MEMORY_MIB
 from local.engine import UNKNOWN
@@ -56,7 +54,7 @@ NOT_ON_FARGATE = (
 )
 """Parameters of compute resources that Batch refuses for Fargate (API, `ComputeResource`)."""
 
-NAME = "can be up to 128 letters (uppercase and lowercase), numbers, hyphens and underscores (_), beginning with a letter or number"
+NAME = "must be up to 128 letters, numbers, hyphens and underscores (_), beginning with a letter or number"
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
 PATTERN_OF_EXIT = r"[A-Za-z0-9.:\s]*\*?"
 LARGEST_DEFINITION_BYTES = 24 * 1024
@@ -69,9 +67,9 @@ def _compute_resources(inputs: Inputs, known: Known) -> Iterator[str]:
     resources = inputs.get("computeResources")
     if inputs.get("type") == "MANAGED" and resources is None:
         yield missing("computeResources")
-    if not isinstance(resources, Mapping):
+    if not is_object(resources):
         return
-    given_of = cast("Mapping[str, Any]", resources)
+    given_of = resources
     path, kind = "computeResources", given_of.get("type")
     if isinstance(kind, str) and kind.startswith("FARGATE"):
         for key in NOT_ON_FARGATE:
@@ -101,9 +99,9 @@ def _compute_resources(inputs: Inputs, known: Known) -> Iterator[str]:
 
 def _orders(inputs: Inputs, known: Known) -> Iterator[str]:
     orders = inputs.get("computeEnvironmentOrders")
-    if not isinstance(orders, list):
+    if not is_list(orders):
         return
-    entries = cast("list[Mapping[str, Any]]", orders)
+    entries = orders
     places = [entry.get("order") for entry in entries]
     for index, entry in enumerate(entries):
         if places.count(entry.get("order")) > 1:
@@ -139,17 +137,17 @@ def _definition(inputs: Inputs, known: Known) -> Iterator[str]:
     fargate = "FARGATE" in (inputs.get("platformCapabilities") or ())
     if kind == "multinode" and fargate:
         yield wrong("platformCapabilities", "must not hold FARGATE for a multinode job", inputs["platformCapabilities"])
-    if isinstance(container := parsed(inputs, "containerProperties"), dict):
-        yield from _container(cast("dict[str, Any]", container), "containerProperties", fargate=fargate)
-    if isinstance(nodes := parsed(inputs, "nodeProperties"), dict):
-        yield from _nodes(cast("dict[str, Any]", nodes))
+    if is_object(container := parsed(inputs, "containerProperties")):
+        yield from _container(container, "containerProperties", fargate=fargate)
+    if is_object(nodes := parsed(inputs, "nodeProperties")):
+        yield from _nodes(nodes)
 
 
 def _container(container: Mapping[str, Any], path: str, *, fargate: bool) -> Iterator[str]:
     if not container.get("image"):
         yield missing(f"{path}.image")
     found = container.get("resourceRequirements")
-    needs = [one for one in cast("list[Any]", found if isinstance(found, list) else []) if isinstance(one, dict)]
+    needs = objects(found)
     sizes = {need.get("type"): number(need.get("value")) for need in needs}
     for kind, older in (("VCPU", "vcpus"), ("MEMORY", "memory")):
         if kind not in sizes and older not in container:
@@ -163,8 +161,8 @@ def _container(container: Mapping[str, Any], path: str, *, fargate: bool) -> Ite
             )
     seen: list[str] = []
     entries = container.get("environment")
-    for index, entry in enumerate(cast("list[Any]", entries if isinstance(entries, list) else [])):
-        name = entry.get("name") if isinstance(entry, dict) else None
+    for index, entry in enumerate(entries if is_list(entries) else []):
+        name = entry.get("name") if is_object(entry) else None
         if isinstance(name, str):
             where = f"{path}.environment[{index}].name"
             if name.startswith("AWS_BATCH"):
@@ -202,9 +200,9 @@ def _nodes(nodes: Mapping[str, Any]) -> Iterator[str]:
         yield wrong(f"{path}.mainNode", f"must be smaller than the number of nodes ({count})", main)
     covered: set[int] = set()
     ranges = nodes.get("nodeRangeProperties")
-    for index, entry in enumerate(cast("list[Any]", ranges if isinstance(ranges, list) else [])):
+    for index, entry in enumerate(ranges if is_list(ranges) else []):
         where = f"{path}.nodeRangeProperties[{index}]"
-        if not isinstance(entry, dict):
+        if not is_object(entry):
             continue
         found = re.fullmatch(r"(\d*):(\d*)|(\d+)", str(entry.get("targetNodes")))
         if found is None:
@@ -215,8 +213,8 @@ def _nodes(nodes: Mapping[str, Any]) -> Iterator[str]:
             if not first <= last < count:
                 yield wrong(f"{where}.targetNodes", f"must be within 0:{count - 1}", entry.get("targetNodes"))
             covered |= set(range(first, last + 1))
-        if isinstance(container := entry.get("container"), dict):
-            yield from _container(cast("dict[str, Any]", container), f"{where}.container", fargate=False)
+        if is_object(container := entry.get("container")):
+            yield from _container(container, f"{where}.container", fargate=False)
     if covered and not covered >= set(range(count)):
         yield wrong(f"{path}.nodeRangeProperties", f"must cover all nodes (0:{count - 1})", sorted(covered))
 

@@ -2,23 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
 
 from local.checks import documents
+from local.checks.plain import is_list, missing, number, wrong
 from local.checks.references import Known
 from local.checks.rules import (
     Checks,
     Inputs,
+    Rule,
     at_most,
     conflicting,
     given,
     matching,
-    missing,
     not_matching,
-    number,
     one_of,
+    select,
     within,
-    wrong,
 )
 from local.checks.services.ecs import metric_math
 
@@ -46,8 +45,8 @@ def _alarm(inputs: Inputs, known: Known) -> Iterator[str]:
         for key in ("namespace", "period"):
             if not given(inputs, key):
                 yield missing(key)
-    elif isinstance(queries, list):
-        yield from metric_math(cast("list[Any]", queries), "metricQueries", returned=False)
+    elif is_list(queries):
+        yield from metric_math(queries, "metricQueries", returned=False)
     elif not queries:
         yield missing("metricName")
     if not given(inputs, "threshold") and inputs.get("threshold") != 0 and not given(inputs, "thresholdMetricId"):
@@ -66,15 +65,14 @@ def _alarm(inputs: Inputs, known: Known) -> Iterator[str]:
         if periods * period > longest:
             yield wrong(
                 "evaluationPeriods",
-                f"Metrics cannot be checked across more than {longest // DAY_SECONDS} day(s) (EvaluationPeriods * Period must be <= {longest})",
+                f"Metrics cannot be checked across more than {longest} seconds (EvaluationPeriods * Period)",
                 inputs["evaluationPeriods"],
             )
 
 
-def _period(path: str) -> Any:
+def _period(path: str) -> Rule:
     def rule(inputs: Inputs, known: Known) -> Iterator[str]:
         del known
-        from local.checks.rules import select
 
         for where, value in select(inputs, path):
             seconds = number(value)

@@ -5,25 +5,12 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from local.checks import policies
+from local.checks.plain import is_object, missing, number, objects, wrong
 from local.checks.references import Known
-from local.checks.rules import (
-    Checks,
-    Inputs,
-    Rule,
-    at_most,
-    conflicting,
-    given,
-    matching,
-    missing,
-    not_matching,
-    number,
-    one_of,
-    within,
-    wrong,
-)
+from local.checks.rules import Checks, Inputs, Rule, at_most, conflicting, given, matching, not_matching, one_of, within
 from local.engine import UNKNOWN
 
 GATEWAY = "aws:ec2/internetGateway:InternetGateway"
@@ -245,7 +232,7 @@ def _template(inputs: Inputs, known: Known) -> Iterator[str]:
             inputs["vpcSecurityGroupIds"],
         )
     taken: list[tuple[Any, Any]] = []
-    for index, interface in enumerate(cast("list[Any]", interfaces if isinstance(interfaces, list) else [])):
+    for index, interface in enumerate(objects(interfaces)):
         place = (interface.get("networkCardIndex", 0), interface.get("deviceIndex"))
         if place in taken:
             yield wrong(
@@ -255,16 +242,16 @@ def _template(inputs: Inputs, known: Known) -> Iterator[str]:
             )
         taken.append(place)
         public = interface.get("associatePublicIpAddress")
-        if str(public).lower() == "true" and len(cast("list[Any]", interfaces)) > 1:
+        if str(public).lower() == "true" and len(objects(interfaces)) > 1:
             yield wrong(
                 f"networkInterfaces[{index}].associatePublicIpAddress",
-                "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces.",
+                "cannot be specified when launching with multiple network interfaces.",
                 public,
             )
-    for index, mapping in enumerate(cast("list[Any]", inputs.get("blockDeviceMappings") or [])):
+    for index, mapping in enumerate(inputs.get("blockDeviceMappings") or []):
         disk = mapping.get("ebs")
-        if isinstance(disk, Mapping):
-            yield from _disk(cast("Mapping[str, Any]", disk), f"blockDeviceMappings[{index}].ebs")
+        if is_object(disk):
+            yield from _disk(disk, f"blockDeviceMappings[{index}].ebs")
 
 
 def _disk(disk: Mapping[str, Any], path: str) -> Iterator[str]:

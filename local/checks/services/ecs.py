@@ -1,25 +1,13 @@
 """Amazon ECS and Application Auto Scaling (APIs; ECS developer guide, "Task size" and "Fargate")."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from local.checks import api
+from local.checks.plain import is_list, is_object, mapping, missing, number, objects, wrong
 from local.checks.references import Known
-from local.checks.rules import (
-    Checks,
-    Inputs,
-    at_most,
-    conflicting,
-    given,
-    matching,
-    missing,
-    number,
-    one_of,
-    ordered,
-    parsed,
-    within,
-    wrong,
-)
+from local.checks.rules import Checks, Inputs, at_most, conflicting, given, matching, one_of, ordered, parsed, within
 from local.engine import UNKNOWN
 
 SERVICE = "aws:ecs/service:Service"
@@ -53,9 +41,7 @@ PREDEFINED = {
 def _task(inputs: Inputs, known: Known) -> Iterator[str]:
     del known
     containers = parsed(inputs, "containerDefinitions")
-    listed = [
-        one for one in cast("list[Any]", containers if isinstance(containers, list) else []) if isinstance(one, dict)
-    ]
+    listed = objects(containers)
     if containers == []:
         yield wrong("containerDefinitions", "Container list cannot be empty.", [])
     names: list[Any] = []
@@ -110,7 +96,7 @@ def _fargate(inputs: Inputs, containers: Sequence[Mapping[str, Any]]) -> Iterato
     if not given(inputs, "executionRoleArn"):
         for container in containers:
             driver = container.get("logConfiguration")
-            if isinstance(driver, dict) and cast("dict[str, Any]", driver).get("logDriver") == "awslogs":
+            if is_object(driver) and driver.get("logDriver") == "awslogs":
                 yield wrong(
                     "executionRoleArn",
                     "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
@@ -129,22 +115,20 @@ def _fargate(inputs: Inputs, containers: Sequence[Mapping[str, Any]]) -> Iterato
             yield wrong(f"{path}.stopTimeout", "must be 0 to 120 seconds on Fargate", stop)
         if container.get("privileged"):
             yield wrong(f"{path}.privileged", "is not supported on Fargate", True)
-        if any(
-            need.get("type") == "GPU" for need in container.get("resourceRequirements") or () if isinstance(need, dict)
-        ):
+        if any(need.get("type") == "GPU" for need in container.get("resourceRequirements") or () if is_object(need)):
             yield wrong(f"{path}.resourceRequirements", "GPU is not supported on Fargate", "GPU")
         linux = container.get("linuxParameters")
         for key in ("tmpfs", "sharedMemorySize", "devices"):
-            if isinstance(linux, dict) and linux.get(key):
+            if is_object(linux) and linux.get(key):
                 yield wrong(f"{path}.linuxParameters.{key}", "is not supported on Fargate", linux[key])
 
 
 def _mounts(inputs: Inputs, containers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     volumes = inputs.get("volumes")
-    names = [one.get("name") for one in cast("list[Any]", volumes if isinstance(volumes, list) else [])]
+    names = [one.get("name") for one in objects(volumes)]
     for index, container in enumerate(containers):
         for place, mount in enumerate(container.get("mountPoints") or ()):
-            if isinstance(mount, dict) and mount.get("sourceVolume") not in names:
+            if is_object(mount) and mount.get("sourceVolume") not in names:
                 yield wrong(
                     f"containerDefinitions[{index}].mountPoints[{place}].sourceVolume",
                     "Unknown volume",
@@ -160,7 +144,7 @@ def _service(inputs: Inputs, known: Known) -> Iterator[str]:
             "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
             inputs["launchType"],
         )
-    entries = cast("list[Mapping[str, Any]]", strategies if isinstance(strategies, list) else [])
+    entries = strategies if is_list(strategies) else []
     if len([one for one in entries if one.get("base")]) > 1:
         yield wrong(
             "capacityProviderStrategies", "must not have more than one base", [one.get("base") for one in entries]
@@ -203,8 +187,8 @@ def _policy(inputs: Inputs, known: Known) -> Iterator[str]:
         if one != kind and given(inputs, key):
             yield wrong(key, f"goes with policyType {one} only", kind)
     tracking = inputs.get("targetTrackingScalingPolicyConfiguration")
-    if isinstance(tracking, Mapping):
-        yield from _tracking(cast("Mapping[str, Any]", tracking), "targetTrackingScalingPolicyConfiguration")
+    if is_object(tracking):
+        yield from _tracking(tracking, "targetTrackingScalingPolicyConfiguration")
 
 
 def _tracking(tracking: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -214,8 +198,8 @@ def _tracking(tracking: Mapping[str, Any], path: str) -> Iterator[str]:
             path, "must have exactly one of customizedMetricSpecification and predefinedMetricSpecification", kinds
         )
     predefined = tracking.get("predefinedMetricSpecification")
-    if isinstance(predefined, Mapping):
-        metric = cast("Mapping[str, Any]", predefined).get("predefinedMetricType")
+    if is_object(predefined):
+        metric = predefined.get("predefinedMetricType")
         if metric not in PREDEFINED and metric != UNKNOWN:
             yield wrong(
                 f"{path}.predefinedMetricSpecification.predefinedMetricType",
@@ -223,12 +207,10 @@ def _tracking(tracking: Mapping[str, Any], path: str) -> Iterator[str]:
                 metric,
             )
     customized = tracking.get("customizedMetricSpecification")
-    if isinstance(customized, Mapping):
-        metrics = cast("Mapping[str, Any]", customized).get("metrics")
-        if isinstance(metrics, list):
-            yield from metric_math(
-                cast("list[Any]", metrics), f"{path}.customizedMetricSpecification.metrics", returned=True
-            )
+    if is_object(customized):
+        metrics = customized.get("metrics")
+        if is_list(metrics):
+            yield from metric_math(metrics, f"{path}.customizedMetricSpecification.metrics", returned=True)
 
 
 def metric_math(queries: Sequence[Any], path: str, *, returned: bool) -> Iterator[str]:
@@ -236,12 +218,10 @@ def metric_math(queries: Sequence[Any], path: str, *, returned: bool) -> Iterato
 
     `returned` is what a query that does not say counts as.
     """
-    import re
-
-    ids = [query.get("id") for query in queries if isinstance(query, Mapping)]
+    ids = [mapping(query).get("id") for query in queries]
     results = 0
     for index, query in enumerate(queries):
-        if not isinstance(query, Mapping):
+        if not is_object(query):
             continue
         where, name = f"{path}[{index}]", query.get("id")
         if isinstance(name, str) and not re.fullmatch(r"[a-z][a-zA-Z0-9_]*", name):

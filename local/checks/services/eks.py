@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
 
 from local.checks import documents
+from local.checks.plain import is_list, is_object, mapping, wrong
 from local.checks.references import Known
 from local.checks.rules import (
     Checks,
@@ -14,13 +14,11 @@ from local.checks.rules import (
     conflicting,
     given,
     matching,
-    missing,
     needed,
     one_of,
     ordered,
     value_at,
     within,
-    wrong,
 )
 from local.engine import UNKNOWN
 
@@ -38,14 +36,14 @@ def _two_zones(*paths: str) -> Rule:
     def rule(inputs: Inputs, known: Known) -> Iterator[str]:
         for path in paths:
             named = value_at(inputs, path)
-            if not isinstance(named, list) or UNKNOWN in named or not named:
+            if not is_list(named) or UNKNOWN in named or not named:
                 continue
             zones = {
                 created.id: registration.inputs.get("availabilityZone") or created.outputs.get("availabilityZone")
                 for registration, created in known.of(SUBNET)
                 if created is not None
             }
-            of_these = [zones.get(one, one) for one in cast("list[Any]", named)]
+            of_these = [zones.get(one, one) for one in named]
             if len(set(of_these)) < 2 and len(paths) == sum(1 for one in paths if not given(inputs, one)) + 1:
                 yield wrong(path, "Subnets specified must be in at least two different AZs", named)
 
@@ -54,8 +52,7 @@ def _two_zones(*paths: str) -> Rule:
 
 def _cluster(inputs: Inputs, known: Known) -> Iterator[str]:
     del known
-    network = inputs.get("vpcConfig")
-    settings = cast("Mapping[str, Any]", network) if isinstance(network, Mapping) else {}
+    settings = mapping(inputs.get("vpcConfig"))
     if settings.get("endpointPublicAccess") is False and not settings.get("endpointPrivateAccess"):
         yield wrong(
             "vpcConfig.endpointPrivateAccess",
@@ -70,17 +67,17 @@ def _node_group(inputs: Inputs, known: Known) -> Iterator[str]:
         for key in ("diskSize", "remoteAccess"):
             if given(inputs, key):
                 yield wrong(key, f"{key[0].upper()}{key[1:]} cannot be specified with a launch template", inputs[key])
-        template = cast("Mapping[str, Any]", inputs["launchTemplate"])
+        template = inputs["launchTemplate"]
         if given(template, "id") and given(template, "name"):
             yield wrong("launchTemplate.name", "conflicts with launchTemplate.id", template["name"])
     if inputs.get("capacityType") == "CAPACITY_BLOCK" and given(inputs, "instanceTypes"):
         yield wrong("instanceTypes", "must stand in the launch template for CAPACITY_BLOCK", inputs["instanceTypes"])
     update = inputs.get("updateConfig")
-    if isinstance(update, Mapping):
+    if is_object(update):
         both = [key for key in ("maxUnavailable", "maxUnavailablePercentage") if given(update, key)]
         if len(both) != 1:
             yield wrong("updateConfig", "must have exactly one of maxUnavailable and maxUnavailablePercentage", both)
-    for index, taint in enumerate(cast("list[Any]", inputs.get("taints") or [])):
+    for index, taint in enumerate(inputs.get("taints") or []):
         if isinstance(key := taint.get("key"), str) and not re.fullmatch(
             r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", key
         ):
@@ -109,8 +106,7 @@ LABEL = r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?"
 
 def _labels(inputs: Inputs, known: Known) -> Iterator[str]:
     del known
-    labels = inputs.get("labels")
-    for key, value in cast("Mapping[str, Any]", labels if isinstance(labels, Mapping) else {}).items():
+    for key, value in mapping(inputs.get("labels")).items():
         if not re.fullmatch(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", key):
             yield wrong(f"labels.{key}", "must be a qualified name of Kubernetes", key)
         if isinstance(value, str) and value != UNKNOWN and not re.fullmatch(LABEL, value):

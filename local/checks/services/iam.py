@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from local.checks import policies
+from local.checks.plain import wrong
 from local.checks.references import Known
-from local.checks.rules import Checks, Inputs, Rule, at_most, conflicting, wrong
+from local.checks.rules import Checks, Inputs, Rule, at_most, conflicting
 from local.engine import UNKNOWN
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"

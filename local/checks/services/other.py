@@ -2,25 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
 
 from local.checks import documents, policies
+from local.checks.plain import is_list, missing, number, objects, wrong
 from local.checks.references import Known
-from local.checks.rules import (
-    Checks,
-    Inputs,
-    at_most,
-    conflicting,
-    given,
-    matching,
-    missing,
-    needed,
-    number,
-    one_of,
-    parsed,
-    within,
-    wrong,
-)
+from local.checks.rules import Checks, Inputs, at_most, conflicting, given, matching, one_of, parsed, within
 from local.engine import UNKNOWN
 
 LUSTRE_THROUGHPUT = {
@@ -89,12 +75,12 @@ def _budget(inputs: Inputs, known: Known) -> Iterator[str]:
         and amount > 100
     ):
         yield wrong("limitAmount", "must be at most 100 percent", inputs["limitAmount"])
-    for index, notice in enumerate(cast("list[Mapping[str, Any]]", inputs.get("notifications") or [])):
+    for index, notice in enumerate(objects(inputs.get("notifications"))):
         path = f"notifications[{index}]"
-        topics, mails = notice.get("subscriberSnsTopicArns") or [], notice.get("subscriberEmailAddresses") or []
-        if not topics and not mails:
+        topics = notice.get("subscriberSnsTopicArns")
+        if not topics and not notice.get("subscriberEmailAddresses"):
             yield missing(f"{path}.subscriberSnsTopicArns")
-        if isinstance(topics, list) and len(cast("list[Any]", topics)) > 1:
+        if is_list(topics) and len(topics) > 1:
             yield wrong(f"{path}.subscriberSnsTopicArns", "must be at most 1 topic", topics)
 
 

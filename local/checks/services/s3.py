@@ -3,23 +3,12 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from local.checks import policies
+from local.checks.plain import is_list, is_object, number, wrong
 from local.checks.references import Known
-from local.checks.rules import (
-    Checks,
-    Inputs,
-    at_most,
-    conflicting,
-    given,
-    missing,
-    number,
-    one_of,
-    parsed,
-    within,
-    wrong,
-)
+from local.checks.rules import Checks, Inputs, at_most, conflicting, given, one_of, parsed, within
 from local.engine import UNKNOWN
 
 BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -76,9 +65,9 @@ def _policy(inputs: Inputs, known: Known) -> Iterator[str]:
 def _lifecycle(inputs: Inputs, known: Known) -> Iterator[str]:
     del known
     rules = inputs.get("rules")
-    if not isinstance(rules, list):
+    if not is_list(rules):
         return
-    listed = cast("list[dict[str, Any]]", rules)
+    listed = rules
     ids = [rule.get("id") for rule in listed]
     for index, rule in enumerate(listed):
         path = f"rules[{index}]"
@@ -97,9 +86,9 @@ def _lifecycle(inputs: Inputs, known: Known) -> Iterator[str]:
 
 
 def _transitions(rule: Mapping[str, Any], path: str) -> Iterator[str]:
-    expires = number(rule["expiration"].get("days")) if isinstance(rule.get("expiration"), dict) else None
+    expires = number(rule["expiration"].get("days")) if is_object(rule.get("expiration")) else None
     for key, days in (("transitions", "days"), ("noncurrentVersionTransitions", "noncurrentDays")):
-        for index, transition in enumerate(cast("list[dict[str, Any]]", rule.get(key) or [])):
+        for index, transition in enumerate(rule.get(key) or []):
             where, after = f"{path}.{key}[{index}].{days}", number(transition.get(days))
             if (
                 transition.get("storageClass") in INFREQUENT_ACCESS
@@ -108,13 +97,13 @@ def _transitions(rule: Mapping[str, Any], path: str) -> Iterator[str]:
             ):
                 yield wrong(
                     where,
-                    f"'Days' in Transition action must be greater than or equal to 30 for storageClass '{transition['storageClass']}'",
+                    f"'Days' in Transition action must be at least 30 for storageClass '{transition['storageClass']}'",
                     transition[days],
                 )
             if key == "transitions" and after is not None and expires is not None and expires <= after:
                 yield wrong(
                     where,
-                    f"'Days' in the Expiration action must be greater than 'Days' in the Transition action ({expires:g})",
+                    f"'Days' in the Expiration action ({expires:g}) must be greater than in the Transition action",
                     transition[days],
                 )
 

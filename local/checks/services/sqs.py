@@ -3,21 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from local.checks import documents, policies
+from local.checks.plain import is_object, mapping, shown, wrong
 from local.checks.references import Known
-from local.checks.rules import (
-    Checks,
-    Inputs,
-    Rule,
-    at_most,
-    conflicting,
-    given,
-    matching,
-    one_of,
-    parsed,
-    shown,
-    within,
-    wrong,
-)
+from local.checks.rules import Checks, Inputs, Rule, at_most, conflicting, matching, one_of, parsed, within
 
 QUEUE = "aws:sqs/queue:Queue"
 ALLOW = "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy"
@@ -40,7 +28,7 @@ def _fifo(inputs: Inputs, known: Known) -> Iterator[str]:
     if isinstance(name, str) and fifo and not name.endswith(".fifo"):
         yield wrong(
             "name",
-            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix",
+            "The name of a FIFO queue must end with .fifo suffix",
             name,
         )
     if inputs.get("fifoThroughputLimit") == "perMessageGroupId" and inputs.get("deduplicationScope") != "messageGroup":
@@ -72,7 +60,7 @@ def _one_kind(path: str) -> Rule:
         for registration, _ in known.of(ALLOW):
             queue = registration.inputs.get("queueUrl")
             if isinstance(queue, str) and queue.rpartition("/")[2] == target.rpartition(":")[2]:
-                allowed = parsed(registration.inputs, "redriveAllowPolicy") or {}
+                allowed = mapping(parsed(registration.inputs, "redriveAllowPolicy"))
                 if allowed.get("redrivePermission") == "denyAll":
                     yield wrong(
                         f"{path}.deadLetterTargetArn",
@@ -86,7 +74,7 @@ def _one_kind(path: str) -> Rule:
 def _sources_are_allowed(inputs: Inputs, known: Known) -> Iterator[str]:
     allowed = parsed(inputs, "redriveAllowPolicy")
     queue = inputs.get("queueUrl")
-    if not isinstance(allowed, dict) or not isinstance(queue, str) or allowed.get("redrivePermission") == "allowAll":
+    if not is_object(allowed) or not isinstance(queue, str) or allowed.get("redrivePermission") == "allowAll":
         return
     for registration, created in known.of(QUEUE):
         match parsed(registration.inputs, "redrivePolicy"):
