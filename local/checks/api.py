@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -177,11 +178,16 @@ def _scalar(kind: str, value: Any) -> Any:
 
 def _constraints(shape: Any, value: Any, path: str) -> Iterator[str]:
     metadata: Mapping[str, Any] = shape.metadata
-    if allowed := metadata.get("enum"):
+    allowed: list[str] = metadata.get("enum") or []
+    if allowed:
         if value not in allowed:
-            more = ", ..." if len(allowed) > LONGEST_ENUM_SHOWN else ""
-            listed = ", ".join(allowed[:LONGEST_ENUM_SHOWN])
-            yield wrong(path, f"Member must satisfy enum value set: [{listed}{more}]", value)
+            if len(allowed) > LONGEST_ENUM_SHOWN:
+                near = ", ".join(get_close_matches(str(value), allowed)) or "none"
+                yield wrong(
+                    path, f"Member must satisfy enum value set ({len(allowed)} values, close to it: {near})", value
+                )
+            else:
+                yield wrong(path, f"Member must satisfy enum value set: [{', '.join(allowed)}]", value)
         return
     low, high = metadata.get("min"), metadata.get("max")
     measured, what = (value, "value") if isinstance(value, int | float) else (len(value), "length")

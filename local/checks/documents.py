@@ -270,7 +270,7 @@ def lifecycle(value: Any, path: str) -> Iterator[str]:
     priorities = [rule["rulePriority"] for rule in rules]
     for index, rule in enumerate(rules):
         where, selection = f"{path}.rules[{index}]", rule["selection"]
-        if priorities.count(rule["rulePriority"]) > 1:
+        if rule["rulePriority"] in priorities[:index]:
             yield wrong(f"{where}.rulePriority", "must be another one for each rule", rule["rulePriority"])
         tagged = "tagPrefixList" in selection or "tagPatternList" in selection
         if selection["tagStatus"] == "tagged" and not tagged:

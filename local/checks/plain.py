@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 def wrong(path: str, rule: str, value: object) -> str:
     """One mistake, as one line."""
-    return f"{path}: {rule}, got {shown(value)}"
+    return f"{path}: {rule.removesuffix('.')}, got {shown(value)}"
 
 
 def missing(path: str) -> str:
@@ -21,7 +21,9 @@ def shown(value: object) -> str:
     match value:
         case str():
             text = f"'{value}'"
-        case None | bool() | list() | dict():
+        case None:
+            text = "nothing"
+        case bool() | list() | dict():
             text = json.dumps(value)
         case _:
             text = str(value)

@@ -91,13 +91,11 @@ def _policy(value: Any, path: str, kind: Kind, services: Collection[str] | None)
     policy = value
     for key in policy.keys() - {"Version", "Id", "Statement"}:
         yield wrong(f"{path}.{key}", "Syntax errors in policy. is no element of a policy", policy[key])
-    if policy.get("Version") not in VERSIONS:
-        # without one the provider waits for a document that AWS never gives back
-        yield wrong(
-            f"{path}.Version",
-            f"The policy must contain a valid version string: {' or '.join(VERSIONS)}",
-            policy.get("Version"),
-        )
+    if policy.get("Version") is None and services and "sqs" in services:
+        # the provider waits for a document that SQS never gives back (hashicorp/terraform-provider-aws#29497)
+        yield missing(f"{path}.Version")
+    elif policy.get("Version", VERSIONS[0]) not in VERSIONS:
+        yield wrong(f"{path}.Version", "The policy must contain a valid version string", policy["Version"])
     if not policy.get("Statement"):
         yield missing(f"{path}.Statement")
         return

@@ -141,12 +141,15 @@ REFERS_IN: Mapping[str, Mapping[str, str]] = {
 FORMS: Mapping[str, str] = {
     **{kind: rf"{prefix}-[0-9a-f]+" for prefix, kind in IDS.items()},
     "compute environment": r"arn:.*:compute-environment/.*",
+    "ECS cluster": r"arn:[^:]+:ecs:[^:]*:\d+:cluster/.+|[\w-]+",
+    "EKS cluster": r"arn:[^:]+:eks:[^:]*:\d+:cluster/.+|[\w-]+",
     "instance profile": r"(arn:.*:instance-profile/)?[\w+=,.@-]+",
     "key": r"alias/.*|arn:[^:]+:kms:.*|[0-9a-f-]+",
     "policy": r"arn:[^:]+:iam::.*:policy/.*",
     "role": r"(arn:[^:]+:iam::\d{12}:role/.*)?[\w+=,.@-]+",
     "scheduling policy": r"arn:.*:scheduling-policy/.*",
     "secret": r"arn:[^:]+:secretsmanager:.*",
+    "task definition": r"arn:[^:]+:ecs:[^:]*:\d+:task-definition/.+|[\w-]+(:\d+)?",
     "topic": r"arn:[^:]+:sns:.*",
 }
 """Kind -> what refers to such a thing looks like."""
@@ -225,7 +228,13 @@ class Known:
         if re.split("[:/]", arn)[-1] in named:
             return True
         known = {one for one in self._given | named if one.startswith("arn:")}
-        return any(fnmatchcase(one, arn) or (arn.startswith(one) and arn[len(one)] in ":/*") for one in known)
+        return any(
+            fnmatchcase(one, arn)
+            or (arn.startswith(one) and arn[len(one)] in ":/*")
+            # one value of a secret goes on after the secret's own ARN
+            or one.startswith(f"{arn}:")
+            for one in known
+        )
 
     def _created(self, type_: str, created: Created) -> None:
         self.give(created.outputs)

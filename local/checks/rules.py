@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.checks.plain import is_list, is_object, mapping, missing, number, shown, wrong
+from local.checks.plain import is_list, is_object, mapping, missing, number, wrong
 from local.checks.references import Known
 from local.engine import UNKNOWN
 
@@ -68,7 +68,7 @@ def within(path: str, low: float, high: float, words: str | None = None) -> Rule
 
 def one_of(path: str, *allowed: object, words: str | None = None) -> Rule:
     """A value at the path is one of these."""
-    said = words or f"expected to be one of [{' '.join(shown(value) for value in allowed)}]"
+    said = words or f"expected to be one of [{', '.join(map(str, allowed))}]"
 
     def rule(inputs: Inputs, known: Known) -> Iterator[str]:
         del known

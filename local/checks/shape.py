@@ -131,7 +131,7 @@ def _as_member(value: Any, declared: Any, path: str) -> Iterator[str]:
     elif inspect.isclass(declared) and issubclass(declared, enum.Enum):
         allowed = [one.value for one in declared]
         if value not in allowed:
-            yield wrong(path, f"expected to be one of [{' '.join(map(str, allowed))}]", value)
+            yield wrong(path, f"expected to be one of [{', '.join(map(str, allowed))}]", value)
     elif declared in WORDS and not _is_a(value, declared):
         yield wrong(path, f"must be {WORDS[declared]}", value)
 

@@ -104,7 +104,7 @@ def _orders(inputs: Inputs, known: Known) -> Iterator[str]:
     entries = orders
     places = [entry.get("order") for entry in entries]
     for index, entry in enumerate(entries):
-        if places.count(entry.get("order")) > 1:
+        if entry.get("order") in places[:index]:
             yield wrong(
                 f"computeEnvironmentOrders[{index}].order",
                 "must be another one for each compute environment",
@@ -130,7 +130,7 @@ def _definition(inputs: Inputs, known: Known) -> Iterator[str]:
     for other, keys in wanted.items():
         if other == kind and not any(given(inputs, key) for key in keys):
             yield missing(keys[0])
-        if other != kind:
+        if kind in wanted and other != kind:
             for key in keys:
                 if given(inputs, key):
                     yield wrong(key, f"No `{key}` can be specified when `type` is {kind!r}", inputs[key])

@@ -26,6 +26,7 @@ LARGEST_USER_DATA_BYTES = 16 * 1024
 GATEWAY_SERVICES = ("dynamodb", "s3")
 TEXT = r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]*"
 """What names and descriptions of security groups may hold (EC2 API, `CreateSecurityGroup`)."""
+TEXT_WORDS = "Valid texts are strings less than 256 characters from the following set: a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
 SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId")
 TARGETS = (
@@ -107,8 +108,6 @@ def _ports(inputs: Inputs, known: Known) -> Iterator[str]:
                 yield wrong(key, "expected to be in the range (0 - 65535)", inputs[key])
         if first is not None and last is not None and first > last:
             yield wrong("fromPort", f"Invalid TCP/UDP port range ({first:g}:{last:g})", inputs["fromPort"])
-    elif protocol == "-1" and (first or -1) not in (-1, 0):
-        yield wrong("fromPort", "goes with a protocol that has ports, not with -1", inputs["fromPort"])
 
 
 def _few_rules(inputs: Inputs, known: Known) -> Iterator[str]:
@@ -258,22 +257,22 @@ def _disk(disk: Mapping[str, Any], path: str) -> Iterator[str]:
     kind, size, speed, rate = (disk.get(key) for key in ("volumeType", "volumeSize", "iops", "throughput"))
     if kind in SIZES_GIB and (gib := number(size)) is not None and not SIZES_GIB[kind][0] <= gib <= SIZES_GIB[kind][1]:
         yield wrong(f"{path}.volumeSize", f"must be {SIZES_GIB[kind][0]} to {SIZES_GIB[kind][1]} GiB for {kind}", size)
-    if (operations := number(speed)) is not None and isinstance(kind, str):
+    if (operations := number(speed)) is not None and kind in SIZES_GIB:
         if kind not in IOPS:
             yield wrong(f"{path}.iops", f"The parameter iops is not supported for {kind} volumes.", speed)
         elif not IOPS[kind][0] <= operations <= IOPS[kind][1]:
             yield wrong(f"{path}.iops", f"must be {IOPS[kind][0]} to {IOPS[kind][1]} for {kind}", speed)
         elif kind == "gp3" and (gib := number(size)) is not None and operations > max(3000, 500 * gib):
             yield wrong(f"{path}.iops", "Iops to volume size ratio must be at most 500", speed)
-    if (mib := number(rate)) is not None:
+    if (mib := number(rate)) is not None and kind in SIZES_GIB:
         if kind != "gp3":
             yield wrong(f"{path}.throughput", f"The parameter throughput is not supported for {kind} volumes.", rate)
         elif not 125 <= mib <= 2000:
             yield wrong(f"{path}.throughput", "must be 125 to 2000 MiB/s", rate)
-        elif mib > (operations := number(speed) or 3000) / 4:
+        elif (operations or 3000) >= IOPS["gp3"][0] and mib > (operations or 3000) / 4:
             yield wrong(
                 f"{path}.throughput",
-                f"Throughput (MiBps) to iops ratio must be at most 0.25 ({operations:g} iops)",
+                f"Throughput (MiBps) to iops ratio must be at most 0.25 ({operations or 3000:g} iops)",
                 rate,
             )
 
@@ -300,13 +299,8 @@ def _nat(inputs: Inputs, known: Known) -> Iterator[str]:
 
 
 GROUP_TEXTS = (
-    not_matching("name", r"^sg-", "invalid value for (cannot begin with sg-)"),
-    *(
-        matching(
-            key, TEXT, f"Value for parameter is invalid. Character sets beyond ASCII are not supported: only {TEXT}"
-        )
-        for key in ("name", "description")
-    ),
+    not_matching("name", r"^sg-", "cannot begin with sg-"),
+    *(matching(key, TEXT, TEXT_WORDS) for key in ("name", "description")),
 )
 
 CHECKS: Mapping[str, Checks] = {
@@ -368,7 +362,7 @@ CHECKS: Mapping[str, Checks] = {
     ),
     **{
         type_: Checks(
-            values=(_ports, _exactly_one(SOURCES), matching("description", TEXT, f"must be {TEXT}")),
+            values=(_ports, _exactly_one(SOURCES), matching("description", TEXT, TEXT_WORDS)),
             limits=(at_most("description", 255, "characters"), _few(type_, direction)),
         )
         for type_, direction in ((INGRESS, "ingress"), (EGRESS, "egress"))

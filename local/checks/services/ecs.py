@@ -184,7 +184,7 @@ def _policy(inputs: Inputs, known: Known) -> Iterator[str]:
     for one, key in configurations.items():
         if one == kind and not given(inputs, key):
             yield missing(key)
-        if one != kind and given(inputs, key):
+        if kind not in (one, UNKNOWN) and given(inputs, key):
             yield wrong(key, f"goes with policyType {one} only", kind)
     tracking = inputs.get("targetTrackingScalingPolicyConfiguration")
     if is_object(tracking):
@@ -224,11 +224,11 @@ def metric_math(queries: Sequence[Any], path: str, *, returned: bool) -> Iterato
         if not is_object(query):
             continue
         where, name = f"{path}[{index}]", query.get("id")
-        if isinstance(name, str) and not re.fullmatch(r"[a-z][a-zA-Z0-9_]*", name):
+        if isinstance(name, str) and name != UNKNOWN and not re.fullmatch(r"[a-z][a-zA-Z0-9_]*", name):
             yield wrong(
                 f"{where}.id", "must start with a lower-case letter and have letters, digits and underscores", name
             )
-        if ids.count(name) > 1:
+        if name != UNKNOWN and name in ids[:index]:
             yield wrong(f"{where}.id", "must be another one for each metric", name)
         expression = query.get("expression")
         if isinstance(expression, str) and expression != UNKNOWN:

@@ -97,7 +97,7 @@ def _lustre(inputs: Inputs, known: Known) -> Iterator[str]:
     if size is None and storage != "INTELLIGENT_TIERING" and not given(inputs, "backupId"):
         yield missing("storageCapacity")
     legal = LUSTRE_THROUGHPUT.get((kind, storage))
-    if legal is None and kind.startswith("PERSISTENT") and storage in ("SSD", "HDD"):
+    if kind == "PERSISTENT_2" and storage == "HDD":
         yield wrong("storageType", f"must be SSD for {kind}", storage)
     if legal is not None and not given(inputs, "perUnitStorageThroughput"):
         yield missing("perUnitStorageThroughput")
@@ -107,7 +107,7 @@ def _lustre(inputs: Inputs, known: Known) -> Iterator[str]:
             f"must be one of {', '.join(map(str, legal))} MB/s per TiB for {kind} {storage}",
             throughput,
         )
-    elif legal is None and given(inputs, "perUnitStorageThroughput"):
+    elif str(kind).startswith("SCRATCH") and given(inputs, "perUnitStorageThroughput"):
         yield wrong("perUnitStorageThroughput", f"goes with a PERSISTENT deployment type, not with {kind}", throughput)
     if kind == "PERSISTENT_2":
         for key in ("importPath", "exportPath", "autoImportPolicy", "importedFileChunkSize"):

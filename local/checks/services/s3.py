@@ -71,7 +71,7 @@ def _lifecycle(inputs: Inputs, known: Known) -> Iterator[str]:
     ids = [rule.get("id") for rule in listed]
     for index, rule in enumerate(listed):
         path = f"rules[{index}]"
-        if ids.count(rule.get("id")) > 1:
+        if rule.get("id") != UNKNOWN and rule.get("id") in ids[:index]:
             yield wrong(f"{path}.id", "Rule ID must be unique. Found same ID for more than one rule", rule.get("id"))
         actions = (
             "abortIncompleteMultipartUpload",
@@ -100,7 +100,7 @@ def _transitions(rule: Mapping[str, Any], path: str) -> Iterator[str]:
                     f"'Days' in Transition action must be at least 30 for storageClass '{transition['storageClass']}'",
                     transition[days],
                 )
-            if key == "transitions" and after is not None and expires is not None and expires <= after:
+            if key == "transitions" and after is not None and expires is not None and 0 < expires <= after:
                 yield wrong(
                     where,
                     f"'Days' in the Expiration action ({expires:g}) must be greater than in the Transition action",
