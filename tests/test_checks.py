@@ -13,7 +13,6 @@ from typing import Any, cast
 import pytest
 import yaml
 
-import local.services  # noqa: F401  # registers what moto creates
 from local import engine, stack_files
 from local.aws import CREATE, Aws, Created
 from local.checks import Known, coverage, problems
@@ -129,6 +128,12 @@ MADE: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "workers",
         {"arn": f"arn:aws:ecs:us-west-2:{ACCOUNT_ID}:task-definition/workers:1"},
     ),
+    (
+        "aws:ecs/service:Service",
+        {"name": "first", "cluster": f"arn:aws:ecs:us-west-2:{ACCOUNT_ID}:cluster/workers"},
+        f"arn:aws:ecs:us-west-2:{ACCOUNT_ID}:service/workers/first",
+        {},
+    ),
     ("aws:appautoscaling/target:Target", {"resourceId": "service/workers/workers"}, "service/workers/workers", {}),
     ("aws:eks/cluster:Cluster", {}, "training", {"name": "training"}),
 ]
@@ -186,29 +191,33 @@ def written(type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: json.dumps(value) if key in paths and not isinstance(value, str) else value
         for key, value in inputs.items()
-        if value is not None
     }
 
 
 def changed(inputs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with other values at these paths; None takes one away."""
-    copied: Any = copy.deepcopy(dict(inputs))
+    """A copy with other values at these paths; None takes one away, and a list grows at its end."""
+    copied = copy.deepcopy(dict(inputs))
     for path, value in changes.items():
-        # a key may hold dots: the last step is everything behind the longest path that is there
-        steps: list[Any] = [int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path)]
-        there = copied
-        while len(steps) > 1:
-            step = steps.pop(0)
-            if isinstance(there, dict) and step not in there:
-                there[step] = {}
-            there = there[step]
-        if isinstance(there, list) and steps[0] == len(there):
-            there.append(value)
-        elif value is None:
-            del there[steps[0]]
+        *parents, last = re.findall(r"[^.\[\]]+", path)
+        there: Any = copied
+        for step in parents:
+            there = there[int(step)] if step.isdigit() else there.setdefault(step, {})
+        if not last.isdigit():
+            there[last] = value
         else:
-            there[steps[0]] = value
-    return copied
+            there[int(last) :] = [value, *there[int(last) + 1 :]]
+    return without_none(copied)
+
+
+def without_none(value: Any) -> Any:
+    match value:
+        case dict():
+            given = cast("dict[str, Any]", value)
+            return {key: without_none(one) for key, one in given.items() if one is not None}
+        case list():
+            return [without_none(one) for one in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 @pytest.mark.parametrize("type_", ACCEPTED)

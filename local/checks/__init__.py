@@ -60,10 +60,10 @@ def _contents(registration: Registration, known: Known) -> Iterator[str]:
     inputs = registration.inputs
     checks = TABLE.get(registration.type)
     if checks is not None:
+        yield from documents.mistakes(checks.documents, inputs)
         for rule in (*checks.values, *checks.limits):
             yield from rule(inputs, known)
         if checks.api is not None:
             yield from api.loosely(api.parameters(*checks.api), inputs, checks.rename)
-        yield from documents.mistakes(checks.documents, inputs)
     yield from limits.mistakes(registration.type, inputs)
     yield from references.mistakes(registration.type, inputs, known)

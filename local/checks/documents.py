@@ -28,11 +28,6 @@ def mistakes(documents: Mapping[str, Document], inputs: Inputs) -> Iterator[str]
                 yield from check(value, where)
 
 
-def both(*checks: Document) -> Document:
-    """A document that each of several grammars has to allow."""
-    return lambda value, path: (line for check in checks for line in check(value, path))
-
-
 def _text(*enum: str, **more: Any) -> dict[str, Any]:
     return {"type": "string", **({"enum": list(enum)} if enum else {}), **more}
 
@@ -284,7 +279,9 @@ def lifecycle(value: Any, path: str) -> Iterator[str]:
             yield missing(f"{where}.selection.countUnit")
         if not since and "countUnit" in selection:
             yield wrong(
-                f"{where}.selection.countUnit", "goes with a countType of sinceImage...", selection["countUnit"]
+                f"{where}.selection.countUnit",
+                "goes with a countType that begins with sinceImage",
+                selection["countUnit"],
             )
 
 

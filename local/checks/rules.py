@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.checks.plain import is_list, is_object, mapping, missing, number, wrong
+from local.checks.plain import is_list, is_object, mapping, number, wrong
 from local.checks.references import Known
 from local.engine import UNKNOWN
 
@@ -138,17 +138,6 @@ def conflicting(path: str, others: Sequence[str]) -> Rule:
             for other in others:
                 if given(inputs, other):
                     yield wrong(path, f"conflicts with {other}", value_at(inputs, path))
-
-    return rule
-
-
-def needed(path: str, *, unless: Sequence[str] = ()) -> Rule:
-    """An input has to be there, or one of those that do instead of it."""
-
-    def rule(inputs: Inputs, known: Known) -> Iterator[str]:
-        del known
-        if not any(given(inputs, one) for one in (path, *unless)):
-            yield missing(path)
 
     return rule
 
