@@ -4,6 +4,7 @@ Botocore itself checks types, required members and the lower ends of ranges, and
 enumerations, both ends, lengths and patterns as well, from the same shapes, and so do these, in AWS's words.
 """
 
+import gc
 import gzip
 import json
 import re
@@ -42,7 +43,13 @@ TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
 def model(service: str) -> Any:
     """A service's newest API; read here, because botocore's own loader takes half as long again."""
     newest = max((MODELS / service).glob("*/service-2.json.gz"))
-    return ServiceModel(json.loads(gzip.decompress(newest.read_bytes())), service)
+    text = gzip.decompress(newest.read_bytes())
+    # meanwhile the collector would walk through all that Pulumi has loaded, and find nothing
+    gc.disable()
+    try:
+        return ServiceModel(json.loads(text), service)
+    finally:
+        gc.enable()
 
 
 def parameters(service: str, operation: str) -> Any:
