@@ -79,6 +79,7 @@ def _compute_resources(aws: Aws, given: dict[str, Any] | None) -> dict[str, Any]
         return given
     # moto wants what AWS does without: a minimum of vCPUs, and security groups beside those of a launch template
     defaults: dict[str, Any] = {"minVcpus": 0}
+    given = {key: value for key, value in given.items() if value is not None}
     if "securityGroupIds" not in given and (template := given.get("launchTemplate")):
         defaults["securityGroupIds"] = _security_groups(aws, template)
     return defaults | given
