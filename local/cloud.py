@@ -5,8 +5,9 @@ from typing import Any, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local import checks
 from local.aws import ANSWER, CREATE, Aws, Create, Created, Resource
-from local.engine import RefusedError
+from local.engine import RefusedError, Registration
 from local.services import kubernetes
 
 BY_PREFIX: Mapping[str, Create] = {
@@ -23,6 +24,20 @@ class LocalCloud:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
+        self.known = checks.Known()
+
+    def begin(self, config: Mapping[str, str]) -> None:
+        """Take what a stack file names for something that exists."""
+        self.known = checks.Known()
+        self.known.give(config)
+
+    def wrong_with(self, registration: Registration) -> list[str]:
+        """What AWS would refuse and moto does not."""
+        return checks.problems(registration, self.known)
+
+    def made(self, registration: Registration, created: Created | None) -> None:
+        """Take a resource for something that later ones may refer to."""
+        self.known.add(registration, created)
 
     def create(self, resource: Resource) -> Created:
         """Create a resource.
@@ -46,7 +61,9 @@ class LocalCloud:
         """
         if (answer := ANSWER.get(token)) is None:
             raise RefusedError(f"{token}: this provider function is not known here")
-        return self._asked(token, lambda: answer(self.aws, arguments))
+        answered = self._asked(token, lambda: answer(self.aws, arguments))
+        self.known.give(answered)
+        return answered
 
     def _asked(self, who: str, ask: Callable[[], Answered]) -> Answered:
         try:

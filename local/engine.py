@@ -40,8 +40,20 @@ PROVIDER_PREFIX = "pulumi:providers:"
 class Cloud(Protocol):
     """What stands where the providers stand."""
 
+    def begin(self, config: Mapping[str, str]) -> None:
+        """A program runs with this configuration."""
+        ...
+
+    def wrong_with(self, registration: "Registration") -> list[str]:
+        """What AWS would refuse about a resource, a line each, before it is created."""
+        ...
+
     def create(self, resource: Resource) -> Created:
         """Create a resource."""
+        ...
+
+    def made(self, registration: "Registration", created: Created | None) -> None:
+        """A resource was registered, and created unless this is a preview."""
         ...
 
     def answer(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +70,8 @@ class Registration:
     name: str
     parent: str
     """URN of its parent; the stack's for a resource without one."""
+    custom: bool
+    """Whether a provider stands behind it; False for a component of this program."""
     provided: bool
     """Whether a provider makes something of it in the cloud; False for a component and for a provider itself."""
     inputs: Mapping[str, Any]
@@ -137,6 +151,7 @@ class _Monitor(mocks.MockMonitor):
                 type=request.type,
                 name=request.name,
                 parent=request.parent,
+                custom=request.custom or request.remote,
                 provided=request.custom and not request.type.startswith(PROVIDER_PREFIX),
                 inputs=_plain(json_format.MessageToDict(request.object)),
                 dependencies=frozenset(request.dependencies),
@@ -146,7 +161,10 @@ class _Monitor(mocks.MockMonitor):
             )
             self.run.registrations[urn] = registration
             self.watch(registration, None)
-            created = self._create(registration) if request.custom or request.remote else Created(id="")
+            if wrong := self.cloud.wrong_with(registration):
+                raise RefusedError("\n".join(f"{urn}: {line}" for line in wrong))
+            created = self._create(registration) if registration.custom else Created(id="")
+            self.cloud.made(registration, None if self.preview else created)
             outputs = {**registration.inputs, **created.outputs}
             for child in created.children:
                 outputs |= self._adopt(urn, child)
@@ -187,6 +205,7 @@ class _Monitor(mocks.MockMonitor):
             type=child.type,
             name=child.name,
             parent=parent,
+            custom=True,
             provided=not child.type.startswith(PROVIDER_PREFIX),
             inputs={},
             dependencies=frozenset(),
@@ -196,6 +215,7 @@ class _Monitor(mocks.MockMonitor):
         urn, created = registration.urn, child.created
         self.run.registrations[urn], self.run.created[urn] = registration, created
         self.resources[urn] = self.ResourceRegistration(urn, created.id, dict(created.outputs))
+        self.cloud.made(registration, created)
         self.watch(registration, None)
         self.watch(registration, created)
         reference = {SIGNATURE: RESOURCE_REFERENCE, "urn": urn, "id": created.id, "packageVersion": ""}
@@ -228,6 +248,7 @@ def run(
         project, stack, config = program.project, program.stack, program.config
         program = partial(_run_path, str(program.program))
     result = Run()
+    cloud.begin(config or {})
     monitor = _Monitor(result, cloud, preview=preview, watch=watch or (lambda _registration, _created: None))
     # its own context: what Pulumi keeps in context variables ends with the run
     contextvars.copy_context().run(_run, program, monitor, result, config or {}, project, stack)

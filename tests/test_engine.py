@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pulumi
 import pytest
-from pulumi_aws import sqs
+from pulumi_aws import batch, ec2, sqs
 
 from local import engine
 from local.aws import Aws
@@ -93,6 +93,31 @@ def test_a_cycle(error: Error) -> None:
         sqs.Queue("b", opts=pulumi.ResourceOptions(parent=fleet, depends_on=[fleet]))
 
     assert "circular dependency involving a resource of type aws:sqs/queue:Queue named b" in error(program)
+
+
+def test_a_misspelt_key_in_a_json_document(error: Error) -> None:
+    def program() -> None:
+        batch.JobDefinition("job", type="container", container_properties='{"image": "a", "comand": ["true"]}')
+
+    assert "::job: containerProperties.comand: is no key of ContainerProperties, got ['true']" in error(program)
+
+
+def test_a_path_in_ignore_changes_that_names_no_property(error: Error) -> None:
+    def program() -> None:
+        sqs.Queue("first", opts=pulumi.ResourceOptions(ignore_changes=["delaySecond"]))
+
+    assert "::first: ignore_changes: " in error(program)
+
+
+def test_a_reference_to_what_is_not_there(aws: Aws) -> None:
+    def program() -> None:
+        ec2.Subnet("first", vpc_id="vpc-0123456789abcdef0", cidr_block="10.0.0.0/24")
+
+    run = engine.run(program, LocalCloud(aws), preview=False)
+    assert str(run.error).endswith(
+        "::first: vpcId: must be a VPC that this stack made or was given, got 'vpc-0123456789abcdef0'"
+    )
+    assert run.created == {}
 
 
 def test_apply_may_fail_on_a_value_that_a_preview_does_not_have(aws: Aws) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 from unittest.mock import Mock
@@ -104,28 +105,35 @@ def test_every_call_that_is_throttled_once_is_made_again(aws: Aws) -> None:
     assert all(throttling.calls.count(operation) > 1 for operation in seen)
 
 
-class EachCallFails:
+class EachCallFails(LocalCloud):
     """A cloud in which every call that makes a resource fails for good before it is let through."""
 
     def __init__(self, aws: FaultyAws) -> None:
-        self.aws, self.cloud = aws, LocalCloud(aws)
+        super().__init__(aws)
+        self.calls = aws.calls
         self.fail: str | None = None
         self.failed: set[str] = set()
 
     def create(self, resource: Resource) -> Created:
         while True:
-            self.aws.calls.clear()
+            self.calls.clear()
             self.fail = None
             try:
-                return self.cloud.create(resource)
+                return super().create(self._named_anew(resource))
             except engine.RefusedError as error:
                 if str(error) != f"{resource.urn}: {self.fail}: AccessDenied: {MESSAGE}":
                     raise
                 self.failed.add(cast("str", self.fail))
 
+    def _named_anew(self, resource: Resource) -> Resource:
+        """A resource whose name, if it has one of its own, is not taken by an attempt that failed later on."""
+        if resource.type != "eks:index:Cluster":
+            return resource
+        return replace(resource, inputs={**resource.inputs, "name": f"training-{len(self.failed)}"})
+
     def answer(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self.fail = ""
-        return self.cloud.answer(token, arguments)
+        return super().answer(token, arguments)
 
     def fails(self, operation: str) -> bool:
         if self.fail is None and operation not in self.failed:
@@ -201,7 +209,7 @@ def test_a_project_folder_that_cannot_be_written_is_none_of_its_business() -> No
         "        if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not isinstance(arguments[0], int):\n"
         "            wrote.append(os.path.abspath(os.fsdecode(arguments[0])))\n"
         "sys.addaudithook(watch)\n"
-        "from local.__main__ import main\n"
+        "from local.command_line import main\n"
         "assert main(['up']) == 0\n"
         "print([path for path in wrote if path.startswith(os.getcwd() + '/')], file=sys.stderr)\n"
     )

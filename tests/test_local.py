@@ -15,8 +15,7 @@ from typing import IO, Any, cast
 import boto3
 import pytest
 
-from local import __main__ as command_line
-from local import stack_files
+from local import command_line, stack_files
 from local.graph import mermaid
 from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local import __main__ as command_line
+from local import command_line
 from local.aws import Aws
 from local.prices import PRICES, Estimate, document, estimate, estimates
 from tests.conftest import ROOT, RunStack

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pulumi
 import pytest
 
 from local import engine, stack_files
@@ -205,12 +206,12 @@ def test_an_error_of_aws_names_the_resource_the_call_and_the_message(aws: Aws) -
     def program() -> None:
         from pulumi_aws import sqs
 
-        sqs.Queue("works")
-        sqs.Queue(
-            "broken", redrive_policy='{"maxReceiveCount": 3, "deadLetterTargetArn": "arn:aws:sqs:us-west-2:1:no"}'
-        )
+        taken = sqs.Queue("works", name="taken")
+        sqs.Queue("broken", name="taken", delay_seconds=3, opts=pulumi.ResourceOptions(depends_on=[taken]))
 
     run = engine.run(program, LocalCloud(aws), preview=False)
     assert isinstance(run.error, engine.RefusedError)
-    assert str(run.error).startswith("urn:pulumi:stack::project::aws:sqs/queue:Queue::broken: CreateQueue: ")
+    assert str(run.error).startswith(
+        "urn:pulumi:stack::project::aws:sqs/queue:Queue::broken: CreateQueue: QueueAlreadyExists: "
+    )
     assert [one.name for urn, one in run.registrations.items() if urn in run.created] == ["works"]

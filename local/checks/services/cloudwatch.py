@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from local.checks import documents
+from local.checks import documents, policies
 from local.checks.plain import is_list, missing, number, wrong
 from local.checks.references import Known
 from local.checks.rules import (
@@ -153,6 +153,11 @@ CHECKS: Mapping[str, Checks] = {
             ),
             conflicting("name", ("namePrefix",)),
         ),
+    ),
+    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": Checks(
+        api=("logs", "PutResourcePolicy"),
+        documents={"policyDocument": policies.on("logs")},
+        limits=(at_most("policyDocument", 5120, "characters"),),
     ),
     "aws:cloudwatch/logMetricFilter:LogMetricFilter": Checks(
         api=("logs", "PutMetricFilter"),

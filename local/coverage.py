@@ -1,0 +1,34 @@
+"""Which resource types are held by what and checked by what: the table of docs/local.md.
+
+`python -m local.coverage` writes it anew.
+"""
+
+from pathlib import Path
+
+from local import checks
+from local.aws import CREATE, SIMULATED
+
+PAGE = Path(__file__).parents[1] / "docs" / "local.md"
+BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
+SHOWN = ("shape", "documents", "values", "references", "limits")
+
+
+def table() -> str:
+    """A row per type that can be created here."""
+    rows = ["| type | held by | " + " | ".join(SHOWN) + " |", "| --- | --- |" + " --- |" * len(SHOWN)]
+    for type_ in sorted(CREATE):
+        covered = checks.coverage(type_)
+        held = "simulated" if type_ in SIMULATED else "its parts" if type_.startswith("eks:") else "moto"
+        rows.append(f"| `{type_}` | {held} | " + " | ".join("yes" if one in covered else "" for one in SHOWN) + " |")
+    rows.append("| `kubernetes:*` | simulated | yes |" + " |" * (len(SHOWN) - 1))
+    return "\n".join(rows) + "\n"
+
+
+def page(now: str) -> str:
+    """The page with its table made anew."""
+    before, rest = now.split(BEGIN)
+    return before + BEGIN + table() + END + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
