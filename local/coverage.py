@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local import checks
 from local.aws import CREATE, SIMULATED
+from local.cloud import BY_PREFIX
 
 PAGE = Path(__file__).parents[1] / "docs" / "local.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
@@ -20,7 +21,11 @@ def table() -> str:
         covered = checks.coverage(type_)
         held = "simulated" if type_ in SIMULATED else "its parts" if type_.startswith("eks:") else "moto"
         rows.append(f"| `{type_}` | {held} | " + " | ".join("yes" if one in covered else "" for one in SHOWN) + " |")
-    rows.append("| `kubernetes:*` | simulated | yes |" + " |" * (len(SHOWN) - 1))
+    rows += [
+        f"| `{prefix}*` | {'nothing' if prefix.startswith('pulumi:') else 'simulated'} | yes |"
+        + "  |" * (len(SHOWN) - 1)
+        for prefix in BY_PREFIX
+    ]
     return "\n".join(rows) + "\n"
 
 

@@ -99,7 +99,7 @@ def test_a_misspelt_key_in_a_json_document(error: Error) -> None:
     def program() -> None:
         batch.JobDefinition("job", type="container", container_properties='{"image": "a", "comand": ["true"]}')
 
-    assert "::job: containerProperties.comand: is no key of ContainerProperties, got ['true']" in error(program)
+    assert "::job: containerProperties.comand: is no key of ContainerProperties, got " in error(program)
 
 
 def test_a_path_in_ignore_changes_that_names_no_property(error: Error) -> None:
