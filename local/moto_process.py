@@ -5,6 +5,7 @@ closed, which also happens when whoever started it dies.
 """
 
 import functools
+import gc
 import logging
 import os
 import signal
@@ -17,6 +18,9 @@ from typing import Any
 ACCOUNT_ID = "123456789012"
 """The account that moto answers with."""
 
+WARM_SERVICES = ("s3", "sqs", "ecs", "batch", "kms", "sns", "logs", "cloudwatch", "events", "ecr", "eks")
+"""What a deployment asks first, in about that order."""
+
 LONG_POLL_STEP_SECONDS = 0.02
 """How often a long poll looks whether a message has come."""
 
@@ -25,6 +29,9 @@ def main(region: str, *options: str) -> None:
     """Serve until standard input ends."""
     # Ctrl-C reaches every process of the terminal; when to end is for the one that started this one to say
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # nothing here starts an instance from an image, and to load AWS's images takes half a second
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    gc.set_threshold(200_000, 20, 20)
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
 
@@ -40,7 +47,7 @@ def main(region: str, *options: str) -> None:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)
-    _warm_up(region)
+    _warm_up(region, *(WARM_SERVICES if options else ()))
     sys.stdin.read()
     os._exit(0)
 
@@ -84,12 +91,15 @@ def _make_sqs_atomic() -> None:
     models.unix_time_millis = lambda: time.time() * 1000  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _warm_up(region: str) -> None:
-    """Make what the first calls would wait for: instance types, the default VPC, the managed policies."""
+def _warm_up(region: str, *services: str) -> None:
+    """Make what the first calls would wait for: instance types, the default VPC, the managed policies, the services."""
+    from moto.backends import get_backend
     from moto.ec2.models import ec2_backends
     from moto.iam.models import iam_backends
 
     _ = ec2_backends[ACCOUNT_ID][region], iam_backends[ACCOUNT_ID]["aws"]
+    for service in services:
+        get_backend(service)
 
 
 if __name__ == "__main__":
