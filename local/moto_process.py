@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 ACCOUNT_ID = "123456789012"
 """The account that moto answers with."""
@@ -99,7 +99,7 @@ def _warm_up(region: str, *services: str) -> None:
 
     _ = ec2_backends[ACCOUNT_ID][region], iam_backends[ACCOUNT_ID]["aws"]
     for service in services:
-        get_backend(service)
+        cast("Any", get_backend)(service)
 
 
 if __name__ == "__main__":
