@@ -99,8 +99,11 @@ class Allowed:
         ]
         assert self.policies
 
-    def __call__(self, action: str, resource: str) -> bool:
-        results = {policy.is_action_permitted(action, resource) for policy in self.policies}
+    def __call__(self, action: str, resource: str, **condition: str) -> bool:
+        results = {
+            policy.is_action_permitted(action, resource, incoming_condition_values=condition or None)
+            for policy in self.policies
+        }
         return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
 
 
@@ -162,6 +165,40 @@ def test_flow_logs_are_written_to_their_own_group_and_no_other(whole: Run) -> No
     arn = whole.created[log_group.urn].outputs["arn"].removesuffix(":*")
     assert may("logs:PutLogEvents", f"{arn}:log-stream:eni")
     assert not may("logs:PutLogEvents", "arn:aws:logs:us-west-2:123456789012:log-group:other:log-stream:1")
+
+
+def test_a_training_pod_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run) -> None:
+    may, exports = Allowed(whole, "training-trainer"), whole.exports
+    bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
+    assert may("s3:PutObject", f"{bucket}/checkpoints/1")
+    assert not may("s3:DeleteObject", f"{bucket}/checkpoints/1")
+    assert not may("s3:PutObject", "arn:aws:s3:::somebody-elses/checkpoints/1")
+    assert may("sqs:SendMessage", exports["queue_arns"]["tasks"])
+    assert not may("sqs:ReceiveMessage", exports["queue_arns"]["tasks"])
+    assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
+
+
+def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: Run) -> None:
+    may, cluster = Allowed(whole, "training-autoscaler"), whole.exports["eks_cluster_name"]
+    group = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:1:autoScalingGroupName/eks-gpu-1"
+    own = {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster}": "owned"}
+    assert may("autoscaling:SetDesiredCapacity", group, **own)
+    assert not may("autoscaling:SetDesiredCapacity", group, **{next(iter(own)): "shared"})
+    assert not may("autoscaling:SetDesiredCapacity", group.replace("eks-gpu", "web"), **own)
+    assert not may("autoscaling:DeleteAutoScalingGroup", group, **own)
+    assert not may("ec2:TerminateInstances", "arn:aws:ec2:us-west-2:123456789012:instance/i-1", **own)
+
+
+def test_every_role_with_permissions_of_its_own_is_proved_here(whole: Run) -> None:
+    assert set(all_of(whole, "aws:iam/rolePolicy:RolePolicy")) == {
+        "network-flow-logs",
+        "single-execution",
+        "single-job",
+        "training-autoscaler",
+        "training-trainer",
+        "workers-execution",
+        "workers-task",
+    }
 
 
 @pytest.mark.parametrize("type_", ["aws:sqs/queuePolicy:QueuePolicy", "aws:s3/bucketPolicy:BucketPolicy"])
