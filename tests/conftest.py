@@ -1,6 +1,7 @@
 """What the tests share: an AWS in moto, and the program run on the local engine."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from local.cloud import LocalCloud
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
 DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
+
+# a shell that starts the tests in the background makes them ignore Ctrl-C, and with them the processes that they start;
+# a handler of one's own is not inherited, so that those have the default again
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RunStack = Callable[..., engine.Run]
 
