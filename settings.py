@@ -75,11 +75,12 @@ class StackSettings(Settings):
         """
         account = Account.ask()
         zones = [] if self.network.existing else availability_zones()
-        types = ask_facts({instance_type for named in self._instance_types().values() for instance_type in named})
+        named = self._instance_types()
+        types = ask_facts({instance_type for listed in named.values() for instance_type in listed})
         wrong = [
             mistake(path, f"must be types that {account.region} offers", instance_type)
-            for path, named in self._instance_types().items()
-            for instance_type in named
+            for path, listed in named.items()
+            for instance_type in listed
             if instance_type not in types
         ]
         used = zones[: self.network.availability_zones]

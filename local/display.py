@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from local.aws import Created
-from local.engine import STACK_TYPE, Registration, Watcher
+from local.engine import Registration, Watcher
 
 COMPONENT_PREFIX = "distributed-training:index:"
 LONGEST_VALUE = 200
@@ -102,7 +102,7 @@ class Display:
             if (state := self.states.get(urn)) is not None:
                 label.append(f"{state}  ", style=STATES[state])
             label.append(one.type.removeprefix(COMPONENT_PREFIX), style="dim")
-            under = root if f"::{STACK_TYPE}::" in one.parent else nodes[one.parent]
+            under = root if one.is_top else nodes[one.parent]
             nodes[urn] = under.add(label)
         return root
 

@@ -82,6 +82,11 @@ class Registration:
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...] = ()
 
+    @property
+    def is_top(self) -> bool:
+        """Whether it stands right under the stack."""
+        return f"::{STACK_TYPE}::" in self.parent
+
 
 @dataclass(kw_only=True)
 class Run:

@@ -1,6 +1,6 @@
 """The stack as a picture: its components and what each waits for, in Mermaid's words."""
 
-from local.engine import STACK_TYPE, Run
+from local.engine import Run
 
 
 def mermaid(run: Run) -> str:
@@ -25,10 +25,10 @@ def mermaid(run: Run) -> str:
 
 
 def _tops(run: Run) -> list[str]:
-    return [urn for urn, one in run.registrations.items() if f"::{STACK_TYPE}::" in one.parent]
+    return [urn for urn, one in run.registrations.items() if one.is_top]
 
 
 def _top(run: Run, urn: str) -> str:
-    while f"::{STACK_TYPE}::" not in run.registrations[urn].parent:
+    while not run.registrations[urn].is_top:
         urn = run.registrations[urn].parent
     return urn
