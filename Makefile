@@ -28,6 +28,9 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+schema: $(INSTALLED) ## write what follows from the settings: stack.schema.json and README's table
+	@$(BIN)/python -m local.reference
+
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"error: python3 must be 3.11 or newer, this is {sys.version.split()[0]}")'
 	@echo "installing into .venv"
@@ -36,4 +39,4 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help local test bench check format
+.PHONY: help local test bench check format schema

@@ -1,0 +1,140 @@
+"""What a stack file may say, from the models that check it: stack.schema.json for editors, README's table for people.
+
+`python -m local.reference` writes both anew.
+"""
+
+import json
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic.json_schema import GenerateJsonSchema
+
+from settings import StackSettings
+
+PROJECT = Path(__file__).parents[1]
+SCHEMA, README = PROJECT / "stack.schema.json", PROJECT / "README.md"
+BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without titles, which would only say a key again; no name but one that fits."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        made = super().dict_schema(schema)
+        return made | {"additionalProperties": False} if "patternProperties" in made else made
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of `Pulumi.<stack>.yaml`; rules between keys, which no schema can say, are the models' own."""
+    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text(encoding="utf-8"))["name"]
+    model = _model()
+    text = {"type": "string"}
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "title": f"Stack file of {project}",
+        "type": "object",
+        "required": ["config"],
+        "additionalProperties": False,
+        "properties": {
+            "secretsprovider": text,
+            "encryptedkey": text,
+            "encryptionsalt": text,
+            "environment": {},
+            "config": {
+                "type": "object",
+                "required": ["aws:region"],
+                "properties": {
+                    "aws:region": text | {"description": "The AWS region of everything."},
+                    "aws:defaultTags": {
+                        "description": "Tags of every resource that can have any.",
+                        "type": "object",
+                        "properties": {"tags": {"type": "object", "additionalProperties": text}},
+                    },
+                    **{f"{project}:{key}": section for key, section in model["properties"].items()},
+                },
+                "patternProperties": {f"^(?!{project}:).+:": {}},
+                "additionalProperties": False,
+            },
+        },
+        "$defs": model["$defs"],
+    }
+
+
+def table() -> str:
+    """A row for each key of a stack file."""
+    model = _model()
+    rows = ["| key | value | left out | meaning |", "| --- | --- | --- | --- |"]
+    for path, key in _keys(model, model["$defs"], ""):
+        default = f"`{_yaml(key['default'])}`" if "default" in key and "$ref" not in key else ""
+        meaning = " ".join(key["description"].split())
+        rows.append(f"| `{path}` | {_form(key)} | {default} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def readme(now: str) -> str:
+    """README with its settings made anew."""
+    before, rest = now.split(BEGIN)
+    return before + BEGIN + table() + END + rest.split(END)[1]
+
+
+def schema_text() -> str:
+    """The schema as it is committed."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _model() -> dict[str, Any]:
+    return StackSettings.model_json_schema(by_alias=True, schema_generator=_Untitled)
+
+
+def _keys(model: Mapping[str, Any], defs: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Path and schema of each key, a section's own before those in it."""
+    for name, key in model["properties"].items():
+        choices: list[dict[str, Any]] = [one for one in key.get("anyOf", ()) if one != {"type": "null"}]
+        merged = ChainMap(key, *choices)
+        named = merged.get("patternProperties", {}) or {"": merged.get("additionalProperties")}
+        inner = next(iter(named.values()))
+        yield f"{prefix}{name}", merged
+        if "$ref" in merged:
+            yield from _keys(_definition(merged, defs), defs, f"{prefix}{name}.")
+        elif isinstance(inner, dict) and "$ref" in inner:
+            yield from _keys(_definition(cast("dict[str, Any]", inner), defs), defs, f"{prefix}{name}.NAME.")
+
+
+def _definition(reference: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
+    return defs[reference["$ref"].rsplit("/", 1)[1]]
+
+
+def _form(key: Mapping[str, Any]) -> str:
+    """What a value looks like, in words."""
+    match key:
+        case {"enum": choices}:
+            return ", ".join(f"`{choice}`" for choice in choices)
+        case {"type": "array", "items": item}:
+            return f"list of {_form(item)}"
+        case {"type": "integer" | "number", "minimum": least, "maximum": most}:
+            return f"{least:g} to {most:,g}"
+        case {"type": "integer" | "number", "minimum": least}:
+            return f"{least:g} or more"
+        case {"type": "number", "exclusiveMinimum": least}:
+            return f"over {least:g}"
+        case {"type": "object"} | {"$ref": _}:
+            return "object"
+        case {"type": kind}:
+            return {"boolean": "`true`, `false`", "string": "text"}[kind]
+        case _:
+            raise ValueError(f"no words for {key}")
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema_text(), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")

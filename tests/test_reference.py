@@ -1,0 +1,62 @@
+"""What editors and README say of a stack file is what its models check."""
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from local import reference
+from tests.conftest import ROOT, RunStack
+from tests.support import WHOLE
+
+STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    jsonschema.Draft202012Validator.check_schema(reference.schema())
+    return jsonschema.Draft202012Validator(reference.schema())
+
+
+def test_the_committed_schema_and_readme_are_current() -> None:
+    assert reference.SCHEMA.read_text() == reference.schema_text(), "make schema"
+    now = reference.README.read_text()
+    assert now == reference.readme(now), "make schema"
+
+
+@pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
+def test_every_stack_file_names_the_schema_and_keeps_it(path: Any, validator: jsonschema.Draft202012Validator) -> None:
+    text = path.read_text()
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=stack.schema.json"
+    assert [error.message for error in validator.iter_errors(yaml.safe_load(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("distributed-training:network", {"availabilityZones": 7}),
+        ("distributed-training:network", {"availabilityZone": 2}),
+        ("distributed-training:queues", {"Tasks": {}}),
+        ("distributed-training:queues", {"t" * 33: {}}),
+        ("distributed-training:batch", {"single": {"capacity": ["reserved"]}}),
+        ("distributed-training:eks", {"gpuNodeGroups": {"gpu": {"maxSize": "2"}}}),
+        ("distributed-training:protect", "yes"),
+        ("distributed-training:nodes", {}),
+        ("protect", True),
+    ],
+)
+def test_an_editor_sees_what_is_wrong(key: str, value: Any, validator: jsonschema.Draft202012Validator) -> None:
+    right: dict[str, Any] = {"aws:region": "us-west-2", "kubernetes:namespace": "other", "aws:profile": "mine"}
+    assert validator.is_valid({"config": right})
+    assert not validator.is_valid({"config": right | {key: value}}), json.dumps(value)
+
+
+def test_readme_names_every_output_and_no_other(run_sections: RunStack) -> None:
+    outputs = (ROOT / "README.md").read_text().split("## Outputs")[1].split("\n## ")[0]
+    named = [
+        name for row in re.findall(r"^\| (`.+?) \|", outputs, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(named) == sorted(run_sections(WHOLE).exports)
