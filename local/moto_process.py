@@ -5,7 +5,6 @@ closed, which also happens when whoever started it dies.
 """
 
 import functools
-import gc
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any, cast
 
 ACCOUNT_ID = "123456789012"
@@ -31,7 +31,6 @@ def main(region: str, *options: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # nothing here starts an instance from an image, and to load AWS's images takes half a second
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
-    gc.set_threshold(200_000, 20, 20)
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
 
@@ -42,6 +41,7 @@ def main(region: str, *options: str) -> None:
             "iam": {"load_aws_managed_policies": "managed-policies" in options},
         }
     )
+    _know_one_region(region)
     _make_sqs_atomic()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
@@ -50,6 +50,24 @@ def main(region: str, *options: str) -> None:
     _warm_up(region, *(WARM_SERVICES if options else ()))
     sys.stdin.read()
     os._exit(0)
+
+
+def _know_one_region(region: str) -> None:
+    """Leave out what takes most of moto's memory: instance types of other regions, IAM of other partitions."""
+    from moto.utilities import utils
+
+    load = utils.load_resource
+
+    def load_of_region(resource: str) -> Any:
+        path = PurePath(resource)
+        elsewhere = path.parts[-3] == "instance_type_offerings" and path.name.split(".")[0] != region
+        return [] if elsewhere else load(resource)
+
+    utils.load_resource = load_of_region
+    from moto.iam import models
+
+    # every request looks for its access key in each of these, which loads AWS's policies for each
+    models.PARTITION_NAMES = [utils.get_partition(region)]  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _make_sqs_atomic() -> None:
