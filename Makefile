@@ -31,6 +31,11 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 schema: $(INSTALLED) ## write what follows from the settings: stack.schema.json and README's table
 	@$(BIN)/python -m local.reference
 
+pages: schema ## write everything else that is made from the code: costs, what is checked, the picture
+	@$(BIN)/python -m local.coverage
+	@$(BIN)/python -m local.prices > .costs && mv .costs docs/costs.md
+	@$(BIN)/python -m local graph --stack prod > .picture && mv .picture docs/architecture.svg
+
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"error: python3 must be 3.11 or newer, this is {sys.version.split()[0]}")'
 	@echo "installing into .venv"
@@ -39,4 +44,4 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help local test bench check format schema
+.PHONY: help local test bench check format schema pages

@@ -16,7 +16,7 @@ from local import engine, stack_files
 from local.aws import Aws
 from local.cloud import LocalCloud
 from local.display import Display
-from local.graph import mermaid
+from local.graph import svg
 from local.prices import estimate
 from local.round_trip import RoundTripError, round_trip
 
@@ -86,7 +86,7 @@ def _graph(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) 
     if run.error is not None:
         _complain(run.error, debug=options.debug)
         return FAILED
-    print(mermaid(run))
+    print(svg(run))
     return 0
 
 
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
     preview = commands.add_parser("preview", parents=[common], help="say what would be created, or every mistake")
     preview.set_defaults(run=_preview)
-    graph = commands.add_parser("graph", parents=[common], help="the stack as a picture (Mermaid)")
+    graph = commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
     graph.set_defaults(run=_graph)
     return parser
 

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
+from xml.etree import ElementTree
 
 import boto3
 import pytest
 
-from local import command_line, stack_files
-from local.graph import mermaid
+from local import command_line, engine, stack_files
+from local.aws import Aws
+from local.cloud import LocalCloud
+from local.graph import HEIGHT, svg
 from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE
 
@@ -204,12 +207,26 @@ def test_defaults_of_the_project_file_lie_under_the_stack_file() -> None:
     assert stack.config == {"p:a": "false", "p:b": "[2]", "aws:region": "us-west-2", "p:c": "text"}
 
 
-def test_the_graph_has_an_arrow_from_each_part_to_what_it_needs(run_sections: RunStack) -> None:
-    lines = mermaid(run_sections(WHOLE)).splitlines()
-    node = {match[2]: match[1] for line in lines if (match := re.match(r'  (n\d+)\["([\w-]+)<br/>', line))}
-    assert f"  {node['workers']} --> {node['tasks']}" in lines
-    assert f"  {node['single']} --> {node['artifacts']}" in lines
-    assert f"  {node['network']} --> {node['workers']}" not in lines
+def test_the_picture_has_a_box_for_each_part_right_of_what_it_waits_for(run_sections: RunStack) -> None:
+    picture = ElementTree.fromstring(svg(run_sections(WHOLE)))
+    at = {
+        box.findtext("{*}text"): [int(one) for one in re.findall(r"\d+", box.attrib["transform"])]
+        for box in picture.iterfind("{*}g")
+    }
+    columns = sorted({left for left, _top in at.values()})
+    assert [sorted(name or "" for name, (left, _) in at.items() if left == column) for column in columns] == [
+        ["artifacts", "network", "results", "tasks"],
+        ["single", "training"],
+        ["workers"],
+        ["alerts"],
+    ]
+    ends = {(int(x), int(y)) for line in picture.iterfind("{*}path") for x, y in [line.attrib["d"].split()[-2:]]}
+    assert ends == {(left, top + HEIGHT // 2) for left, top in at.values() if left != columns[0]}
+
+
+def test_the_picture_in_readme_is_that_of_production(aws: Aws) -> None:
+    run = engine.run(stack_files.read(ROOT, "prod"), LocalCloud(aws), preview=True)
+    assert (ROOT / "docs" / "architecture.svg").read_text() == svg(run) + "\n", "make pages"
 
 
 def test_kubectl_accepts_the_kubeconfig(run_sections: RunStack, tmp_path: Path) -> None:

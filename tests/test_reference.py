@@ -22,9 +22,9 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def test_the_committed_schema_and_readme_are_current() -> None:
-    assert reference.SCHEMA.read_text() == reference.schema_text(), "make schema"
+    assert reference.SCHEMA.read_text() == reference.schema_text(), "make pages"
     now = reference.README.read_text()
-    assert now == reference.readme(now), "make schema"
+    assert now == reference.readme(now), "make pages"
 
 
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
