@@ -1,0 +1,124 @@
+"""Every command in README and docs, run against the local stack, in the words in which it is written."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import engine, stack_files
+from local.aws import Aws
+from local.cloud import LocalCloud
+from tests.conftest import ROOT
+from tests.support import all_of
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOT_RUN = "# not run by the tests: "
+PROGRAMS = {
+    # version 1 asks AWS's own address for SQS, whatever the environment says
+    "aws": """
+import os, sys
+program = os.path.join(os.path.dirname(sys.executable), "aws")
+os.execv(program, [program, "--endpoint-url", os.environ["AWS_ENDPOINT_URL"], *sys.argv[1:]])
+""",
+    # what Pulumi's own does with the outputs of a stack, and nothing else of it
+    "pulumi": """
+import json, os, sys
+match sys.argv[1:]:
+    case ["stack", "output", "--json"]:
+        print(json.dumps(json.loads(os.environ["OUTPUTS"])))
+    case ["stack", "output", name]:
+        value = json.loads(os.environ["OUTPUTS"])[name]
+        print(value if isinstance(value, str) else json.dumps(value))
+    case _:
+        sys.exit("pulumi: only stack output is known here")
+""",
+    "jq": """
+import jq, sys
+for value in jq.compile(sys.argv[2]).input_text(sys.stdin.read()):
+    print(value) if sys.argv[1] == "-r" else sys.exit("jq: only -r is known here")
+""",
+}
+
+
+def blocks(document: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of each block of shell commands."""
+    text = document.read_text()
+    for match in re.finditer(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, match.start()) + 2, match[1]
+
+
+def runnable(document: Path) -> Iterator[tuple[int, str]]:
+    """Those that say nothing else."""
+    return ((line, text) for line, text in blocks(document) if not text.startswith(NOT_RUN))
+
+
+@pytest.fixture(scope="module")
+def shell(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a person who deployed production into the local AWS."""
+    run = engine.run(stack_files.read(ROOT, "prod"), LocalCloud(aws), preview=False)
+    if run.error is not None:
+        raise run.error
+    programs = tmp_path_factory.mktemp("bin")
+    for name, program in PROGRAMS.items():
+        (programs / name).write_text(f"#!{sys.executable}{program}")
+        (programs / name).chmod(0o755)
+    return {
+        "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(programs),
+        "OUTPUTS": json.dumps(run.exports),
+        "AWS_PAGER": "",
+        **aws.environment,
+    }
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if any(runnable(one))], ids=lambda path: path.name)
+def test_the_commands_do_what_the_document_says(document: Path, shell: dict[str, str], tmp_path: Path) -> None:
+    for name in ("worker", "examples", "docs", "local", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    script = "\n".join(f"echo '{document.name}, line {line}' >&2\n{text}" for line, text in runnable(document))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=shell, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_command_that_is_not_run_says_why(document: Path) -> None:
+    for line, text in blocks(document):
+        first = text.splitlines()[0]
+        if "not run" in first:
+            assert re.fullmatch(rf"{NOT_RUN}\S.+", first), f"{document.name}, line {line}"
+    outside = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert not re.search(r"^ {4}(\$|aws|curl|docker|gh|git|kubectl|make|pulumi) ", outside, re.MULTILINE)
+
+
+def test_there_is_a_runbook_for_every_alert() -> None:
+    headings = re.findall(r"^### (\S+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    with Aws("us-west-2", {}) as aws:
+        run = engine.run(stack_files.read(ROOT, "prod"), LocalCloud(aws), preview=True)
+    queues = json.loads(stack_files.read(ROOT, "prod").config["distributed-training:queues"])
+    alerts = {
+        re.sub(rf"^({'|'.join(queues)})-", "QUEUE-", name.removeprefix("alerts-"))
+        for type_ in ("aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/eventRule:EventRule")
+        for name, one in all_of(run, type_).items()
+        if one.parent.endswith("Observability::alerts")
+    }
+    assert alerts | {"Budget"} == set(headings)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (document.parent / path) if path else document
+        assert found.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
