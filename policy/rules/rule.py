@@ -73,8 +73,6 @@ class Resource:
 
     type: str
     properties: Property
-    protect: bool
-    """Whether Pulumi refuses to delete it."""
     ignore_changes: Sequence[str]
     """Properties that a deployment leaves as they are."""
 
@@ -90,7 +88,6 @@ def each(
                 resource = Resource(
                     type=args.resource_type,
                     properties=properties(args.props),
-                    protect=args.opts.protect,
                     ignore_changes=args.opts.ignore_changes,
                 )
                 for line in find(resource):
