@@ -108,7 +108,7 @@ class Artifacts(pulumi.ComponentResource):
         s3.BucketPolicy(
             name,
             bucket=bucket.id,
-            policy=iam.document([iam.tls_only("s3", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
+            policy=iam.document([iam.tls_only("s3:*", [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")])]),
             # S3 answers OperationAborted when a bucket's policy and public access block are written at once
             opts=pulumi.ResourceOptions(parent=self, depends_on=[private]),
         )

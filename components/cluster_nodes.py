@@ -163,6 +163,7 @@ class SystemNodes(pulumi.ComponentResource):
         settings: SystemNodesSettings,
         *,
         facts: Mapping[str, InstanceFacts],
+        account: iam.Account,
         version: str,
         cluster_name: pulumi.Output[str],
         node_role: iam.ServiceRole,
@@ -173,7 +174,7 @@ class SystemNodes(pulumi.ComponentResource):
         """`after` is what must be on the cluster before a node joins it."""
         super().__init__("distributed-training:index:SystemNodes", name, {}, opts)
         template = ec2.LaunchTemplate(
-            name, opts=pulumi.ResourceOptions(parent=self), **_node_template(SYSTEM_NODE_DISK_GIB, name)
+            name, opts=pulumi.ResourceOptions(parent=self), **_node_template(SYSTEM_NODE_DISK_GIB, name, account)
         )
         eks.NodeGroup(
             name,
@@ -206,6 +207,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
         settings: GpuNodeGroupSettings,
         *,
         facts: InstanceFacts,
+        account: iam.Account,
         shape: NodeShape,
         version: str,
         cluster_name: pulumi.Output[str],
@@ -256,7 +258,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
             ),
             user_data=base64.b64encode(_NODE_USER_DATA.encode()).decode(),
             opts=child,
-            **_node_template(settings.disk_gib, name),
+            **_node_template(settings.disk_gib, name, account),
         )
         nodes = eks.NodeGroup(
             name,
@@ -323,7 +325,7 @@ def _scaling(settings: SystemNodesSettings | GpuNodeGroupSettings) -> eks.NodeGr
     return {"min_size": settings.min_size, "desired_size": settings.min_size, "max_size": settings.max_size}
 
 
-def _node_template(disk_gib: int, name: str) -> Mapping[str, Any]:
+def _node_template(disk_gib: int, name: str, account: iam.Account) -> Mapping[str, Any]:
     """What every node's launch template says: IMDSv2 that pods cannot reach, an encrypted root, tags for cost."""
     return {
         "update_default_version": True,
@@ -339,5 +341,9 @@ def _node_template(disk_gib: int, name: str) -> Mapping[str, Any]:
                 },
             }
         ],
-        "tag_specifications": [{"resource_type": kind, "tags": {"Name": name}} for kind in ("instance", "volume")],
+        "tag_specifications": [
+            # the provider's own tags stop at what it makes itself
+            {"resource_type": kind, "tags": {**account.tags, "Name": name}}
+            for kind in ("instance", "volume")
+        ],
     }

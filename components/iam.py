@@ -66,13 +66,13 @@ def read_secrets(arns: Iterable[str]) -> list[Statement]:
     ]
 
 
-def tls_only(service: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
+def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
     """A resource policy's statement that refuses everybody who does not come over TLS."""
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": {"AWS": "*"},
-        "Action": f"{service}:*",
+        "Action": action,
         "Resource": list(resources),
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }

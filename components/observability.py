@@ -182,7 +182,16 @@ class AlertTopic(pulumi.ComponentResource):
         )
         topic = sns.Topic(name, kms_master_key_id=key.arn, opts=child)
         sns.TopicPolicy(
-            name, arn=topic.arn, policy=iam.document(_from_services(account, ["sns:Publish"], topic.arn)), opts=child
+            name,
+            arn=topic.arn,
+            policy=iam.document(
+                [
+                    *_from_services(account, ["sns:Publish"], topic.arn),
+                    # the one action of a topic that goes without TLS at all; SNS takes no `sns:*` in a topic's policy
+                    iam.tls_only("sns:Publish", [topic.arn]),
+                ]
+            ),
+            opts=child,
         )
         for email in settings.emails:
             sns.TopicSubscription(f"{name}-{email}", topic=topic.arn, protocol="email", endpoint=email, opts=child)

@@ -111,7 +111,7 @@ class TaskQueue(pulumi.ComponentResource):
         )
         for logical_name, one in ((name, queue), (f"{name}-dlq", dead_letters)):
             sqs.QueuePolicy(
-                logical_name, queue_url=one.url, policy=iam.document([iam.tls_only("sqs", [one.arn])]), opts=child
+                logical_name, queue_url=one.url, policy=iam.document([iam.tls_only("sqs:*", [one.arn])]), opts=child
             )
         self.settings = settings
         self.url, self.arn, self.queue_name = queue.url, queue.arn, queue.name

@@ -78,7 +78,20 @@ def _preview(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
     display.say(str(estimate(run, aws)))
     display.say(display.summary(time.monotonic() - started))
-    return 0
+    return _keeps_the_rules(stack, run, display) if options.policy else 0
+
+
+def _keeps_the_rules(stack: stack_files.StackFile, run: engine.Run, display: Display) -> int:
+    """Show what the policy pack finds; the exit status."""
+    from local import policy  # here, because a preview without it should not wait for its imports
+
+    found = policy.violations(stack, run)
+    display.warn([one.line for one in found if not one.mandatory])
+    mandatory = [one.line for one in found if one.mandatory]
+    display.say(f"policy: {len(policy.RULES)} rules, {len({one.policy for one in found})} broken")
+    for line in mandatory:
+        print(f"error: {line}", file=sys.stderr)
+    return FAILED if mandatory else 0
 
 
 def _graph(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
@@ -129,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
     up.set_defaults(run=_up)
     preview = commands.add_parser("preview", parents=[common], help="say what would be created, or every mistake")
+    preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
     preview.set_defaults(run=_preview)
     graph = commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
     graph.set_defaults(run=_graph)

@@ -78,6 +78,8 @@ class Registration:
     """Inputs under the provider's names, whole numbers as int, unknown ones as `UNKNOWN`."""
     dependencies: frozenset[str]
     """URNs of what must exist before it."""
+    property_dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Input -> URNs of the resources that its value is made of."""
     protect: bool
     ignore_changes: tuple[str, ...]
     replace_on_changes: tuple[str, ...] = ()
@@ -160,6 +162,9 @@ class _Monitor(mocks.MockMonitor):
                 provided=request.custom and not request.type.startswith(PROVIDER_PREFIX),
                 inputs=_plain(json_format.MessageToDict(request.object)),
                 dependencies=frozenset(request.dependencies),
+                property_dependencies={
+                    key: frozenset(made_of.urns) for key, made_of in request.propertyDependencies.items()
+                },
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
                 replace_on_changes=tuple(request.replaceOnChanges),

@@ -309,14 +309,29 @@ def test_the_topic_is_encrypted_with_a_key_that_only_its_publishers_may_use(depl
         users = {
             statement["Principal"].get("Service"): statement
             for statement in policy["Statement"]
-            if actions & set(statement["Action"])
+            if statement["Effect"] == "Allow" and actions & set(statement["Action"])
         }
         assert set(users) == SERVICES
         for service, statement in users.items():
-            assert (statement["Effect"], set(statement["Action"])) == ("Allow", actions)
+            assert set(statement["Action"]) == actions
             # EventBridge sends neither its account nor its rule along: any condition would drop its events
             ours = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
             assert statement.get("Condition") == (None if service == "events.amazonaws.com" else ours)
+
+
+def test_nobody_publishes_to_the_topic_without_tls(deployed: engine.Run, aws: Aws) -> None:
+    topic = deployed.exports["alerts_topic_arn"]
+    policy = json.loads(aws.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+    assert [statement for statement in policy["Statement"] if statement["Effect"] == "Deny"] == [
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "sns:Publish",
+            "Resource": [topic],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
 
 
 def test_the_account_can_always_mend_the_policy_of_the_key(deployed: engine.Run) -> None:

@@ -191,7 +191,7 @@ def test_default_tags_reach_aws_and_instances_that_others_start_have_a_name(depl
     for template in all_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate").values():
         tagged = {one["resourceType"]: one["tags"] for one in template.inputs["tagSpecifications"]}
         assert set(tagged) == {"instance", "volume"}
-        assert all(tags["Name"] == template.name for tags in tagged.values())
+        assert all(tags.items() >= {**DEFAULT_TAGS, "Name": template.name}.items() for tags in tagged.values())
 
 
 def test_a_kubeconfig_comes_out_that_holds_no_credential(deployed: engine.Run) -> None:

@@ -1,0 +1,146 @@
+"""The policy pack over what a run registered, as the engine asks it about a preview; and the table of docs/policy.md.
+
+`python -m local.policy` writes the table anew.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyCustomTimeouts,
+    PolicyResource,
+    PolicyResourceOptions,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import unknown_checking_proxy
+
+from local.engine import PROVIDER_PREFIX, Run
+from local.stack_files import StackFile
+from policy.rules import RULES
+
+PAGE = Path(__file__).parents[1] / "docs" / "policy.md"
+BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """A rule that a resource breaks."""
+
+    policy: str
+    """Name of the rule."""
+    urn: str
+    """The resource."""
+    message: str
+    """Property, rule and the value that it got."""
+    mandatory: bool
+    """Whether it keeps a deployment from happening."""
+
+    @property
+    def line(self) -> str:
+        """As one line."""
+        return f"policy {self.policy}: {self.urn}: {self.message}"
+
+
+def violations(stack: StackFile, run: Run) -> list[Violation]:
+    """What the pack says of the resources of a run, and of the provider that the stack file describes."""
+    resources = [_default_provider(stack), *_registered(run)]
+    return [one for rule in RULES for one in broken(rule, resources)]
+
+
+def broken(
+    rule: ResourceValidationPolicy | StackValidationPolicy, resources: list[PolicyResource]
+) -> Iterator[Violation]:
+    """What one rule says of resources."""
+    found: list[tuple[str, str]] = []
+
+    def of(resource: PolicyResource) -> ReportViolation:
+        return lambda message, _=None: found.append((resource.urn, message))
+
+    if isinstance(rule, StackValidationPolicy):
+        rule.validate(StackValidationArgs(resources), lambda message, urn: found.append((urn or "", message)))
+    else:
+        for one in resources:
+            args = ResourceValidationArgs(one.resource_type, one.props, one.urn, one.name, one.opts, one.provider)
+            rule.validate(args, of(one))
+    mandatory = rule.enforcement_level == EnforcementLevel.MANDATORY
+    return (Violation(policy=rule.name, urn=urn, message=text, mandatory=mandatory) for urn, text in found)
+
+
+def resource(
+    type_: str,
+    properties: dict[str, object],
+    *,
+    urn: str,
+    protect: bool = False,
+    ignore_changes: tuple[str, ...] = (),
+) -> PolicyResource:
+    """A resource as a rule gets it, still without what it depends on."""
+    options = PolicyResourceOptions(
+        protect=protect,
+        ignore_changes=list(ignore_changes),
+        delete_before_replace=None,
+        aliases=[],
+        custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
+        additional_secret_outputs=[],
+    )
+    # its unknown values raise when they are touched, as they do in the engine's own previews
+    return PolicyResource(
+        resource_type=type_,
+        props=unknown_checking_proxy(properties),
+        urn=urn,
+        name=urn.rsplit("::", 1)[-1],
+        opts=options,
+        provider=None,
+        parent=None,
+        dependencies=[],
+        property_dependencies={},
+    )
+
+
+def _registered(run: Run) -> list[PolicyResource]:
+    known = {
+        urn: resource(one.type, dict(one.inputs), urn=urn, protect=one.protect, ignore_changes=one.ignore_changes)
+        for urn, one in run.registrations.items()
+    }
+    for urn, one in run.registrations.items():
+        known[urn].property_dependencies = {
+            key: [known[of] for of in sorted(made_of) if of in known]
+            for key, made_of in one.property_dependencies.items()
+        }
+    return list(known.values())
+
+
+def _default_provider(stack: StackFile) -> PolicyResource:
+    """The provider that the engine makes of a stack's `aws:` keys, each of them a text."""
+    type_ = f"{PROVIDER_PREFIX}aws"
+    return resource(
+        type_,
+        {key.removeprefix("aws:"): value for key, value in stack.config.items() if key.startswith("aws:")},
+        urn=f"urn:pulumi:{stack.stack}::{stack.project}::{type_}::default",
+    )
+
+
+def table() -> str:
+    """A row per rule."""
+    rows = ["| rule | level | what must hold |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{rule.name}` | {rule.enforcement_level.value if rule.enforcement_level else ''} | {rule.description} |"
+        for rule in RULES
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def page(now: str) -> str:
+    """The page with its table made anew."""
+    before, rest = now.split(BEGIN)
+    return before + BEGIN + table() + END + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

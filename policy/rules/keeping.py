@@ -1,0 +1,41 @@
+"""What is to be kept is kept, and what is not goes."""
+
+from collections.abc import Iterator, Sequence
+
+from pulumi_policy import PolicyResource
+
+from . import kinds
+from .rule import Resource, each, properties, whole_stack
+
+KEPT = (kinds.BUCKET, kinds.IMAGE_REPOSITORY, kinds.LUSTRE_FILE_SYSTEM, kinds.EKS_CLUSTER, kinds.EKS_COMPONENT)
+"""Types of what cannot be made again: what is in it is lost with it."""
+
+
+@whole_stack
+def kept_is_protected(resources: Sequence[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
+    """Where anything is protected, every bucket, repository, file system and cluster is.
+
+    A stack whose file says `protect: true` protects something; one that protects nothing, as dev, keeps this rule.
+    """
+    if not any(one.opts.protect for one in resources):
+        return
+    for one in resources:
+        # a cluster may be left to AWS's own protection
+        aws_keeps_it = properties(one.props).at("deletionProtection").value not in (None, False)
+        if one.resource_type in KEPT and not one.opts.protect and not aws_keeps_it:
+            yield one, "protect: must be true, because others of this stack are protected, got false"
+
+
+@each(kinds.LOG_GROUP)
+def logs_expire(resource: Resource) -> Iterator[str]:
+    """Every log group says after how many days its logs go."""
+    days = resource.properties.at("retentionInDays")
+    if days.value in (None, 0):
+        yield days.wrong("must be a number of days")
+
+
+@each(kinds.IMAGE_REPOSITORY)
+def images_are_immutable_and_scanned(resource: Resource) -> Iterator[str]:
+    """A tag of an image stays what it is, and what is pushed is scanned."""
+    yield from resource.properties.must_be("imageTagMutability", "IMMUTABLE")
+    yield from resource.properties.must_be("imageScanningConfiguration.scanOnPush", "true")
