@@ -78,8 +78,8 @@ def shell(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("document", [one for one in DOCUMENTS if any(runnable(one))], ids=lambda path: path.name)
 def test_the_commands_do_what_the_document_says(document: Path, shell: dict[str, str], tmp_path: Path) -> None:
-    for name in ("worker", "examples", "docs", "local", ".venv"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    for path in ROOT.iterdir():
+        (tmp_path / path.name).symlink_to(path)
     script = "\n".join(f"echo '{document.name}, line {line}' >&2\n{text}" for line, text in runnable(document))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=shell, capture_output=True, text=True, check=False
