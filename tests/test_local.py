@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 import boto3
 import pytest
 
-from local import command_line, stack_files
+from local import command_line, stack_commands, stack_files
 from local.graph import mermaid
 from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE
@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder of its own, with the real program."""
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(ROOT / name, tmp_path)
-    monkeypatch.setattr(command_line, "PROJECT", tmp_path)
+    monkeypatch.setattr(stack_commands, "PROJECT", tmp_path)
     return tmp_path
 
 
