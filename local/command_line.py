@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LONGEST_WAIT_SECONDS:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= LONGEST_WAIT_SECONDS:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LONGEST_WAIT_SECONDS}, got {text!r}")
     return int(text)
 
