@@ -34,7 +34,10 @@ def _smoke(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description="The stack on this machine, with moto as AWS.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="The stack on this machine, with moto as AWS, and a check of one that is deployed.",
+    )
     commands = parser.add_subparsers(required=True, dest="command", metavar="command")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--stack", default="dev", help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME")

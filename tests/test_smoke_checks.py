@@ -5,6 +5,7 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -209,6 +210,33 @@ def test_a_reader_who_has_not_confirmed_is_a_warning() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("AuthorizationError", "the caller may not use ListSubscriptionsByTopic: no"),
+        ("AccessDeniedException", "the caller may not use ListSubscriptionsByTopic: no"),
+        ("UnauthorizedOperation", "the caller may not use ListSubscriptionsByTopic: no"),
+        ("403", "the caller may not use ListSubscriptionsByTopic: no"),
+        ("NotFound", "NotFound: it does not exist; `pulumi refresh` takes note of it, `pulumi up` makes it again"),
+        ("InternalError", "ListSubscriptionsByTopic: InternalError: no"),
+    ],
+)
+def test_what_aws_refuses_is_a_failure_and_not_the_end(code: str, line: str) -> None:
+    refused = {"Error": {"service_error_code": code, "service_message": "no"}}
+    dashboard = ("get_dashboard", {"DashboardName": "training"}, {"DashboardName": "training"})
+    account = Answered(sns=[("list_subscriptions_by_topic", refused, None)], cloudwatch=[dashboard])
+    results = make([*alerts.checks(outputs_with(), cast("Any", account))], patience_of(0))
+    assert [(result.state, result.reason) for result in results] == [("failed", line), ("passed", "")]
+
+
+def test_an_answer_that_is_not_understood_is_a_failure_and_not_the_end() -> None:
+    def nonsense() -> list[Finding]:
+        return cast("Any", {})["Vpcs"]
+
+    (result,) = make([Check("network", "is there", nonsense)], patience_of(0))
+    assert (result.state, result.reason) == ("failed", "AWS answered what is not understood here: KeyError: 'Vpcs'")
+
+
 # Batch jobs
 
 
@@ -312,9 +340,11 @@ def test_a_job_is_terminated_when_something_else_ends_the_check() -> None:
         yield from ()
         raise NoCredentialsError
 
+    started = time.monotonic()
     with pytest.raises(SmokeError, match="AWS cannot be asked: Unable to locate credentials"):
         list(make([Check("a", "b", no_credentials), Check("c", "d", job)], patience))
     assert ended == ["terminated"]
+    assert time.monotonic() - started < 10
 
 
 # tasks among others' messages

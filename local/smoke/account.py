@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.smoke.check import SmokeError, unusable
+from local.smoke.check import AT_ONCE, SmokeError, unusable
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
@@ -36,6 +36,7 @@ class Account:
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 read_timeout=READ_TIMEOUT_SECONDS,
+                max_pool_connections=AT_ONCE,
                 retries={"mode": "standard", "total_max_attempts": 3},
             )
             try:
