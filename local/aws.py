@@ -16,9 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
-import boto3
-from botocore.config import Config
-
 from local.moto_process import ACCOUNT_ID
 
 AUTONAME_HEX_DIGITS = 7
@@ -163,6 +160,10 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this AWS, made once per service."""
+        # here, because the server can start meanwhile
+        import boto3
+        from botocore.config import Config
+
         with self._lock:
             if service not in self._clients:
                 client = self._clients[service] = cast("Any", boto3).client(

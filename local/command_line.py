@@ -1,152 +1,107 @@
-"""The command line of `python -m local`: up, preview, graph."""
+"""The command line of `python -m local`: up, preview, graph, smoke."""
 
 import argparse
-import json
 import os
+import re
 import sys
-import threading
-import time
 import traceback
 from pathlib import Path
-from typing import Any
 
-import pulumi
-
-from local import engine, stack_files
+from local import stack_files
 from local.aws import Aws
-from local.cloud import LocalCloud
-from local.display import Display
-from local.graph import svg
-from local.prices import estimate
-from local.round_trip import RoundTripError, round_trip
 
 PROJECT = Path(__file__).parents[1]
 FAILED, INTERRUPTED = 1, 130
+LONGEST_WAIT_SECONDS = 24 * 3600
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        stack = stack_files.read(PROJECT, options.stack)
-        with Aws(stack.region, stack.default_tags, managed_policies=options.run is _up) as aws:
-            return options.run(stack, aws, options)
-    except stack_files.StackFileError as error:
-        _complain(error, debug=options.debug)
-        return FAILED
+        return options.run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
-def _up(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
-    display, started = Display(preview=False), time.monotonic()
-    with display.watching() as watch:
-        run = engine.run(stack, LocalCloud(aws), preview=False, watch=watch)
-    if run.error is not None:
-        return _failed(run, display, time.monotonic() - started, options)
-    display.outputs(run.exports)
-    display.warn(run.messages)
+def _stack(options: argparse.Namespace) -> int:
     try:
-        if queue := _work_queue(stack, run):
-            display.say()
-            display.say("Round trip:")
-            for step in round_trip(aws, run.exports, queue):
-                display.say(f"  {step}", "green")
-    except RoundTripError as error:
-        _complain(error, debug=options.debug)
-        return FAILED
-    display.say()
-    display.say(display.summary(time.monotonic() - started))
-    if options.keep:
-        display.say()
-        display.say("This AWS stays until Ctrl-C. In another terminal:")
-        for name, value in aws.environment.items():
-            display.say(f"  export {name}={value}")
-        threading.Event().wait()
-    return 0
+        stack = stack_files.read(PROJECT, options.stack)
+    except stack_files.StackFileError as error:
+        return failed(error, str(error).splitlines(), debug=options.debug)
+    with Aws(stack.region, stack.default_tags, managed_policies=options.command == "up") as aws:
+        # here, because only these commands need Pulumi, and moto starts meanwhile
+        from local import stack_commands
+
+        return stack_commands.run(stack, aws, options)
 
 
-def _preview(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
-    display, started = Display(preview=True), time.monotonic()
-    with display.watching() as watch:
-        run = engine.run(stack, LocalCloud(aws), preview=True, watch=watch)
-    if run.error is not None:
-        return _failed(run, display, time.monotonic() - started, options)
-    display.say()
-    display.warn(run.messages)
-    display.say(f"outputs: {', '.join(sorted(run.exports))}")
-    display.say(str(estimate(run, aws)))
-    display.say(display.summary(time.monotonic() - started))
-    return _keeps_the_rules(stack, run, display) if options.policy else 0
+def _smoke(options: argparse.Namespace) -> int:
+    from local.smoke import command
+
+    return command.run(options)
 
 
-def _keeps_the_rules(stack: stack_files.StackFile, run: engine.Run, display: Display) -> int:
-    """Show what the policy pack finds; the exit status."""
-    from local import policy  # here, because a preview without it should not wait for its imports
-
-    found = policy.violations(stack, run)
-    display.warn([one.line for one in found if not one.mandatory])
-    mandatory = [one.line for one in found if one.mandatory]
-    display.say(f"policy: {len(policy.RULES)} rules, {len({one.policy for one in found})} broken")
-    for line in mandatory:
-        print(f"error: {line}", file=sys.stderr)
-    return FAILED if mandatory else 0
-
-
-def _graph(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
-    run = engine.run(stack, LocalCloud(aws), preview=True)
-    if run.error is not None:
-        _complain(run.error, debug=options.debug)
-        return FAILED
-    print(svg(run))
-    return 0
-
-
-def _failed(run: engine.Run, display: Display, seconds: float, options: argparse.Namespace) -> int:
-    if run.registrations:
-        display.say()
-        display.say(display.summary(seconds))
-    _complain(run.error, debug=options.debug)
-    return FAILED
-
-
-def _complain(error: BaseException | None, *, debug: bool) -> None:
-    """Every mistake as a line of its own on standard error."""
-    if isinstance(error, stack_files.StackFileError | pulumi.RunError | engine.RefusedError | RoundTripError):
-        lines = str(error).splitlines()
-    else:
-        lines = [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
+def failed(error: BaseException | None, lines: list[str], *, debug: bool) -> int:
+    """Every mistake as a line of its own on standard error; the exit status."""
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
     if debug:
         traceback.print_exception(error)
-
-
-def _work_queue(stack: stack_files.StackFile, run: engine.Run) -> str | None:
-    """The queue that the workers do, or else the first one, where there is one for results beside it."""
-    workers: dict[str, Any] = json.loads(stack.config.get(f"{stack.project}:workers", "{}"))
-    queues: dict[str, str] = run.exports.get("queue_urls", {})
-    if "results" not in queues:
-        return None
-    return workers.get("queue") or next((queue for queue in queues if queue != "results"), None)
+    return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local", description="The stack on this machine, with moto as AWS.")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="The stack on this machine, with moto as AWS, and a check of one that is deployed.",
+    )
+    commands = parser.add_subparsers(required=True, dest="command", metavar="command")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--stack", default="dev", help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME")
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    common.set_defaults(run=_stack)
     up = commands.add_parser("up", parents=[common], help="create everything, and send a task through the work queue")
     up.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
-    up.set_defaults(run=_up)
+    up.add_argument(
+        "--outputs", type=Path, help="write the outputs there, as `pulumi stack output --json` does", metavar="FILE"
+    )
     preview = commands.add_parser("preview", parents=[common], help="say what would be created, or every mistake")
     preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
-    preview.set_defaults(run=_preview)
-    graph = commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
-    graph.set_defaults(run=_graph)
+    commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
+    smoke = commands.add_parser(
+        "smoke",
+        help="say whether what a deployed stack exports is there and healthy",
+        description="Checks the AWS that the environment points at, and changes nothing without --round-trip.",
+    )
+    smoke.add_argument(
+        "--outputs",
+        type=Path,
+        help="what `pulumi stack output --json` printed (standard input)",
+        metavar="FILE",
+    )
+    smoke.add_argument(
+        "--round-trip",
+        action="store_true",
+        help="also send a task through the queue and run a Batch job of one second on each job queue, which starts"
+        " workers and GPU instances and costs what these cost",
+    )
+    smoke.add_argument(
+        "--timeout-seconds",
+        type=_seconds,
+        default=1800,
+        help="how long a rollout, a task and a job may take (1800)",
+        metavar="SECONDS",
+    )
+    smoke.set_defaults(run=_smoke)
     return parser
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= LONGEST_WAIT_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LONGEST_WAIT_SECONDS}, got {text!r}")
+    return int(text)
 
 
 def to_its_end() -> int:

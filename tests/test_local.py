@@ -184,6 +184,12 @@ def test_a_wrong_stack_file_is_one_line(content: str, line: str, errors_of: Erro
     assert errors_of(content) == [line]
 
 
+def test_outputs_that_cannot_be_written_are_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "Pulumi.small.yaml").write_text("config: {'aws:region': us-west-2}\n")
+    assert command_line.main(["up", "--stack", "small", "--outputs", str(project)]) == 1
+    assert capsys.readouterr().err == f"error: {project}: cannot be written: Is a directory\n"
+
+
 def test_a_file_that_is_no_text_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "Pulumi.wrong.yaml").write_bytes(b"\xff\xfe\x00")
     assert command_line.main(["preview", "--stack", "wrong"]) == 1

@@ -1,0 +1,75 @@
+"""The AWS that the caller's environment points at: an account, or the local one."""
+
+import ipaddress
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.smoke.check import AT_ONCE, SmokeError, unusable
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 20
+
+
+class Account:
+    """Clients of one region, with the caller's own credentials and endpoints.
+
+    Raises:
+        SmokeError: when the environment points at nothing that can be asked.
+
+    """
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self._clients: dict[str, Any] = {}
+        try:
+            self.session: Any = cast("Any", boto3).Session(region_name=region)
+        except BotoCoreError as error:
+            raise unusable(error) from error
+
+    def client(self, service: str) -> Any:
+        """A client, made once per service; it may be used by several threads, but is made by one."""
+        if service not in self._clients:
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
+                max_pool_connections=AT_ONCE,
+                retries={"mode": "standard", "total_max_attempts": 3},
+            )
+            try:
+                self._clients[service] = self.session.client(service, config=config)
+            except BotoCoreError as error:
+                raise unusable(error) from error
+            except ValueError as error:
+                # an endpoint that is no URL
+                raise SmokeError(f"AWS cannot be asked: {error}") from error
+        return self._clients[service]
+
+    def is_local(self, service: str) -> bool:
+        """Whether a service is one on this machine, which runs nothing: no container, no instance, no Kubernetes."""
+        endpoint_url: str = self.client(service).meta.endpoint_url
+        host = urlsplit(endpoint_url).hostname or ""
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    def require(self, account_id: str) -> None:
+        """Ask who is calling.
+
+        Raises:
+            SmokeError: when nobody is known, or not somebody of this account.
+
+        """
+        try:
+            caller = self.client("sts").get_caller_identity()
+        except (BotoCoreError, ClientError) as error:
+            raise unusable(error) from error
+        if caller["Account"] != account_id:
+            raise SmokeError(
+                f"these are outputs of account {account_id}, and the credentials are of {caller['Account']}"
+                f" ({caller['Arn']})"
+            )

@@ -1,0 +1,179 @@
+"""A check, what it found, and how many are made at once."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+AT_ONCE = 16
+"""Checks that are made at once: most of their time is AWS's."""
+
+CREDENTIALS = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+"""Errors that every further call would end in as well."""
+
+
+class State(StrEnum):
+    """What became of a check, the worst first."""
+
+    FAILED = "failed"
+    WARNING = "warning"
+    NOT_CHECKED = "not checked"
+    PASSED = "passed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check came upon."""
+
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something that is to hold; it passes when nothing else is found."""
+
+    name: str
+    """The part of the stack that it is about."""
+    what: str
+    """What is to hold, as a clause."""
+    find: Callable[[], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A check and what was found."""
+
+    check: Check
+    findings: Sequence[Finding]
+
+    @property
+    def state(self) -> State:
+        """The worst of what was found."""
+        return min((one.state for one in self.findings), key=list(State).index, default=State.PASSED)
+
+    @property
+    def reason(self) -> str:
+        """What was found, as one line."""
+        return "; ".join(one.reason for one in self.findings)
+
+
+class SmokeError(Exception):
+    """Nothing can be checked, or nothing further."""
+
+
+class Patience:
+    """How long what takes time may take, and whether anybody still waits for it."""
+
+    def __init__(self, seconds: float, say: Callable[[str, str], None]) -> None:
+        """`say` takes the name of what is waited for, and how it stands."""
+        self.seconds = seconds
+        self.say = say
+        self.ended = threading.Event()
+
+    def tries(self, every_seconds: float) -> Iterator[None]:
+        """A turn at once, and one every so many seconds until the time is up or nobody waits any more."""
+        until = time.monotonic() + self.seconds
+        while not self.ended.is_set():
+            yield
+            if (left := until - time.monotonic()) <= 0:
+                return
+            self.ended.wait(min(every_seconds, left))
+
+
+def failed(reason: str) -> Finding:
+    """What makes a check fail."""
+    return Finding(State.FAILED, reason)
+
+
+def missing(what: str) -> Finding:
+    """That AWS does not know something."""
+    return failed(f"{what} does not exist; `pulumi refresh` takes note of it, `pulumi up` makes it again")
+
+
+def warning(reason: str) -> Finding:
+    """What somebody should look at though it works."""
+    return Finding(State.WARNING, reason)
+
+
+def not_checked(reason: str) -> Finding:
+    """Why it cannot be said whether something holds."""
+    return Finding(State.NOT_CHECKED, reason)
+
+
+def passed(detail: str) -> Finding:
+    """What is worth saying of something that holds."""
+    return Finding(State.PASSED, detail)
+
+
+def make(checks: Sequence[Check], patience: Patience) -> Iterator[Result]:
+    """Make checks beside each other; the results come in the checks' order.
+
+    Whatever ends it early, those under way are told and waited for, so that they clear up behind themselves.
+
+    Raises:
+        SmokeError: when AWS cannot be asked at all.
+
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        made = [pool.submit(_findings, check) for check in checks]
+        try:
+            for check, findings in zip(checks, made, strict=True):
+                yield Result(check, findings.result())
+        finally:
+            patience.ended.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _findings(check: Check) -> list[Finding]:
+    try:
+        return list(check.find())
+    except ClientError as error:
+        return [_said(error)]
+    except ParamValidationError as error:
+        return [failed(" ".join(str(error).split()))]
+    except BotoCoreError as error:
+        raise unusable(error) from error
+    except Exception as error:
+        # a line like any other, so that the others are still shown
+        return [failed(f"AWS answered what is not understood here: {type(error).__name__}: {error}")]
+
+
+def unusable(error: BotoCoreError | ClientError) -> SmokeError:
+    """That AWS cannot be asked, as one line."""
+    return SmokeError(f"AWS cannot be asked: {' '.join(str(error).split())}")
+
+
+def _said(error: ClientError) -> Finding:
+    """What AWS said, with what may be done about it.
+
+    Raises:
+        SmokeError: when it said that it will take none of the caller's calls.
+
+    """
+    said = cast("dict[str, Any]", error.response)["Error"]
+    code, operation = said["Code"], cast("str", error.operation_name)
+    message = " ".join(str(said.get("Message", "")).split())
+    if code in CREDENTIALS:
+        raise unusable(error)
+    if code == "404" or any(word in code for word in ("NotFound", "NoSuch", "NonExistent")):
+        return missing(f"{code}: it")
+    if code == "403" or any(word in code for word in ("AccessDenied", "Unauthorized", "AuthorizationError")):
+        return failed(f"the caller may not use {operation}: {message}")
+    return failed(f"{operation}: {code}: {message}")
