@@ -187,7 +187,8 @@ def report(folder: Path, *arguments: str, said: str) -> tuple[list[str], dict[st
         folder, "gh", f'if [[ $* == *--slurp* ]]; then cat "{folder}/there"; else cat > "{folder}/given"; echo {{}}; fi'
     )
     subprocess.run(
-        [sys.executable, GITHUB / "report.py", *arguments, folder / "said"],
+        [sys.executable, "-m", "local.github", *arguments, folder / "said"],
+        cwd=ROOT,
         env={
             "PATH": f"{folder}:{os.environ['PATH']}",
             "GITHUB_SERVER_URL": "https://github.com",
