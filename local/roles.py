@@ -8,7 +8,7 @@ says, which parliament carries. `ACCOUNT_ID` and `REGION` are left to be filled 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -318,7 +318,13 @@ LINKED_ROLES = (
 """Services whose own role AWS makes in the caller's name, the first time in an account."""
 GLOBAL = ("budgets", "iam", "route53")
 """Services that are in no region: `aws:RequestedRegion` is us-east-1 for them."""
-LINK_ROLE = "arn:aws:iam::ACCOUNT_ID:role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*"
+SERVICES_ROLES = "arn:aws:iam::ACCOUNT_ID:role/aws-service-role"
+BESIDES: Mapping[str, tuple[str, ...]] = {
+    # EKS looks in its caller's name whether its own role is there (EKS user guide, "Service-linked role permissions")
+    f"{SERVICES_ROLES}/*": ("iam:GetRole",),
+    f"{SERVICES_ROLES}/s3.data-source.lustre.fsx.amazonaws.com/*": ("iam:AttachRolePolicy", "iam:PutRolePolicy"),
+}
+"""Roles of AWS's own -> what is done to them in the caller's name."""
 
 
 def whole(aws: Aws) -> Run:
@@ -373,21 +379,19 @@ def dependent_actions(action: str) -> set[str]:
     return {one for listed in reference(action)["resource_types"] for one in listed["dependent_actions"]}
 
 
-def _statements(actions: Iterable[str], run: Run) -> Iterator[dict[str, Any]]:
+def _statements(allowed: Collection[str], run: Run) -> Iterator[dict[str, Any]]:
     grouped = defaultdict[tuple[tuple[str, ...], str], list[str]](list)
-    link: list[str] = []
-    for action in sorted(actions):
+    for action in sorted(allowed):
         condition = _condition(action, run)
         resources = _resources(action, run)
         if resources == ("*",) and action.split(":")[0] not in GLOBAL:
             condition = {"StringEquals": {"aws:RequestedRegion": "REGION"}}
         grouped[resources, json.dumps(condition)].append(action)
-        if action in ("iam:AttachRolePolicy", "iam:PutRolePolicy"):
-            link.append(action)
-    if link:
-        grouped[(LINK_ROLE,), "null"] = link
-    for (resources, condition), allowed in sorted(grouped.items()):
-        statement = {"Effect": "Allow", "Action": allowed, "Resource": list(resources)}
+    for role, done in BESIDES.items():
+        if among := [action for action in done if action in allowed]:
+            grouped[(role,), "null"] = among
+    for (resources, condition), actions in sorted(grouped.items()):
+        statement = {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
         yield statement if condition == "null" else statement | {"Condition": json.loads(condition)}
 
 
@@ -412,7 +416,7 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
     buckets = tuple(f"arn:aws:s3:::{name}" for name in _names(run, "aws:s3/bucket:Bucket"))
     match service:
         case "iam" if name == "CreateServiceLinkedRole":
-            return ("arn:aws:iam::ACCOUNT_ID:role/aws-service-role/*",)
+            return (f"{SERVICES_ROLES}/*",)
         case "iam" if "InstanceProfile" in name and name != "ListInstanceProfilesForRole":
             return tuple(f"arn:aws:iam::ACCOUNT_ID:instance-profile/{name}" for name in profiles)
         case "iam":

@@ -23,7 +23,6 @@ FILLED = {
     "STATE_KEY_ARN": "arn:aws:kms:us-west-2:123456789012:key/12345678-1234-1234-1234-123456789012",
     "REGION": REGION,
 }
-FILLED_LINK_ROLE = roles.LINK_ROLE.replace("ACCOUNT_ID", FILLED["ACCOUNT_ID"])
 STATE_KEY_ARN = FILLED["STATE_KEY_ARN"]
 NO_PERMISSION = {
     "aws:index/getCallerIdentity:getCallerIdentity",
@@ -246,6 +245,17 @@ def test_a_deployment_makes_every_role_and_bucket_of_a_whole_stack_and_passes_th
         assert may("s3:DeleteObjectVersion", f"arn:aws:s3:::{bucket.id}/checkpoints/1")
 
 
+def test_a_deployment_has_aws_make_the_roles_that_services_make_for_themselves() -> None:
+    may, role = (
+        Allowed("deploy"),
+        "arn:aws:iam::123456789012:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
+    )
+    assert may("iam:GetRole", role)
+    assert may("iam:CreateServiceLinkedRole", role, **{"iam:AWSServiceName": "batch.amazonaws.com"})
+    assert not may("iam:CreateServiceLinkedRole", role, **{"iam:AWSServiceName": "lex.amazonaws.com"})
+    assert not may("iam:PutRolePolicy", role)
+
+
 def test_a_deployment_attaches_the_policies_that_the_stack_attaches_and_no_other(whole: Run) -> None:
     attached = {
         one.inputs["policyArn"] if one.inputs else whole.created[urn].outputs["policyArn"]
@@ -256,7 +266,7 @@ def test_a_deployment_attaches_the_policies_that_the_stack_attaches_and_no_other
     (condition,) = (
         one["Condition"]
         for one in statements("deploy")
-        if "iam:AttachRolePolicy" in one.get("Action", []) and one["Resource"] != [FILLED_LINK_ROLE]
+        if "iam:AttachRolePolicy" in one.get("Action", []) and "/aws-service-role/" not in one["Resource"][0]
     )
     assert condition == {"ArnEquals": {"iam:PolicyARN": sorted(attached)}}
 
