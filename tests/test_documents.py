@@ -72,6 +72,8 @@ def shell(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "HOME": str(programs),
         "OUTPUTS": json.dumps(run.exports),
         "AWS_PAGER": "",
+        # what docs/bootstrap.md asks GitHub for
+        "REPOSITORY": "owner@1/name@2",
         **aws.environment,
     }
 
