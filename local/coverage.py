@@ -1,16 +1,9 @@
-"""Which resource types are held by what and checked by what: the table of docs/local.md.
-
-`python -m local.coverage` writes it anew.
-"""
-
-from pathlib import Path
+"""Which resource types are held by what and checked by what: the table of docs/local.md."""
 
 from local import checks
 from local.aws import CREATE, SIMULATED
 from local.cloud import BY_PREFIX
 
-PAGE = Path(__file__).parents[1] / "docs" / "local.md"
-BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 SHOWN = ("shape", "documents", "values", "references", "limits")
 
 
@@ -27,13 +20,3 @@ def table() -> str:
         for prefix in BY_PREFIX
     ]
     return "\n".join(rows) + "\n"
-
-
-def page(now: str) -> str:
-    """The page with its table made anew."""
-    before, rest = now.split(BEGIN)
-    return before + BEGIN + table() + END + rest.split(END)[1]
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

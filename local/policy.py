@@ -1,11 +1,7 @@
-"""The policy pack over what a run registered, as the engine asks it about a preview; and the table of docs/policy.md.
-
-`python -m local.policy` writes the table anew.
-"""
+"""The policy pack over what a run registered, as the engine asks it about a preview; and a table of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pulumi_policy import (
     EnforcementLevel,
@@ -23,9 +19,6 @@ from pulumi_policy.proxy import unknown_checking_proxy
 from local.engine import PROVIDER_PREFIX, Run
 from local.stack_files import StackFile
 from policy.rules import RULES
-
-PAGE = Path(__file__).parents[1] / "docs" / "policy.md"
-BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +127,3 @@ def table() -> str:
         for rule in RULES
     ]
     return "\n".join(rows) + "\n"
-
-
-def page(now: str) -> str:
-    """The page with its table made anew."""
-    before, rest = now.split(BEGIN)
-    return before + BEGIN + table() + END + rest.split(END)[1]
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,20 +1,16 @@
 """What a stack costs, from one table of prices: at rest by the month, and at most by the hour.
 
-`python -m local.prices` writes docs/costs.md. At most means that everything runs at its maximum at once, on demand:
-spot costs less and is not predictable. Traffic, requests and what is stored are paid by use and not counted; neither
-are free tiers and discounts.
+At most means that everything runs at its maximum at once, on demand: spot costs less and is not predictable. Traffic,
+requests and what is stored are paid by use and not counted; neither are free tiers and discounts.
 """
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from local import engine, stack_files
 from local.aws import Aws
-from local.cloud import LocalCloud
 from local.engine import Registration, Run
 
 PROJECT = Path(__file__).parents[1]
@@ -308,8 +304,8 @@ PAID: Mapping[str, Callable[[Registration, Run, Aws], Iterator[Line]]] = {
 DOCUMENT = """\
 # What it costs
 
-Made by `python -m local.prices` from the table in local/prices.py; a test keeps it so. *Idle* is a month of {hours}
-hours with nothing to do. *At most* is one hour with everything at its maximum at once, on demand: spot costs less.
+Made by `make pages` from the table in local/prices.py; a test keeps it so. *Idle* is a month of {hours} hours
+with nothing to do. *At most* is one hour with everything at its maximum at once, on demand: spot costs less.
 
 Not counted: traffic, requests, stored data, logs and the metrics of Container Insights, which are paid by use; the
 alarms that Application Auto Scaling makes itself; what the rotation of a KMS key adds, a dollar a month after each of
@@ -366,25 +362,3 @@ def _row(line: Line) -> str:
     idle, busiest = line.hourly(line.at_rest) * HOURS_PER_MONTH, line.hourly(line.at_most)
     money = f"${idle:,.2f} | ${busiest:,.3f}" if line.price in PRICES else "no price | no price"
     return f"| {line.resource} | {line.price} | {line.at_rest:g} | {line.at_most:g} | {money} |"
-
-
-def estimates() -> dict[str, Estimate]:
-    """Stack's name -> its estimate, of every stack file of the project.
-
-    Raises:
-        RunError: when a stack file is wrong.
-
-    """
-    found: dict[str, Estimate] = {}
-    for path in sorted(PROJECT.glob("Pulumi.*.yaml")):
-        stack = stack_files.read(PROJECT, path.name.split(".")[1])
-        with Aws(stack.region, stack.default_tags) as aws:
-            run = engine.run(stack, LocalCloud(aws), preview=True)
-            if run.error is not None:
-                raise run.error
-            found[stack.stack] = estimate(run, aws)
-    return found
-
-
-if __name__ == "__main__":
-    sys.stdout.write(document(estimates()))

@@ -1,7 +1,4 @@
-"""What a stack file may say, from the models that check it: stack.schema.json for editors, README's table for people.
-
-`python -m local.reference` writes both anew.
-"""
+"""What a stack file may say, from the models that check it: a schema for editors, a table for people."""
 
 import json
 from collections import ChainMap
@@ -15,8 +12,6 @@ from pydantic.json_schema import GenerateJsonSchema
 from settings import StackSettings
 
 PROJECT = Path(__file__).parents[1]
-SCHEMA, README = PROJECT / "stack.schema.json", PROJECT / "README.md"
-BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
 
 
 class _Untitled(GenerateJsonSchema):
@@ -77,12 +72,6 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def readme(now: str) -> str:
-    """README with its settings made anew."""
-    before, rest = now.split(BEGIN)
-    return before + BEGIN + table() + END + rest.split(END)[1]
-
-
 def schema_text() -> str:
     """The schema as it is committed."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
@@ -133,8 +122,3 @@ def _form(key: Mapping[str, Any]) -> str:
 
 def _yaml(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
-
-
-if __name__ == "__main__":
-    SCHEMA.write_text(schema_text(), encoding="utf-8")
-    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")

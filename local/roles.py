@@ -1,6 +1,6 @@
 """The policies of the two roles that pipelines take on, from what each resource type needs of AWS.
 
-`python -m local.roles` writes them to docs/bootstrap/. What is in a policy is what a stack with every part registers,
+They are the files of docs/bootstrap/. What is in a policy is what a stack with every part registers,
 through `NEEDS`; on which resources, and whether an action only reads, is what AWS's service authorization reference
 says, which parliament carries. `ACCOUNT_ID` and `REGION` are left to be filled in, as docs/bootstrap.md does.
 """
@@ -483,10 +483,3 @@ def reference(action: str) -> dict[str, Any]:
     """What the service authorization reference says of an action."""
     service, name = action.split(":")
     return next(one for one in _services()[service]["privileges"] if one["privilege"] == name)
-
-
-if __name__ == "__main__":
-    with Aws(REGION) as local_aws:
-        made = documents(whole(local_aws))
-    for file, content in made.items():
-        (FOLDER / file).write_text(content, encoding="utf-8")

@@ -1,8 +1,10 @@
 """How tests look at a run of the program."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from local.engine import Registration, Run
 
@@ -37,3 +39,18 @@ def policy_documents(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
 def shape(run: Run) -> set[tuple[str, str]]:
     """What was registered, whatever its values: type and logical name."""
     return {(one.type, one.name) for one in run.registrations.values()}
+
+
+class Allowed:
+    """What policies, given as JSON, allow and do not deny, by moto's own evaluation."""
+
+    def __init__(self, policies: Iterable[str]) -> None:
+        self.policies = [IAMPolicy(policy) for policy in policies]
+        assert self.policies
+
+    def __call__(self, action: str, resource: str, **condition: str) -> bool:
+        results = {
+            policy.is_action_permitted(action, resource, incoming_condition_values=condition or None)
+            for policy in self.policies
+        }
+        return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results

@@ -12,7 +12,6 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from local import coverage as coverage_page
 from local.aws import CREATE, Created
 from local.checks import Known, coverage, problems
 from local.checks.services import TABLE
@@ -431,8 +430,3 @@ EVERYTHING: dict[str, Any] = {
 @pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])
 def test_a_stack_with_every_part_is_not_refused(preview: bool, run_sections: RunStack) -> None:
     assert run_sections(EVERYTHING, preview=preview).error is None
-
-
-def test_the_page_says_what_is_checked_by_what() -> None:
-    now = coverage_page.PAGE.read_text()
-    assert coverage_page.page(now) == now, "run: .venv/bin/python -m local.coverage"

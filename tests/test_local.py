@@ -16,9 +16,7 @@ from xml.etree import ElementTree
 import boto3
 import pytest
 
-from local import command_line, engine, stack_files
-from local.aws import Aws
-from local.cloud import LocalCloud
+from local import command_line, stack_files
 from local.graph import HEIGHT, svg
 from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE
@@ -228,11 +226,6 @@ def test_the_picture_has_a_box_for_each_part_right_of_what_it_waits_for(run_sect
     ]
     ends = {(int(x), int(y)) for line in picture.iterfind("{*}path") for x, y in [line.attrib["d"].split()[-2:]]}
     assert ends == {(left, top + HEIGHT // 2) for left, top in at.values() if left != columns[0]}
-
-
-def test_the_picture_in_readme_is_that_of_production(aws: Aws) -> None:
-    run = engine.run(stack_files.read(ROOT, "prod"), LocalCloud(aws), preview=True)
-    assert (ROOT / "docs" / "architecture.svg").read_text() == svg(run) + "\n", "make pages"
 
 
 def test_kubectl_accepts_the_kubeconfig(run_sections: RunStack, tmp_path: Path) -> None:

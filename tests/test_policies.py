@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from local.engine import Registration, Run
 from tests.conftest import RunStack
-from tests.support import WHOLE, all_of, policy_documents
+from tests.support import WHOLE, Allowed, all_of, policy_documents
 
 ASSUMED_BY = {
     ("aws:batch/jobDefinition:JobDefinition", "jobRoleArn"): "ecs-tasks.amazonaws.com",
@@ -88,27 +87,13 @@ def test_services_are_no_deputies_of_other_accounts(whole: Run) -> None:
                     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}, urn
 
 
-class Allowed:
-    """What one role may do, by moto's own policy evaluation."""
-
-    def __init__(self, run: Run, role: str) -> None:
-        self.policies = [
-            IAMPolicy(one.inputs["policy"])
-            for one in all_of(run, "aws:iam/rolePolicy:RolePolicy").values()
-            if one.name == role
-        ]
-        assert self.policies
-
-    def __call__(self, action: str, resource: str, **condition: str) -> bool:
-        results = {
-            policy.is_action_permitted(action, resource, incoming_condition_values=condition or None)
-            for policy in self.policies
-        }
-        return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
+def allowed(run: Run, role: str) -> Allowed:
+    inline = all_of(run, "aws:iam/rolePolicy:RolePolicy").values()
+    return Allowed(one.inputs["policy"] for one in inline if one.name == role)
 
 
 def test_workers_consume_their_queue_send_anywhere_and_submit_jobs_and_no_more(whole: Run) -> None:
-    may, queues, exports = Allowed(whole, "workers-task"), whole.exports["queue_arns"], whole.exports
+    may, queues, exports = allowed(whole, "workers-task"), whole.exports["queue_arns"], whole.exports
     bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
     for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
         assert may(f"sqs:{action}", queues["tasks"])
@@ -132,7 +117,7 @@ def test_workers_consume_their_queue_send_anywhere_and_submit_jobs_and_no_more(w
 
 
 def test_a_job_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run) -> None:
-    may, exports = Allowed(whole, "single-job"), whole.exports
+    may, exports = allowed(whole, "single-job"), whole.exports
     bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
     assert may("s3:GetObject", f"{bucket}/data/1")
     assert may("s3:ListBucket", bucket)
@@ -145,7 +130,7 @@ def test_a_job_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run
 
 @pytest.mark.parametrize("role", ["single-execution", "workers-execution"])
 def test_an_execution_role_pulls_the_stacks_images_and_writes_its_own_logs_and_no_more(whole: Run, role: str) -> None:
-    may = Allowed(whole, role)
+    may = allowed(whole, role)
     repository = f"arn:aws:ecr:us-west-2:123456789012:repository/{whole.exports['image_repository_url'].split('/')[1]}"
     log_group = all_of(whole, "aws:cloudwatch/logGroup:LogGroup")[role.removesuffix("-execution")]
     logs = whole.created[log_group.urn].outputs["arn"].removesuffix(":*")
@@ -160,7 +145,7 @@ def test_an_execution_role_pulls_the_stacks_images_and_writes_its_own_logs_and_n
 
 
 def test_flow_logs_are_written_to_their_own_group_and_no_other(whole: Run) -> None:
-    may = Allowed(whole, "network-flow-logs")
+    may = allowed(whole, "network-flow-logs")
     log_group = all_of(whole, "aws:cloudwatch/logGroup:LogGroup")["network-flow"]
     arn = whole.created[log_group.urn].outputs["arn"].removesuffix(":*")
     assert may("logs:PutLogEvents", f"{arn}:log-stream:eni")
@@ -168,7 +153,7 @@ def test_flow_logs_are_written_to_their_own_group_and_no_other(whole: Run) -> No
 
 
 def test_a_training_pod_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run) -> None:
-    may, exports = Allowed(whole, "training-trainer"), whole.exports
+    may, exports = allowed(whole, "training-trainer"), whole.exports
     bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
     assert may("s3:PutObject", f"{bucket}/checkpoints/1")
     assert not may("s3:DeleteObject", f"{bucket}/checkpoints/1")
@@ -179,7 +164,7 @@ def test_a_training_pod_reads_and_writes_artifacts_and_sends_tasks_and_no_more(w
 
 
 def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: Run) -> None:
-    may, cluster = Allowed(whole, "training-autoscaler"), whole.exports["eks_cluster_name"]
+    may, cluster = allowed(whole, "training-autoscaler"), whole.exports["eks_cluster_name"]
     group = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:1:autoScalingGroupName/eks-gpu-1"
     own = {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster}": "owned"}
     assert may("autoscaling:SetDesiredCapacity", group, **own)

@@ -7,7 +7,7 @@ import pytest
 
 from local import command_line
 from local.aws import Aws
-from local.prices import PRICES, Estimate, document, estimate, estimates
+from local.prices import PRICES, Estimate, estimate
 from tests.conftest import ROOT, RunStack
 
 Estimated = Callable[[dict[str, Any]], Estimate]
@@ -100,11 +100,6 @@ def test_every_price_says_where_it_is_from_and_of_when() -> None:
         assert price.usd > 0, name
         assert price.source.startswith("https://aws.amazon.com/"), name
         assert "202" in price.as_of, name
-
-
-def test_the_page_says_what_the_stack_files_cost_now() -> None:
-    made = document(estimates())
-    assert (ROOT / "docs" / "costs.md").read_text() == made, "run: .venv/bin/python -m local.prices > docs/costs.md"
 
 
 def test_preview_says_what_the_stack_costs(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import botocore.session
 import pytest
-from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from local import engine, roles, stack_files
 from local.aws import ANSWER, Aws
 from local.cloud import LocalCloud
 from local.engine import Run
 from tests.conftest import REGION, ROOT
+from tests.support import Allowed
 from tests.test_policies import lint
 from tests.test_stack import STACKS
 
@@ -103,30 +103,9 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-class Allowed:
-    """What a role may do, by moto's own policy evaluation."""
-
-    def __init__(self, role: str) -> None:
-        # moto makes a pattern a regular expression and knows `*` alone
-        self.policies = [IAMPolicy(json.dumps(policy).replace("?", ".")) for policy in policies(role).values()]
-        assert self.policies
-
-    def __call__(self, action: str, resource: str, **condition: str) -> bool:
-        results = {
-            policy.is_action_permitted(action, resource, incoming_condition_values=condition or None)
-            for policy in self.policies
-        }
-        return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
-
-
-def test_the_files_are_what_a_whole_stack_needs_now(whole: Run) -> None:
-    made = roles.documents(whole)
-    there = {
-        path.name: path.read_text()
-        for role in ("preview", "deploy")
-        for path in roles.FOLDER.glob(f"{role}-[0-9].json")
-    }
-    assert there == made, "run: .venv/bin/python -m local.roles, then docs/bootstrap.md says how to put it in force"
+def allowed(role: str) -> Allowed:
+    # moto makes a pattern a regular expression and knows `*` alone
+    return Allowed(json.dumps(policy).replace("?", ".") for policy in policies(role).values())
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -214,7 +193,7 @@ def test_a_preview_changes_nothing() -> None:
     assert {roles.access_level(action) for action in actions("preview")} == {"List", "Read", "Write"}
     # to decrypt counts as writing
     assert {one for one in actions("preview") if roles.access_level(one) == "Write"} == {"kms:Decrypt"}
-    may = Allowed("preview")
+    may = allowed("preview")
     state = f"arn:aws:s3:::{FILLED['STATE_BUCKET']}"
     assert may("s3:GetObject", f"{state}/.pulumi/stacks/dev.json")
     assert may("kms:Decrypt", STATE_KEY_ARN)
@@ -224,7 +203,7 @@ def test_a_preview_changes_nothing() -> None:
 
 
 def test_a_deployment_makes_every_role_and_bucket_of_a_whole_stack_and_passes_the_roles(whole: Run) -> None:
-    may, made = Allowed("deploy"), whole.created
+    may, made = allowed("deploy"), whole.created
     of_type = {
         type_: [made[urn] for urn, one in whole.registrations.items() if one.type == type_ and urn in made]
         for type_ in ("aws:iam/role:Role", "aws:iam/instanceProfile:InstanceProfile", "aws:s3/bucket:Bucket")
@@ -247,7 +226,7 @@ def test_a_deployment_makes_every_role_and_bucket_of_a_whole_stack_and_passes_th
 
 def test_a_deployment_has_aws_make_the_roles_that_services_make_for_themselves() -> None:
     may, role = (
-        Allowed("deploy"),
+        allowed("deploy"),
         "arn:aws:iam::123456789012:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
     )
     assert may("iam:GetRole", role)
@@ -273,13 +252,13 @@ def test_a_deployment_attaches_the_policies_that_the_stack_attaches_and_no_other
 
 @pytest.mark.parametrize("role", ["distributed-training-deploy", "distributed-training-preview", "administrator"])
 def test_a_deployment_changes_no_role_but_the_stacks(role: str) -> None:
-    may = Allowed("deploy")
+    may = allowed("deploy")
     for action in ("iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:DeleteRole", "iam:PassRole"):
         assert not may(action, f"arn:aws:iam::123456789012:role/{role}")
 
 
 def test_a_deployment_keeps_the_state_and_cannot_lose_it() -> None:
-    may, bucket = Allowed("deploy"), f"arn:aws:s3:::{FILLED['STATE_BUCKET']}"
+    may, bucket = allowed("deploy"), f"arn:aws:s3:::{FILLED['STATE_BUCKET']}"
     for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
         assert may(action, f"{bucket}/.pulumi/stacks/dev.json")
     assert not may("s3:DeleteObjectVersion", f"{bucket}/.pulumi/stacks/dev.json")
