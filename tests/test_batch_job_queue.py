@@ -1,8 +1,6 @@
 """A Batch job queue: what it is made of, what changes when a setting does, and what is refused."""
 
 import json
-import re
-import shlex
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,7 +14,7 @@ from local import engine
 from local.aws import Aws, Created, Resource
 from local.cloud import LocalCloud
 from local.engine import Registration
-from tests.conftest import ROOT, RunStack, run_config
+from tests.conftest import RunStack, run_config
 from tests.support import all_of, one_of
 
 ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"
@@ -824,16 +822,13 @@ def test_a_queue_that_could_never_run_a_job_is_refused(
 # as a client uses it
 
 
-def test_a_job_of_each_queue_is_submitted_with_the_lines_of_the_readme(deployed: engine.Run, aws: Aws) -> None:
+def test_a_job_of_each_queue_is_done(deployed: engine.Run, aws: Aws) -> None:
     batch, logs = aws.client("batch"), aws.client("logs")
-    lines = re.findall(r"^    (aws batch submit-job (?:.*\\\n)*.*)", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) == 2
     submitted = {
-        words["job-name"]: batch.submit_job(
-            jobName=words["job-name"], jobQueue=words["job-queue"], jobDefinition=words["job-definition"]
+        name: batch.submit_job(
+            jobName=name, jobQueue=queue, jobDefinition=deployed.exports["batch_job_definition_arns"][name]
         )
-        for line in lines
-        for words in [options(line, deployed)]
+        for name, queue in deployed.exports["batch_job_queue_arns"].items()
     }
     for name, type_ in (("single", "containerProperties"), ("multi", "nodeProperties")):
         job = finished(batch, submitted[name]["jobId"])
@@ -861,17 +856,6 @@ def test_a_job_of_each_queue_is_submitted_with_the_lines_of_the_readme(deployed:
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
         "Resource": [f"{found['logGroupArn']}:*"],
     } in may_write
-
-
-def options(line: str, run: engine.Run) -> dict[str, str]:
-    """The options of a command line, with what `pulumi stack output` would put in."""
-    filled = re.sub(
-        r'"\$\(pulumi stack output (\w+) \| jq -r \.(\w+)\)"',
-        lambda m: run.exports[m[1]][m[2]],
-        line.replace("\\\n", ""),
-    )
-    words = shlex.split(filled)[3:]
-    return {key.removeprefix("--"): value for key, value in zip(words[::2], words[1::2], strict=True)}
 
 
 def finished(batch: Any, job_id: str) -> dict[str, Any]:
