@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,20 @@ def run_sections(aws: Aws) -> RunStack:
 
     def run(sections: Mapping[str, Any], *, preview: bool = True) -> engine.Run:
         result = run_config(aws, {f"distributed-training:{key}": value for key, value in sections.items()}, preview)
+        if result.error is not None:
+            raise result.error
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_stack(aws: Aws) -> RunStack:
+    """Run the real program with a stack file of the project, once for all who look at the run; errors are raised."""
+
+    @cache
+    def run(name: str, *, preview: bool) -> engine.Run:
+        result = engine.run(stack_files.read(ROOT, name), LocalCloud(aws), preview=preview)
         if result.error is not None:
             raise result.error
         return result

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from local.engine import Registration, Run
+
+STACKS = sorted(path.name.split(".")[1] for path in Path(__file__).parents[1].glob("Pulumi.*.yaml"))
+"""The stacks that have a stack file."""
 
 WHOLE: dict[str, Any] = {
     "queues": {"tasks": {}, "results": {}},

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from local import engine, stack_files
+from local import stack_files
 from local.aws import Aws
-from local.cloud import LocalCloud
-from tests.conftest import ROOT
+from tests.conftest import ROOT, RunStack
 from tests.support import all_of
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,11 +57,9 @@ def runnable(document: Path) -> Iterator[tuple[int, str]]:
 
 
 @pytest.fixture(scope="module")
-def shell(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def shell(aws: Aws, run_stack: RunStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a person who deployed production into the local AWS."""
-    run = engine.run(stack_files.read(ROOT, "prod"), LocalCloud(aws), preview=False)
-    if run.error is not None:
-        raise run.error
+    run = run_stack("prod", preview=False)
     programs = tmp_path_factory.mktemp("bin")
     for name, program in PROGRAMS.items():
         (programs / name).write_text(f"#!{sys.executable}{program}")
@@ -99,10 +96,9 @@ def test_a_command_that_is_not_run_says_why(document: Path) -> None:
     assert not re.search(r"^ {4}(\$|aws|curl|docker|gh|git|kubectl|make|pulumi) ", outside, re.MULTILINE)
 
 
-def test_there_is_a_runbook_for_every_alert() -> None:
+def test_there_is_a_runbook_for_every_alert(run_stack: RunStack) -> None:
     headings = re.findall(r"^### (\S+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
-    with Aws("us-west-2", {}) as aws:
-        run = engine.run(stack_files.read(ROOT, "prod"), LocalCloud(aws), preview=True)
+    run = run_stack("prod", preview=True)
     queues = json.loads(stack_files.read(ROOT, "prod").config["distributed-training:queues"])
     alerts = {
         re.sub(rf"^({'|'.join(queues)})-", "QUEUE-", name.removeprefix("alerts-"))

@@ -17,12 +17,10 @@ from pulumi.runtime.proto.analyzer_pb2_grpc import AnalyzerStub
 from pulumi_policy import EnforcementLevel, PolicyResource
 
 from local import command_line, engine, policy, stack_files
-from local.aws import Aws
 from policy.rules import RULES, kinds
 from policy.rules.rule import properties
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack, stack_of
-from tests.support import WHOLE
-from tests.test_stack import STACKS, run_stack
+from tests.support import STACKS, WHOLE
 
 NAMES = [rule.name for rule in RULES]
 RULE = dict(zip(NAMES, RULES, strict=True))
@@ -570,8 +568,8 @@ def test_what_a_preview_cannot_know_breaks_no_rule(name: str, depth: int) -> Non
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_stack_file_keeps_every_mandatory_rule(stack: str, aws: Aws) -> None:
-    found = policy.violations(stack_files.read(ROOT, stack), run_stack(stack, aws, preview=True))
+def test_every_stack_file_keeps_every_mandatory_rule(stack: str, run_stack: RunStack) -> None:
+    found = policy.violations(stack_files.read(ROOT, stack), run_stack(stack, preview=True))
     # an advisory one is for a stack file to break knowingly, and dev has no reason to
     assert [one.line for one in found if one.mandatory or stack == "dev"] == []
 

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local.engine import Run
 from tests.conftest import RunStack
 from tests.support import all_of
 
@@ -101,7 +102,7 @@ artifacts = optional({}, checkpointDays=st.none() | st.integers(1, 3650), forceD
 
 
 @st.composite
-def stack(draw: st.DrawFn) -> dict[str, Any]:
+def stack(draw: st.DrawFn, *, eks: bool) -> dict[str, Any]:
     """Any sections in any combination, valid in themselves and together."""
     sections: dict[str, Any] = {}
     if draw(st.booleans()):
@@ -114,7 +115,7 @@ def stack(draw: st.DrawFn) -> dict[str, Any]:
             sections["workers"] = draw(workers)
     if draw(st.booleans()):
         sections["batch"] = draw(st.dictionaries(names, job_queue(), min_size=1, max_size=2))
-    if draw(st.sampled_from([False, False, True])):
+    if eks:
         sections["eks"] = draw(cluster) | {"gpuNodeGroups": draw(st.dictionaries(names, node_group, max_size=2))}
     for name, strategy in (("network", network), ("artifacts", artifacts)):
         if draw(st.booleans()):
@@ -122,10 +123,20 @@ def stack(draw: st.DrawFn) -> dict[str, Any]:
     return sections
 
 
-@profile
-@given(sections=stack())
+# in two, of about equal length, so that two processors share them
+@settings(profile, max_examples=200)
+@given(sections=stack(eks=False))
 def test_what_is_valid_is_deployed_and_rests_at_zero(sections: dict[str, Any], run_sections: RunStack) -> None:
-    run = run_sections(sections)
+    _rests_at_zero(sections, run_sections(sections))
+
+
+@settings(profile, max_examples=100)
+@given(sections=stack(eks=True))
+def test_what_is_valid_with_eks_is_deployed_and_rests_at_zero(sections: dict[str, Any], run_sections: RunStack) -> None:
+    _rests_at_zero(sections, run_sections(sections))
+
+
+def _rests_at_zero(sections: dict[str, Any], run: Run) -> None:
     environments = all_of(run, "aws:batch/computeEnvironment:ComputeEnvironment")
     assert len(environments) == sum(len(one["capacity"]) for one in sections.get("batch", {}).values())
     for environment in environments.values():
@@ -168,7 +179,7 @@ WRONG: Mapping[tuple[str, ...], Any] = {
 
 
 @profile
-@given(data=st.data(), sections=stack())
+@given(data=st.data(), sections=st.booleans().flatmap(lambda eks: stack(eks=eks)))
 def test_what_is_wrong_is_refused_by_a_line_that_names_the_key(
     data: st.DataObject, sections: dict[str, Any], mistakes_in: Callable[[Mapping[str, Any]], list[str]]
 ) -> None:

@@ -7,14 +7,12 @@ from typing import Any
 import botocore.session
 import pytest
 
-from local import engine, roles, stack_files
+from local import roles
 from local.aws import ANSWER, Aws
-from local.cloud import LocalCloud
 from local.engine import Run
-from tests.conftest import REGION, ROOT
-from tests.support import Allowed
+from tests.conftest import REGION, RunStack
+from tests.support import STACKS, Allowed
 from tests.test_policies import lint
-from tests.test_stack import STACKS
 
 FILLED = {
     "ACCOUNT_ID": "123456789012",
@@ -109,8 +107,8 @@ def allowed(role: str) -> Allowed:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_stack_file_makes_what_the_whole_stack_does_not(stack: str, whole: Run, aws: Aws) -> None:
-    run = engine.run(stack_files.read(ROOT, stack), LocalCloud(aws), preview=True)
+def test_no_stack_file_makes_what_the_whole_stack_does_not(stack: str, whole: Run, run_stack: RunStack) -> None:
+    run = run_stack(stack, preview=True)
     made = {one.type for one in run.registrations.values() if one.type.startswith("aws:")}
     assert made
     assert made <= {one.type for one in whole.registrations.values()}

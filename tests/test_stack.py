@@ -12,9 +12,7 @@ from local import engine, stack_files
 from local.aws import Aws
 from local.cloud import LocalCloud
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack
-from tests.support import WHOLE, all_of, policy_documents, shape
-
-STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
+from tests.support import STACKS, WHOLE, all_of, policy_documents, shape
 
 ALWAYS_EXPORTED = {
     "vpc_id",
@@ -49,15 +47,8 @@ def expected_exports(sections: Mapping[str, Any]) -> set[str]:
 
 
 @pytest.fixture(scope="module", params=STACKS)
-def deployed(request: pytest.FixtureRequest, aws: Aws) -> engine.Run:
-    return run_stack(request.param, aws, preview=False)
-
-
-def run_stack(name: str, aws: Aws, *, preview: bool) -> engine.Run:
-    run = engine.run(stack_files.read(ROOT, name), LocalCloud(aws), preview=preview)
-    if run.error is not None:
-        raise run.error
-    return run
+def deployed(request: pytest.FixtureRequest, run_stack: RunStack) -> engine.Run:
+    return run_stack(request.param, preview=False)
 
 
 @pytest.mark.parametrize("sections", COMBINATIONS, ids=lambda sections: "+".join(sections) or "nothing")
@@ -69,8 +60,8 @@ def test_any_part_can_be_left_out(sections: dict[str, Any], run_sections: RunSta
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_preview_registers_what_a_deployment_registers(stack: str, aws: Aws) -> None:
-    previewed, deployed = (run_stack(stack, aws, preview=preview) for preview in (True, False))
+def test_a_preview_registers_what_a_deployment_registers(stack: str, run_stack: RunStack) -> None:
+    previewed, deployed = (run_stack(stack, preview=preview) for preview in (True, False))
     inside_the_eks_plugin = {
         (one.type, one.name) for one in deployed.registrations.values() if "$eks:index:Cluster$" in one.urn
     }
@@ -82,8 +73,8 @@ def test_the_same_stack_file_gives_the_same_resources(run_sections: RunStack) ->
     assert set(first.registrations) == set(second.registrations)
 
 
-def test_the_dev_stack_holds_the_five_things_the_project_is_for(aws: Aws) -> None:
-    run = run_stack("dev", aws, preview=False)
+def test_the_dev_stack_holds_the_five_things_the_project_is_for(run_stack: RunStack) -> None:
+    run = run_stack("dev", preview=False)
     for type_ in (
         "aws:batch/computeEnvironment:ComputeEnvironment",
         "aws:batch/jobQueue:JobQueue",
@@ -169,8 +160,8 @@ def test_only_calls_without_a_narrower_resource_are_allowed_on_everything(deploy
                     assert set(actions) <= no_resource, urn
 
 
-def test_nothing_runs_while_there_is_nothing_to_do(aws: Aws) -> None:
-    run = run_stack("dev", aws, preview=False)
+def test_nothing_runs_while_there_is_nothing_to_do(run_stack: RunStack) -> None:
+    run = run_stack("dev", preview=False)
     for environment in all_of(run, "aws:batch/computeEnvironment:ComputeEnvironment").values():
         assert environment.inputs["computeResources"]["minVcpus"] == 0
         assert "desiredVcpus" not in environment.inputs["computeResources"]

@@ -15,7 +15,7 @@ import yaml
 
 from local import stack_files
 from tests.conftest import ROOT
-from tests.test_stack import STACKS
+from tests.support import STACKS
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
