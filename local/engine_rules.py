@@ -120,8 +120,8 @@ def _dropped_arguments() -> list[str]:
     """Keyword arguments of the constructor that runs now which its Args object makes the SDK ignore."""
     frame = inspect.currentframe()
     while frame is not None:
-        seen = frame.f_locals
-        if frame.f_code.co_name == "__init__" and "resource_args" in seen and "kwargs" in seen:
+        if frame.f_code.co_name == "__init__" and {"resource_args", "kwargs"} <= set(frame.f_code.co_varnames):
+            seen = frame.f_locals
             return sorted(set(seen["kwargs"]) - {"opts", "args"}) if seen["resource_args"] is not None else []
         frame = frame.f_back
     return []

@@ -1,5 +1,6 @@
 """What the tests share: an AWS in moto, and the program run on the local engine."""
 
+import gc
 import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,10 @@ from local.cloud import LocalCloud
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
 DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
+
+# Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a third of
+# every run
+gc.set_threshold(200_000, 20, 20)
 
 # a shell that starts the tests in the background makes them ignore Ctrl-C, and with them the processes that they start;
 # a handler of one's own is not inherited, so that those have the default again
