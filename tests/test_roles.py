@@ -35,7 +35,6 @@ KNOWN_FINDINGS = {
 NOT_CALLED_BY_THE_PROGRAM = {"aws:ssm/getParameter:getParameter"}
 CALLED_ONLY_HERE = {
     "iam:ListRoles",  # to find a service's own role, which Batch does itself
-    "ssm:GetParameter",  # for the long name of a region
     "sts:GetCallerIdentity",  # needs no permission
 }
 PERMITTED_AS = {

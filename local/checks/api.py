@@ -42,8 +42,8 @@ TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
 @cache
 def model(service: str) -> Any:
     """A service's newest API; read here, because botocore's own loader takes half as long again."""
-    newest = max((MODELS / service).glob("*/service-2.json.gz"))
-    text = gzip.decompress(newest.read_bytes())
+    newest = max((MODELS / service).iterdir())
+    text = gzip.decompress((newest / "service-2.json.gz").read_bytes())
     # meanwhile the collector would walk through all that Pulumi has loaded, and find nothing
     gc.disable()
     try:

@@ -1,7 +1,10 @@
 """Who is calling, and where: AWS STS, the region, the partition and the availability zones."""
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import Any, cast
+
+import botocore.session
 
 from local.aws import Aws, answers
 from local.services._params import call
@@ -20,9 +23,8 @@ def get_caller_identity(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def get_region(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The region that is asked for, else this one."""
     region = inputs.get("region") or inputs.get("name") or aws.region
-    long_name = f"/aws/service/global-infrastructure/regions/{region}/longName"
     return {
-        "description": aws.client("ssm").get_parameter(Name=long_name)["Parameter"]["Value"],
+        "description": _regions()[region]["description"],
         "endpoint": f"ec2.{region}.amazonaws.com",
         "id": region,
         "name": region,
@@ -71,3 +73,10 @@ def get_availability_zones(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any
         "names": [zone["ZoneName"] for zone in zones],
         "zoneIds": [zone["ZoneId"] for zone in zones],
     }
+
+
+@cache
+def _regions() -> dict[str, dict[str, str]]:
+    """Region -> what botocore knows of it; to ask moto, as one would ask AWS, takes most of a second."""
+    known = cast("dict[str, list[dict[str, Any]]]", botocore.session.get_session().get_data("partitions"))
+    return {name: region for partition in known["partitions"] for name, region in partition["regions"].items()}
