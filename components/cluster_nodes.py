@@ -200,6 +200,8 @@ class GpuNodeGroup(pulumi.ComponentResource):
 
     arn: pulumi.Output[str]
     """ARN of the node group."""
+    autoscaling_group_name: pulumi.Output[str]
+    """Name of the Auto Scaling group that EKS makes for it."""
 
     def __init__(
         self,
@@ -280,14 +282,14 @@ class GpuNodeGroup(pulumi.ComponentResource):
             node_repair_config={"enabled": True},
             opts=_nodes_of(self, node_role, network, after),
         )
+        self.arn, self.autoscaling_group_name = nodes.arn, nodes.resources[0].autoscaling_groups[0].name
         for key, value in shape.autoscaler_tags().items():
             autoscaling.Tag(
                 f"{name}-{key.removeprefix('k8s.io/cluster-autoscaler/node-template/').replace('/', '-')}",
-                autoscaling_group_name=nodes.resources[0].autoscaling_groups[0].name,
+                autoscaling_group_name=self.autoscaling_group_name,
                 tag={"key": key, "value": value, "propagate_at_launch": False},
                 opts=child,
             )
-        self.arn = nodes.arn
         self.register_outputs({"arn": self.arn})
 
 

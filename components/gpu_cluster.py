@@ -258,6 +258,8 @@ class GpuCluster(pulumi.ComponentResource):
     """ARN of the cluster."""
     node_group_arns: dict[str, pulumi.Output[str]]
     """GPU node group's name in the stack file -> its ARN."""
+    autoscaling_group_names: list[pulumi.Output[str]]
+    """Names of the GPU node groups' Auto Scaling groups."""
     kubeconfig: pulumi.Output[str]
     """A kubeconfig as JSON that authenticates by `aws eks get-token`; it holds no credential."""
 
@@ -327,6 +329,7 @@ class GpuCluster(pulumi.ComponentResource):
             for group_name, group in settings.gpu_node_groups.items()
         }
         self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
+        self.autoscaling_group_names = [group.autoscaling_group_name for group in groups.values()]
         addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
         ClusterSoftware(
             name,

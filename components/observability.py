@@ -509,8 +509,8 @@ def _job_rows(log_group_name: pulumi.Output[str]) -> list[list[Widget]]:
 def _cluster_rows(cluster: GpuCluster) -> list[list[Widget]]:
     waiting: Metric = ["AWS/EKS", "scheduler_pending_pods_UNSCHEDULABLE", "ClusterName", cluster.cluster_name]
     nodes: list[Metric] = [
-        ["AWS/AutoScaling", "GroupInServiceInstances", "AutoScalingGroupName", _autoscaling_group(arn)]
-        for arn in cluster.node_group_arns.values()
+        ["AWS/AutoScaling", "GroupInServiceInstances", "AutoScalingGroupName", name]
+        for name in cluster.autoscaling_group_names
     ]
     return [
         [
@@ -518,11 +518,6 @@ def _cluster_rows(cluster: GpuCluster) -> list[list[Widget]]:
             _graph("EKS: pods that no node has room for", [waiting]),
         ]
     ]
-
-
-def _autoscaling_group(node_group_arn: pulumi.Output[str]) -> pulumi.Output[str]:
-    """The name that EKS gives to a node group's Auto Scaling group: `eks-`, the group's name and its id."""
-    return node_group_arn.apply(lambda arn: "-".join(["eks", *arn.split("/")[2:]]))
 
 
 def _vcpu_graph() -> Widget:

@@ -114,9 +114,9 @@ def test_what_is_watched_exists(deployed: engine.Run, aws: Aws) -> None:
             case {"ClusterName": cluster}:
                 assert aws.client("eks").describe_cluster(name=cluster)
             case {"AutoScalingGroupName": name}:
-                # moto names it otherwise; this is the form in the answer of `aws eks describe-nodegroup`
-                arn = deployed.exports["eks_node_group_arns"]["gpu"]
-                assert name == f"eks-{arn.split('/')[2]}-{arn.split('/')[3]}"
+                _, cluster, group, _ = deployed.exports["eks_node_group_arns"]["gpu"].split("/")
+                found = aws.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=group)
+                assert found["nodegroup"]["resources"]["autoScalingGroups"] == [{"name": name}]
             case _:
                 assert dimensions["Service"] == "EC2"
     for widget in widgets(deployed):
