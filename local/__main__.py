@@ -12,6 +12,10 @@ try:
     from local.command_line import to_its_end
 
     status = to_its_end()
+except ModuleNotFoundError as error:
+    # `pulumi install` brings what the program needs, not what this needs besides
+    print(f"error: {error.name} is not installed in {sys.prefix}; `make local` installs it", file=sys.stderr)
+    status = 1
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     status = 130
