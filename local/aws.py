@@ -100,7 +100,8 @@ def answers(token: str) -> Callable[[Answer], Answer]:
 class Aws:
     """One region of an AWS account on this machine.
 
-    Use it as a context manager: the server is started at the beginning and ended at the end.
+    Use it as a context manager: the server is started when it is needed first, or before by `start`, and ended at the
+    end.
     """
 
     def __init__(
@@ -117,22 +118,30 @@ class Aws:
         """The operation that was called last, for messages that do not name it."""
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._server: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "local.moto_process", self.region, *["managed-policies"] * self.managed_policies],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
         return self
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Let the server begin to start, if it has not yet; nothing waits for it here."""
+        if self._server is None:
+            options = ["managed-policies"] * self.managed_policies
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "local.moto_process", self.region, *options],
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        return self._server
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.kill()
-        self._server.communicate()
+        if self._server is not None:
+            self._server.kill()
+            self._server.communicate()
 
     @cached_property
     def endpoint_url(self) -> str:
@@ -142,7 +151,7 @@ class Aws:
             RuntimeError: when the server ended before it listened.
 
         """
-        port = cast("TextIO", self._server.stdout).readline().strip()
+        port = cast("TextIO", self.start().stdout).readline().strip()
         if not port:
             raise RuntimeError("moto's server ended before it listened")
         return f"http://127.0.0.1:{port}"

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import checks
 from local.aws import ANSWER, CREATE, Aws, Create, Created, Resource
 from local.engine import RefusedError, Registration
+from local.facts import Facts
 from local.services import kubernetes
 
 BY_PREFIX: Mapping[str, Create] = {
@@ -22,8 +23,8 @@ Answered = TypeVar("Answered")
 class LocalCloud:
     """Creates resources in moto and answers provider functions from it."""
 
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
+    def __init__(self, aws: Aws, facts: Facts | None = None) -> None:
+        self.aws, self.facts = aws, facts
         self.known = checks.Known()
 
     def begin(self, config: Mapping[str, str]) -> None:
@@ -61,7 +62,11 @@ class LocalCloud:
         """
         if (answer := ANSWER.get(token)) is None:
             raise RefusedError(f"{token}: this provider function is not known here")
-        answered = self._asked(token, lambda: answer(self.aws, arguments))
+
+        def ask() -> dict[str, Any]:
+            return self._asked(token, lambda: answer(self.aws, arguments))
+
+        answered = ask() if self.facts is None else self.facts.answer(token, arguments, ask)
         self.known.give(answered)
         return answered
 

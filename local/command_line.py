@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local import stack_files
 from local.aws import Aws
+from local.facts import Facts
 
 PROJECT = Path(__file__).parents[1]
 FAILED, INTERRUPTED = 1, 130
@@ -30,11 +31,14 @@ def _stack(options: argparse.Namespace) -> int:
         stack = stack_files.read(PROJECT, options.stack)
     except stack_files.StackFileError as error:
         return failed(error, str(error).splitlines(), debug=options.debug)
+    facts = Facts(PROJECT / ".cache", stack.region)
     with Aws(stack.region, stack.default_tags, managed_policies=options.command == "up") as aws:
+        if options.command == "up" or not facts:
+            aws.start()
         # here, because only these commands need Pulumi, and moto starts meanwhile
         from local import stack_commands
 
-        return stack_commands.run(stack, aws, options)
+        return stack_commands.run(stack, aws, facts, options)
 
 
 def _smoke(options: argparse.Namespace) -> int:

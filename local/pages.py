@@ -35,10 +35,11 @@ def made() -> dict[Path, str]:
     for path in sorted(PROJECT.glob("Pulumi.*.yaml")):
         stack = stack_files.read(PROJECT, path.name.split(".")[1])
         with Aws(stack.region, stack.default_tags, managed_policies=False) as aws:
-            run = engine.run(stack, LocalCloud(aws), preview=True)
+            cloud = LocalCloud(aws)
+            run = engine.run(stack, cloud, preview=True)
             if run.error is not None:
                 raise run.error
-            estimates[stack.stack] = prices.estimate(run, aws)
+            estimates[stack.stack] = prices.estimate(run, cloud)
             if stack.stack == PICTURED:
                 files[PROJECT / "docs" / "architecture.svg"] = svg(run) + "\n"
     with Aws(roles.REGION) as aws:

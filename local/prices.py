@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from local.aws import Aws
+from local.cloud import LocalCloud
 from local.engine import Registration, Run
 
 PROJECT = Path(__file__).parents[1]
@@ -177,13 +177,13 @@ class Estimate:
         return said if not self.without_price else f"{said}\nno price is known for: {', '.join(self.without_price)}"
 
 
-def estimate(run: Run, aws: Aws) -> Estimate:
-    """What the stack that a run registered costs; `aws` knows how large an instance type is."""
+def estimate(run: Run, cloud: LocalCloud) -> Estimate:
+    """What the stack that a run registered costs; `cloud` knows how large an instance type is."""
     lines: dict[tuple[str, str], Line] = {}
     unknown: set[str] = set()
     for one in run.registrations.values():
         if (paid := PAID.get(one.type)) is not None:
-            for line in paid(one, run, aws):
+            for line in paid(one, run, cloud):
                 before = lines.get(key := (line.resource, line.price))
                 lines[key] = line if before is None else before.with_more(line)
                 unknown |= {line.price} - set(PRICES)
@@ -193,27 +193,27 @@ def estimate(run: Run, aws: Aws) -> Estimate:
     return Estimate(lines=dearest_first, without_price=sorted(unknown))
 
 
-def _one(price: str) -> Callable[[Registration, Run, Aws], Iterator[Line]]:
-    def paid(resource: Registration, _run: Run, _aws: Aws) -> Iterator[Line]:
+def _one(price: str) -> Callable[[Registration, Run, LocalCloud], Iterator[Line]]:
+    def paid(resource: Registration, _run: Run, _cloud: LocalCloud) -> Iterator[Line]:
         yield Line(resource=resource.name, price=price, at_rest=1, at_most=1)
 
     return paid
 
 
-def _endpoint(resource: Registration, _run: Run, _aws: Aws) -> Iterator[Line]:
+def _endpoint(resource: Registration, _run: Run, _cloud: LocalCloud) -> Iterator[Line]:
     """An interface endpoint is paid in each of its zones; a gateway endpoint is free."""
     if resource.inputs["vpcEndpointType"] == "Interface":
         zones = len(resource.inputs["subnetIds"])
         yield Line(resource=resource.name, price="interface endpoint", at_rest=zones, at_most=zones)
 
 
-def _alarm(resource: Registration, _run: Run, _aws: Aws) -> Iterator[Line]:
+def _alarm(resource: Registration, _run: Run, _cloud: LocalCloud) -> Iterator[Line]:
     """An alarm is paid by the metrics that it reads."""
     metrics = sum("metric" in query for query in resource.inputs.get("metricQueries", [])) or 1
     yield Line(resource="alarms", price="CloudWatch alarm", at_rest=metrics, at_most=metrics)
 
 
-def _node_group(resource: Registration, run: Run, _aws: Aws) -> Iterator[Line]:
+def _node_group(resource: Registration, run: Run, _cloud: LocalCloud) -> Iterator[Line]:
     """Nodes between the group's least and most; of several types the dearest."""
     sizes = resource.inputs["scalingConfig"]
     # a capacity block has its type in the template, and is paid when it is bought
@@ -221,11 +221,13 @@ def _node_group(resource: Registration, run: Run, _aws: Aws) -> Iterator[Line]:
     yield from _instances(resource, run, dict.fromkeys(types, (sizes["minSize"], sizes["maxSize"])))
 
 
-def _compute_environment(resource: Registration, run: Run, aws: Aws) -> Iterator[Line]:
+def _compute_environment(resource: Registration, run: Run, cloud: LocalCloud) -> Iterator[Line]:
     """As many instances as the least and the most vCPUs ask for; of several types those that cost most."""
     compute: dict[str, Any] = resource.inputs["computeResources"]
-    described = aws.client("ec2").describe_instance_types(InstanceTypes=compute["instanceTypes"])["InstanceTypes"]
-    vcpus = {one["InstanceType"]: one["VCpuInfo"]["DefaultVCpus"] for one in described}
+    vcpus = {
+        one: cloud.answer("aws:ec2/getInstanceType:getInstanceType", {"instanceType": one})["defaultVcpus"]
+        for one in compute["instanceTypes"]
+    }
     counts = {
         one: tuple(math.ceil(compute[bound] / vcpus[one]) for bound in ("minVcpus", "maxVcpus"))
         for one in compute["instanceTypes"]
@@ -260,7 +262,7 @@ def _instances(resource: Registration, run: Run, counts: Mapping[str, tuple[int,
                     )
 
 
-def _service(resource: Registration, run: Run, _aws: Aws) -> Iterator[Line]:
+def _service(resource: Registration, run: Run, _cloud: LocalCloud) -> Iterator[Line]:
     """Fargate tasks between what the service starts with and what scaling may ask for."""
     at_rest = resource.inputs["desiredCount"]
     at_most = max(
@@ -286,7 +288,7 @@ def _dependencies(resource: Registration, run: Run, type_: str) -> Iterator[Regi
     return (one for urn in sorted(resource.dependencies) if (one := run.registrations.get(urn)) and one.type == type_)
 
 
-PAID: Mapping[str, Callable[[Registration, Run, Aws], Iterator[Line]]] = {
+PAID: Mapping[str, Callable[[Registration, Run, LocalCloud], Iterator[Line]]] = {
     "aws:batch/computeEnvironment:ComputeEnvironment": _compute_environment,
     "aws:cloudwatch/dashboard:Dashboard": _one("CloudWatch dashboard"),
     "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,

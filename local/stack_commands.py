@@ -13,6 +13,7 @@ from local.aws import Aws
 from local.cloud import LocalCloud
 from local.command_line import failed
 from local.display import Display
+from local.facts import Facts
 from local.graph import svg
 from local.prices import estimate
 from local.round_trip import RoundTripError, round_trip
@@ -22,15 +23,16 @@ class OutputsFileError(Exception):
     """The outputs cannot be written where they should go."""
 
 
-def run(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
+def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.Namespace) -> int:
     """Run one of the commands on a stack; the exit status."""
-    return {"up": _up, "preview": _preview, "graph": _graph}[options.command](stack, aws, options)
+    commands = {"up": _up, "preview": _preview, "graph": _graph}
+    return commands[options.command](stack, LocalCloud(aws, facts), options)
 
 
-def _up(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
+def _up(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Namespace) -> int:
     display, started = Display(preview=False), time.monotonic()
     with display.watching() as watch:
-        run = engine.run(stack, LocalCloud(aws), preview=False, watch=watch)
+        run = engine.run(stack, cloud, preview=False, watch=watch)
     if run.error is not None:
         return _broken_off(run, display, time.monotonic() - started, options)
     display.outputs(run.exports)
@@ -39,7 +41,7 @@ def _up(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> 
         if queue := _work_queue(stack, run):
             display.say()
             display.say("Round trip:")
-            for step in round_trip(aws, run.exports, queue):
+            for step in round_trip(cloud.aws, run.exports, queue):
                 display.say(f"  {step}", "green")
     except RoundTripError as error:
         return _refused(error, options)
@@ -53,22 +55,22 @@ def _up(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> 
     if options.keep:
         display.say()
         display.say("This AWS stays until Ctrl-C. In another terminal:")
-        for name, value in aws.environment.items():
+        for name, value in cloud.aws.environment.items():
             display.say(f"  export {name}={value}")
         threading.Event().wait()
     return 0
 
 
-def _preview(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
+def _preview(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Namespace) -> int:
     display, started = Display(preview=True), time.monotonic()
     with display.watching() as watch:
-        run = engine.run(stack, LocalCloud(aws), preview=True, watch=watch)
+        run = engine.run(stack, cloud, preview=True, watch=watch)
     if run.error is not None:
         return _broken_off(run, display, time.monotonic() - started, options)
     display.say()
     display.warn(run.messages)
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
-    display.say(str(estimate(run, aws)))
+    display.say(str(estimate(run, cloud)))
     display.say(display.summary(time.monotonic() - started))
     return _keeps_the_rules(stack, run, display) if options.policy else 0
 
@@ -84,8 +86,8 @@ def _keeps_the_rules(stack: stack_files.StackFile, run: engine.Run, display: Dis
     return failed(None, mandatory, debug=False) if mandatory else 0
 
 
-def _graph(stack: stack_files.StackFile, aws: Aws, options: argparse.Namespace) -> int:
-    run = engine.run(stack, LocalCloud(aws), preview=True)
+def _graph(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Namespace) -> int:
+    run = engine.run(stack, cloud, preview=True)
     if run.error is not None:
         return _refused(run.error, options)
     print(svg(run))

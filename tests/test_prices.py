@@ -7,6 +7,7 @@ import pytest
 
 from local import command_line
 from local.aws import Aws
+from local.cloud import LocalCloud
 from local.prices import PRICES, Estimate, estimate
 from tests.conftest import ROOT, RunStack
 
@@ -21,7 +22,7 @@ VOLUME_PER_MONTH = 200 * 0.08 + (6000 - 3000) * 0.005 + (500 - 125) * 0.04
 
 @pytest.fixture
 def estimated(run_sections: RunStack, aws: Aws) -> Estimated:
-    return lambda sections: estimate(run_sections(sections), aws)
+    return lambda sections: estimate(run_sections(sections), LocalCloud(aws))
 
 
 def test_the_ground_costs_a_nat_gateway_a_key_and_a_dashboard(estimated: Estimated) -> None:

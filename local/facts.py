@@ -1,0 +1,59 @@
+"""What moto says of its account, its zones and its instance types, kept from one run to the next.
+
+It is the same every time, and a preview asks nothing else: so a second one need not wait for moto to start.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+KEPT = frozenset(
+    {
+        "aws:ec2/getInstanceType:getInstanceType",
+        "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings",
+        "aws:index/getAvailabilityZones:getAvailabilityZones",
+        "aws:index/getCallerIdentity:getCallerIdentity",
+    }
+)
+"""Provider functions whose answers depend on nothing that a run does."""
+ANSWERED_BY = ("_params.py", "ec2.py", "sts.py")
+"""The modules in `local/services/` that answer them."""
+
+
+class Facts:
+    """The answers for one region, in a file that is another one for another moto; without the file there are none."""
+
+    def __init__(self, folder: Path, region: str) -> None:
+        services = Path(__file__).parent / "services"
+        made_by = [version("moto").encode(), *((services / name).read_bytes() for name in ANSWERED_BY)]
+        self._path = folder / f"facts-{region}-{zlib.crc32(b''.join(made_by)):08x}.json"
+        self._known: dict[str, dict[str, Any]] = {}
+        with suppress(OSError, ValueError):
+            if isinstance(found := json.loads(self._path.read_text(encoding="utf-8")), dict):
+                self._known = cast("dict[str, dict[str, Any]]", found)
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def answer(self, token: str, arguments: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The answer of a provider function, asked for unless it is known."""
+        if token not in KEPT:
+            return ask()
+        question = json.dumps([token, arguments], sort_keys=True)
+        if question not in self._known:
+            self._known[question] = ask()
+            self._keep()
+        return self._known[question]
+
+    def _keep(self) -> None:
+        # a folder that cannot be written is no fault; another run may read the file at this moment
+        with suppress(OSError):
+            self._path.parent.mkdir(exist_ok=True)
+            new = self._path.with_suffix(f".{os.getpid()}")
+            new.write_text(json.dumps(self._known), encoding="utf-8")
+            new.replace(self._path)
