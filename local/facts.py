@@ -1,4 +1,4 @@
-"""What moto says of its account, its zones and its instance types, kept from one run to the next.
+"""What moto says of its account, its region and instance types, kept from one run to the next.
 
 It is the same every time, and a preview asks nothing else: so a second one need not wait for moto to start.
 """
@@ -18,6 +18,7 @@ KEPT = frozenset(
         "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings",
         "aws:index/getAvailabilityZones:getAvailabilityZones",
         "aws:index/getCallerIdentity:getCallerIdentity",
+        "aws:index/getRegion:getRegion",
     }
 )
 """Provider functions whose answers depend on nothing that a run does."""

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-import botocore.session
-
 from local.aws import Aws, answers
 from local.services._params import call
 
@@ -78,5 +76,7 @@ def get_availability_zones(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any
 @cache
 def _regions() -> dict[str, dict[str, str]]:
     """Region -> what botocore knows of it; to ask moto, as one would ask AWS, takes most of a second."""
+    import botocore.session  # here, because a preview that knows the region's name needs none of it
+
     known = cast("dict[str, list[dict[str, Any]]]", botocore.session.get_session().get_data("partitions"))
     return {name: region for partition in known["partitions"] for name, region in partition["regions"].items()}
