@@ -168,11 +168,7 @@ class FargateWorkers(pulumi.ComponentResource):
             f"{name}-execution",
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
-            statements=[
-                *artifacts.pull(),
-                iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group.arn, ":*")]),
-                *iam.read_secrets(settings.secrets.values()),
-            ],
+            statements=[*artifacts.pull(), *iam.start_containers(log_group.arn, settings.secrets.values())],
             opts=child,
         )
         definition = ecs.TaskDefinition(

@@ -66,6 +66,12 @@ def read_secrets(arns: Iterable[str]) -> list[Statement]:
     ]
 
 
+def start_containers(log_group_arn: pulumi.Input[str], secret_arns: Iterable[str]) -> list[Statement]:
+    """What ECS's agent, which is Batch's too, does for a container besides pulling its image: its log, its secrets."""
+    streams = pulumi.Output.concat(log_group_arn, ":*")
+    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams]), *read_secrets(secret_arns)]
+
+
 def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
     """A resource policy's statement that refuses everybody who does not come over TLS."""
     return {

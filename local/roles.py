@@ -443,15 +443,11 @@ def _names(run: Run, type_: str) -> tuple[str, ...]:
 
 
 def _condition(action: str, run: Run) -> dict[str, Any] | None:
-    of_type = defaultdict[str, list[Mapping[str, Any]]](list)
-    for one in run.registrations.values():
-        inputs = {**one.inputs, **(run.created[one.urn].outputs if one.urn in run.created else {})}
-        of_type[one.type].append(inputs)
     match action:
         case "iam:PassRole":
             trusted = {
                 service
-                for role in of_type["aws:iam/role:Role"]
+                for role in _made(run, "aws:iam/role:Role")
                 for statement in json.loads(role["assumeRolePolicy"])["Statement"]
                 for service in _listed(statement["Principal"]["Service"])
             }
@@ -460,12 +456,19 @@ def _condition(action: str, run: Run) -> dict[str, Any] | None:
         case "iam:CreateServiceLinkedRole":
             return {"StringEquals": {"iam:AWSServiceName": list(LINKED_ROLES)}}
         case "iam:AttachRolePolicy" | "iam:DetachRolePolicy":
-            kept = {one["policyArn"] for one in of_type["aws:iam/rolePolicyAttachment:RolePolicyAttachment"]}
+            kept = {one["policyArn"] for one in _made(run, "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
             return {"ArnEquals": {"iam:PolicyARN": sorted(kept)}}
         case "kms:CreateGrant":
             return {"Bool": {"kms:GrantIsForAWSResource": "true"}}
         case _:
             return None
+
+
+def _made(run: Run, type_: str) -> Iterator[dict[str, Any]]:
+    """The properties of all resources of a type."""
+    for urn, one in run.registrations.items():
+        if one.type == type_:
+            yield {**one.inputs, **(run.created[urn].outputs if urn in run.created else {})}
 
 
 def _listed(value: str | list[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.smoke.account import Account
-from local.smoke.check import Check, Finding, failed
+from local.smoke.check import Check, Finding, code_of, failed
 from local.smoke.outputs import Outputs
 
 AGAIN = "`pulumi refresh` and `pulumi up` set it again"
@@ -34,7 +34,7 @@ def _private(s3: Any, bucket: str) -> Iterator[Finding]:
     try:
         block: dict[str, bool] = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "NoSuchPublicAccessBlockConfiguration":
+        if code_of(error) != "NoSuchPublicAccessBlockConfiguration":
             raise
         block = {}
     if off := sorted(switch for switch in switches if not block.get(switch)):
@@ -45,7 +45,7 @@ def _encrypted(s3: Any, bucket: str) -> Iterator[Finding]:
     try:
         rules: list[Any] = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "ServerSideEncryptionConfigurationNotFoundError":
+        if code_of(error) != "ServerSideEncryptionConfigurationNotFoundError":
             raise
         rules = []
     used: list[str] = [rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules]

@@ -155,6 +155,11 @@ def _findings(check: Check) -> list[Finding]:
         return [failed(f"AWS answered what is not understood here: {type(error).__name__}: {error}")]
 
 
+def code_of(error: ClientError) -> str:
+    """AWS's name for an error."""
+    return cast("dict[str, Any]", error.response).get("Error", {}).get("Code", "")
+
+
 def unusable(error: BotoCoreError | ClientError) -> SmokeError:
     """That AWS cannot be asked, as one line."""
     return SmokeError(f"AWS cannot be asked: {' '.join(str(error).split())}")
@@ -167,9 +172,8 @@ def _said(error: ClientError) -> Finding:
         SmokeError: when it said that it will take none of the caller's calls.
 
     """
-    said = cast("dict[str, Any]", error.response)["Error"]
-    code, operation = said["Code"], cast("str", error.operation_name)
-    message = " ".join(str(said.get("Message", "")).split())
+    code, operation = code_of(error), cast("str", error.operation_name)
+    message = " ".join(str(cast("dict[str, Any]", error.response)["Error"].get("Message", "")).split())
     if code in CREDENTIALS:
         raise unusable(error)
     if code == "404" or any(word in code for word in ("NotFound", "NoSuch", "NonExistent")):

@@ -1,20 +1,18 @@
 """`python -m local smoke`: read the outputs, make the checks, show them."""
 
 import argparse
-import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.command_line import FAILED, failed
 from local.smoke import alerts, artifacts, batch, cluster, jobs, network, outputs, queues, tasks, workers
 from local.smoke.account import Account
 from local.smoke.check import Check, Finding, Patience, Result, SmokeError, State, make, not_checked, unusable
 from local.smoke.outputs import Outputs, OutputsError
 from local.smoke.report import Report
-
-FAILED = 1
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,17 +26,11 @@ def run(options: argparse.Namespace) -> int:
             for result in results:
                 report.add(result)
     except (OutputsError, SmokeError) as error:
-        return _ended(error)
+        return failed(error, str(error).splitlines(), debug=False)
     except (BotoCoreError, ClientError) as error:
-        return _ended(unusable(error))
+        return failed(error, [str(unusable(error))], debug=False)
     report.summarize(time.monotonic() - started)
     return FAILED if any(result.state is State.FAILED for result in report.results) else 0
-
-
-def _ended(error: Exception) -> int:
-    for line in str(error).splitlines():
-        print(f"error: {line}", file=sys.stderr)
-    return FAILED
 
 
 def _results(exported: Outputs, account: Account, options: argparse.Namespace, report: Report) -> Generator[Result]:

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.smoke.account import Account
-from local.smoke.check import Check, Finding, Patience, failed, missing, not_checked, warning
+from local.smoke.check import Check, Finding, Patience, code_of, failed, missing, not_checked, warning
 from local.smoke.outputs import Outputs
 
 ROLLOUT_POLL_SECONDS = 10
@@ -111,6 +111,6 @@ def _image(ecs: Any, ecr: Any, outputs: Outputs, local: bool) -> Iterator[Findin
             registryId=repository.partition(".")[0], repositoryName=repository.partition("/")[2], imageIds=[by]
         )
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "ImageNotFoundException":
+        if code_of(error) != "ImageNotFoundException":
             raise
         yield warning(f"{image} is not there yet: no task is done until it is pushed")
