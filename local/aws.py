@@ -1,100 +1,16 @@
-"""AWS on this machine: one moto server on a free loopback port, and boto3 clients that point at it.
-
-A module in `local/services/` says how one AWS service creates each resource type, with `creates`, and how it
-answers a provider function (an invoke), with `answers`. What moto lacks is registered with `simulates`, and is
-shown as simulated wherever it is shown at all.
-"""
+"""AWS on this machine: a moto server on a free loopback port, and boto3 clients that point at it."""
 
 import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
 from local.moto_process import ACCOUNT_ID
-
-AUTONAME_HEX_DIGITS = 7
-"""Length of the random suffix that pulumi-aws adds to a logical name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resource:
-    """A resource as the program registered it."""
-
-    urn: str
-    type: str
-    name: str
-    """The logical name."""
-    inputs: Mapping[str, Any]
-    """Inputs under the provider's camelCase names; whole numbers are int; absent inputs are absent."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Created:
-    """What AWS gave back for a resource."""
-
-    id: str
-    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Computed properties under the provider's camelCase names; they are laid over the inputs."""
-    simulated: bool = False
-    """True when moto does not hold this type and the outputs are only AWS-shaped."""
-    children: tuple["Child", ...] = ()
-    """Resources that a remote component made inside its plugin, parents before their children."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Child:
-    """A resource that a remote component makes inside its plugin."""
-
-    type: str
-    name: str
-    created: Created
-    output: str | None = None
-    """The component's output that refers to this child, if one does."""
-
-
-Create = Callable[["Aws", Resource], Created]
-Answer = Callable[["Aws", Mapping[str, Any]], dict[str, Any]]
-
-CREATE: dict[str, Create] = {}
-"""Resource type -> how it is created."""
-
-ANSWER: dict[str, Answer] = {}
-"""Provider function -> how it is answered."""
-
-SIMULATED: set[str] = set()
-"""Resource types that moto does not hold."""
-
-
-def creates(token: str) -> Callable[[Create], Create]:
-    """Register the function that creates resources of this type in moto."""
-
-    def register(create: Create) -> Create:
-        CREATE[token] = create
-        return create
-
-    return register
-
-
-def simulates(token: str) -> Callable[[Create], Create]:
-    """Register the function that makes up AWS-shaped outputs for a type that moto does not hold."""
-    SIMULATED.add(token)
-    return creates(token)
-
-
-def answers(token: str) -> Callable[[Answer], Answer]:
-    """Register the function that answers a provider function such as `aws:ec2/getInstanceType:getInstanceType`."""
-
-    def register(answer: Answer) -> Answer:
-        ANSWER[token] = answer
-        return answer
-
-    return register
 
 
 class Aws:
@@ -105,7 +21,12 @@ class Aws:
     """
 
     def __init__(
-        self, region: str, default_tags: Mapping[str, str] | None = None, *, managed_policies: bool = True
+        self,
+        region: str,
+        default_tags: Mapping[str, str] | None = None,
+        *,
+        managed_policies: bool = True,
+        endpoint_url: str | None = None,
     ) -> None:
         self.region = region
         self.managed_policies = managed_policies
@@ -116,6 +37,9 @@ class Aws:
         self.partition = "aws"
         self.last_call = ""
         """The operation that was called last, for messages that do not name it."""
+        if endpoint_url is not None:
+            # of a server that somebody else keeps
+            self.endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._server: subprocess.Popen[str] | None = None
@@ -192,14 +116,6 @@ class Aws:
     def arn(self, service: str, path: str, *, regional: bool = True) -> str:
         """An ARN of this account, for what moto does not name itself."""
         return f"arn:{self.partition}:{service}:{self.region if regional else ''}:{self.account_id}:{path}"
-
-    def physical_name(self, resource: Resource, key: str = "name", *, suffix: str = "") -> str:
-        """The name in the inputs, or one invented as pulumi-aws does: logical name, seven random hex digits, suffix."""
-        given: str | None = resource.inputs.get(key)
-        prefix: str | None = resource.inputs.get(f"{key}Prefix")
-        if given is not None:
-            return given
-        return f"{f'{resource.name}-' if prefix is None else prefix}{hex_digits(AUTONAME_HEX_DIGITS)}{suffix}"
 
 
 def hex_digits(count: int) -> str:

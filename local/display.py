@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from local.aws import Created
-from local.engine import Registration, Watcher
+from local import types
+from local.run import Registration, State, Watcher
 
 COMPONENT_PREFIX = "distributed-training:index:"
 LONGEST_VALUE = 200
@@ -68,19 +68,19 @@ class Display:
         parts = [f"{counted[state]} {words.get(state, state)}" for state in STATES if counted[state]]
         return f"{sum(counted.values())} resources: {', '.join(parts) or 'none'}, in {seconds:.1f} s"
 
-    def _note(self, registration: Registration, created: Created | None) -> None:
+    def _note(self, registration: Registration, state: State | None) -> None:
         self.registrations[registration.urn] = registration
         if not registration.provided:
             return
         self.states[registration.urn] = (
-            ("simulated" if created.simulated else "created")
-            if created is not None
+            ("simulated" if types.is_simulated(registration.type) else "created")
+            if state is not None
             else ("would be created" if self.preview else "creating")
         )
 
-    def _line(self, registration: Registration, created: Created | None) -> None:
-        self._note(registration, created)
-        if registration.provided and (self.preview or created is not None):
+    def _line(self, registration: Registration, state: State | None) -> None:
+        self._note(registration, state)
+        if registration.provided and (self.preview or state is not None):
             print(f"{self.states[registration.urn]:<9} {registration.type} {registration.name}", flush=True)
 
     def _working(self) -> RenderableType:

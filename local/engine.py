@@ -1,8 +1,7 @@
 """A Pulumi program on Pulumi's own mock engine, any number of times in one process, under the real engine's rules.
 
-What the mocks let through and the real engine refuses is refused here: two resources with one URN. What creates a
-resource or answers a provider function is a `Cloud`; without one the run is a preview and every computed value is
-unknown.
+What the mocks let through and the real engine refuses is refused here: two resources with one URN. In a preview every
+computed value is unknown.
 """
 
 import asyncio
@@ -11,107 +10,28 @@ import logging
 import runpy
 import signal
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from unittest.mock import patch
 
 import pulumi
-from google.protobuf import empty_pb2, json_format, struct_pb2
-from pulumi.runtime import mocks, rpc, set_all_config
+from google.protobuf import empty_pb2
+from pulumi.runtime import mocks, set_all_config
 from pulumi.runtime import settings as pulumi_settings
 from pulumi.runtime.proto import resource_pb2, source_pb2
 from pulumi.runtime.stack import run_in_stack
 
-from local.aws import Child, Created, Resource
-from local.engine_rules import RefusedError, enforced
+from local import eks_cluster, shape
+from local.engine_rules import enforced
+from local.provider import Provider
+from local.run import STACK_TYPE, RefusedError, Registration, Run, State, Watcher
 from local.stack_files import StackFile
-
-SIGNATURE = "4dabf18193072939515e22adb298388d"
-SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
-RESOURCE_REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
-STACK_TYPE = "pulumi:pulumi:Stack"
-PROVIDER_PREFIX = "pulumi:providers:"
-
-
-class Cloud(Protocol):
-    """What stands where the providers stand."""
-
-    def begin(self, config: Mapping[str, str]) -> None:
-        """A program runs with this configuration."""
-        ...
-
-    def wrong_with(self, registration: "Registration") -> list[str]:
-        """What AWS would refuse about a resource, a line each, before it is created."""
-        ...
-
-    def create(self, resource: Resource) -> Created:
-        """Create a resource."""
-        ...
-
-    def made(self, registration: "Registration", created: Created | None) -> None:
-        """A resource was registered, and created unless this is a preview."""
-        ...
-
-    def answer(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a provider function."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registration:
-    """A resource that the program registered, with its options."""
-
-    urn: str
-    type: str
-    name: str
-    parent: str
-    """URN of its parent; the stack's for a resource without one."""
-    custom: bool
-    """Whether a provider stands behind it; False for a component of this program."""
-    provided: bool
-    """Whether a provider makes something of it in the cloud; False for a component and for a provider itself."""
-    inputs: Mapping[str, Any]
-    """Inputs under the provider's names, whole numbers as int, unknown ones as `UNKNOWN`."""
-    dependencies: frozenset[str]
-    """URNs of what must exist before it."""
-    property_dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    """Input -> URNs of the resources that its value is made of."""
-    protect: bool
-    ignore_changes: tuple[str, ...]
-    replace_on_changes: tuple[str, ...] = ()
-
-    @property
-    def is_top(self) -> bool:
-        """Whether it stands right under the stack."""
-        return f"::{STACK_TYPE}::" in self.parent
-
-
-@dataclass(kw_only=True)
-class Run:
-    """What a program did."""
-
-    registrations: dict[str, Registration] = field(default_factory=dict[str, Registration])
-    """URN -> resource, in the order of registration."""
-    created: dict[str, Created] = field(default_factory=dict[str, Created])
-    """URN -> what the cloud gave back; empty in a preview."""
-    exports: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What the stack exports."""
-    messages: list[str] = field(default_factory=list[str])
-    """Warnings of the program and its SDKs."""
-    error: BaseException | None = None
-    """What ended the run before its time."""
-
-
-UNKNOWN = rpc.UNKNOWN
-"""Stands for a value that is known only after creation."""
-
-Watcher = Callable[[Registration, Created | None], None]
-"""Called with each resource when it is registered (None) and when it is created."""
+from local.wire import plain, struct
 
 
 class _Mocks(mocks.Mocks):
@@ -125,9 +45,9 @@ class _Mocks(mocks.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, run: Run, cloud: Cloud, *, preview: bool, watch: Watcher) -> None:
+    def __init__(self, run: Run, provider: Provider, *, preview: bool, watch: Watcher) -> None:
         super().__init__(_Mocks())
-        self.run, self.cloud, self.preview, self.watch = run, cloud, preview, watch
+        self.run, self.provider, self.preview, self.watch = run, provider, preview, watch
         self.failure: BaseException | None = None
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802
@@ -148,20 +68,17 @@ class _Monitor(mocks.MockMonitor):
         return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{chain}::{name}"
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == STACK_TYPE:
+            urn = self.make_urn(request.parent, request.type, request.name)
             return resource_pb2.RegisterResourceResponse(urn=urn)
         with self._stops_the_run():
-            if urn in self.run.registrations:
-                raise RefusedError(f"{urn}: Duplicate resource URN; try giving it a unique name")
             registration = Registration(
-                urn=urn,
+                urn=self.make_urn(request.parent, request.type, request.name),
                 type=request.type,
                 name=request.name,
                 parent=request.parent,
-                custom=request.custom or request.remote,
-                provided=request.custom and not request.type.startswith(PROVIDER_PREFIX),
-                inputs=_plain(json_format.MessageToDict(request.object)),
+                custom=request.custom,
+                inputs=plain(request.object),
                 dependencies=frozenset(request.dependencies),
                 property_dependencies={
                     key: frozenset(made_of.urns) for key, made_of in request.propertyDependencies.items()
@@ -170,67 +87,73 @@ class _Monitor(mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 replace_on_changes=tuple(request.replaceOnChanges),
             )
-            self.run.registrations[urn] = registration
-            self.watch(registration, None)
-            if wrong := self.cloud.wrong_with(registration):
-                raise RefusedError("\n".join(f"{urn}: {line}" for line in wrong))
-            created = self._create(registration) if registration.custom else Created(id="")
-            self.cloud.made(registration, None if self.preview else created)
-            outputs = {**registration.inputs, **created.outputs}
-            for child in created.children:
-                outputs |= self._adopt(urn, child)
-            self.resources[urn] = self.ResourceRegistration(urn, created.id, outputs)
-            return resource_pb2.RegisterResourceResponse(urn=urn, id=created.id, object=_struct(outputs))
+            made = self._register(registration)
+            return resource_pb2.RegisterResourceResponse(urn=registration.urn, id=made.id, object=struct(made.outputs))
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802
         raise RefusedError(f"{request.type} {request.name}: a resource that exists already cannot be read here")
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         if f"::{STACK_TYPE}::" in request.urn:
-            self.run.exports = _plain(json_format.MessageToDict(request.outputs))
+            self.run.exports = plain(request.outputs)
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
-        arguments = _plain(json_format.MessageToDict(request.args))
+        arguments = plain(request.args)
         with self._stops_the_run():
             if request.tok == "pulumi:pulumi:getResource":
                 answer = self.resources[arguments["urn"]]._asdict()
             else:
-                answer = self.cloud.answer(request.tok, arguments)
-            return resource_pb2.ResourceInvokeResponse(**cast("Any", {"return": _struct(answer)}))
+                answer = self.provider.invoke(request.tok, arguments)
+            return resource_pb2.ResourceInvokeResponse(**cast("Any", {"return": struct(answer)}))
 
-    def _create(self, registration: Registration) -> Created:
-        if self.preview:
-            return Created(id="")
-        created = self.cloud.create(
-            Resource(urn=registration.urn, type=registration.type, name=registration.name, inputs=registration.inputs)
-        )
-        self.run.created[registration.urn] = created
-        self.watch(registration, created)
-        return created
+    def _register(self, one: Registration) -> State:
+        """Enter a resource and make it; in a preview all that it becomes is its inputs."""
+        if one.urn in self.run.registrations:
+            raise RefusedError(f"{one.urn}: Duplicate resource URN; try giving it a unique name")
+        self.run.registrations[one.urn] = one
+        self.watch(one, None)
+        # the SDK's own rules first: those of AWS rely on the shape
+        wrong = [*shape.mistakes(one), *shape.ignored_nowhere(one)] or self.provider.check(one.type, one.inputs)
+        if wrong:
+            raise RefusedError("\n".join(f"{one.urn}: {line}" for line in wrong))
+        made = State(id="", inputs=one.inputs, outputs=one.inputs)
+        if one.type == eks_cluster.TOKEN:
+            made = replace(made, outputs={**one.inputs, **self._expand(one)})
+        elif one.custom and not self.preview:
+            made = self.run.created[one.urn] = self.provider.create(one)
+            self.watch(one, made)
+        self.resources[one.urn] = self.ResourceRegistration(one.urn, made.id, dict(made.outputs))
+        return made
 
-    def _adopt(self, parent: str, child: Child) -> dict[str, Any]:
-        """Enter a resource that a remote component made; the output of the component that refers to it."""
-        registration = Registration(
-            urn=self.make_urn(parent, child.type, child.name),
-            type=child.type,
-            name=child.name,
-            parent=parent,
-            custom=True,
-            provided=not child.type.startswith(PROVIDER_PREFIX),
-            inputs={},
-            dependencies=frozenset(),
-            protect=False,
-            ignore_changes=(),
+    def _expand(self, component: Registration) -> dict[str, Any]:
+        """Register what a remote component makes in its plugin."""
+
+        def register(
+            type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]
+        ) -> eks_cluster.Child:
+            child = Registration(
+                urn=self.make_urn(component.urn, type_, name),
+                type=type_,
+                name=name,
+                parent=component.urn,
+                custom=True,
+                inputs=inputs,
+                dependencies=frozenset(urn for urns in made_of.values() for urn in urns),
+                property_dependencies={key: frozenset(urns) for key, urns in made_of.items()},
+                protect=component.protect,
+            )
+            made = self._register(child)
+            return eks_cluster.Child(urn=child.urn, id=made.id, outputs=made.outputs)
+
+        given = eks_cluster.Component(
+            urn=component.urn,
+            name=component.name,
+            inputs=component.inputs,
+            made_of=component.property_dependencies,
         )
-        urn, created = registration.urn, child.created
-        self.run.registrations[urn], self.run.created[urn] = registration, created
-        self.resources[urn] = self.ResourceRegistration(urn, created.id, dict(created.outputs))
-        self.cloud.made(registration, created)
-        self.watch(registration, None)
-        self.watch(registration, created)
-        reference = {SIGNATURE: RESOURCE_REFERENCE, "urn": urn, "id": created.id, "packageVersion": ""}
-        return {child.output: reference} if child.output else {}
+        aws = self.provider.aws
+        return eks_cluster.expand(given, register, region=aws.region, partition=aws.partition)
 
     @contextmanager
     def _stops_the_run(self) -> Generator[None]:
@@ -246,7 +169,7 @@ class _Monitor(mocks.MockMonitor):
 
 def run(
     program: StackFile | Callable[[], None],
-    cloud: Cloud,
+    provider: Provider,
     *,
     preview: bool,
     watch: Watcher | None = None,
@@ -259,8 +182,7 @@ def run(
         project, stack, config = program.project, program.stack, program.config
         program = partial(_run_path, str(program.program))
     result = Run()
-    cloud.begin(config or {})
-    monitor = _Monitor(result, cloud, preview=preview, watch=watch or (lambda _registration, _created: None))
+    monitor = _Monitor(result, provider, preview=preview, watch=watch or (lambda _registration, _state: None))
     # its own context: what Pulumi keeps in context variables ends with the run
     contextvars.copy_context().run(_run, program, monitor, result, config or {}, project, stack)
     return result
@@ -345,22 +267,3 @@ def _logger(result: Run) -> logging.Logger:
     logger = logging.Logger("pulumi", logging.WARNING)
     logger.addHandler(Keep())
     return logger
-
-
-def _struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    return json_format.ParseDict(dict(properties), struct_pb2.Struct())
-
-
-def _plain(value: Any) -> Any:
-    """Wire values as a person writes them: a secret is its value, and a whole number is an int again."""
-    match value:
-        case {"value": inner} if value.get(SIGNATURE) == SECRET_SIGNATURE:
-            return _plain(inner)
-        case dict():
-            return {key: _plain(one) for key, one in cast("dict[str, Any]", value).items()}
-        case list():
-            return [_plain(one) for one in cast("list[Any]", value)]
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value

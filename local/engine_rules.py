@@ -17,12 +17,10 @@ import pulumi
 from pulumi.output import contains_unknowns
 from pulumi.runtime.stack import Stack
 
+from local.run import RefusedError
+
 INSIDE_APPLY: ContextVar[bool] = ContextVar("inside_apply", default=False)
 """True in what an `apply` runs."""
-
-
-class RefusedError(Exception):
-    """The run cannot go on; the message names the resource and says why."""
 
 
 @contextmanager

@@ -12,26 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-KEPT = frozenset(
-    {
-        "aws:ec2/getInstanceType:getInstanceType",
-        "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings",
-        "aws:index/getAvailabilityZones:getAvailabilityZones",
-        "aws:index/getCallerIdentity:getCallerIdentity",
-        "aws:index/getRegion:getRegion",
-    }
-)
-"""Provider functions whose answers depend on nothing that a run does."""
-ANSWERED_BY = ("_params.py", "ec2.py", "sts.py")
-"""The modules in `local/services/` that answer them."""
-
 
 class Facts:
     """The answers for one region, in a file that is another one for another moto; without the file there are none."""
 
     def __init__(self, folder: Path, region: str) -> None:
-        services = Path(__file__).parent / "services"
-        made_by = [version("moto").encode(), *((services / name).read_bytes() for name in ANSWERED_BY)]
+        records = sorted((Path(__file__).parent / "types").glob("*.py"))
+        made_by = [version("moto").encode(), *(record.read_bytes() for record in records)]
         self._path = folder / f"facts-{region}-{zlib.crc32(b''.join(made_by)):08x}.json"
         self._known: dict[str, dict[str, Any]] = {}
         with suppress(OSError, ValueError):
@@ -43,8 +30,6 @@ class Facts:
 
     def answer(self, token: str, arguments: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The answer of a provider function, asked for unless it is known."""
-        if token not in KEPT:
-            return ask()
         question = json.dumps([token, arguments], sort_keys=True)
         if question not in self._known:
             self._known[question] = ask()

@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 from xml.etree import ElementTree
 
 from local.display import COMPONENT_PREFIX
-from local.engine import Run
+from local.run import Run
 
 WIDTH, HEIGHT = 176, 64
 BETWEEN_COLUMNS, BETWEEN_ROWS, MARGIN = 84, 20, 12

@@ -16,7 +16,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import unknown_checking_proxy
 
-from local.engine import PROVIDER_PREFIX, Run
+from local.run import PROVIDER_PREFIX, Run
 from local.stack_files import StackFile
 from policy.rules import RULES
 

@@ -10,13 +10,13 @@ import pulumi
 
 from local import engine, stack_files
 from local.aws import Aws
-from local.cloud import LocalCloud
 from local.command_line import failed
 from local.display import Display
 from local.facts import Facts
 from local.graph import svg
-from local.prices import estimate
+from local.provider import Provider
 from local.round_trip import RoundTripError, round_trip
+from local.run import RefusedError, Run
 
 
 class OutputsFileError(Exception):
@@ -26,13 +26,13 @@ class OutputsFileError(Exception):
 def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.Namespace) -> int:
     """Run one of the commands on a stack; the exit status."""
     commands = {"up": _up, "preview": _preview, "graph": _graph}
-    return commands[options.command](stack, LocalCloud(aws, facts), options)
+    return commands[options.command](stack, Provider(aws, facts), options)
 
 
-def _up(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Namespace) -> int:
+def _up(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:
     display, started = Display(preview=False), time.monotonic()
     with display.watching() as watch:
-        run = engine.run(stack, cloud, preview=False, watch=watch)
+        run = engine.run(stack, provider, preview=False, watch=watch)
     if run.error is not None:
         return _broken_off(run, display, time.monotonic() - started, options)
     display.outputs(run.exports)
@@ -41,7 +41,7 @@ def _up(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Names
         if queue := _work_queue(stack, run):
             display.say()
             display.say("Round trip:")
-            for step in round_trip(cloud.aws, run.exports, queue):
+            for step in round_trip(provider.aws, run.exports, queue):
                 display.say(f"  {step}", "green")
     except RoundTripError as error:
         return _refused(error, options)
@@ -55,27 +55,27 @@ def _up(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Names
     if options.keep:
         display.say()
         display.say("This AWS stays until Ctrl-C. In another terminal:")
-        for name, value in cloud.aws.environment.items():
+        for name, value in provider.aws.environment.items():
             display.say(f"  export {name}={value}")
         threading.Event().wait()
     return 0
 
 
-def _preview(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Namespace) -> int:
+def _preview(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:
     display, started = Display(preview=True), time.monotonic()
     with display.watching() as watch:
-        run = engine.run(stack, cloud, preview=True, watch=watch)
+        run = engine.run(stack, provider, preview=True, watch=watch)
     if run.error is not None:
         return _broken_off(run, display, time.monotonic() - started, options)
     display.say()
     display.warn(run.messages)
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
-    display.say(str(estimate(run, cloud)))
+    display.say(str(provider.estimate(run)))
     display.say(display.summary(time.monotonic() - started))
     return _keeps_the_rules(stack, run, display) if options.policy else 0
 
 
-def _keeps_the_rules(stack: stack_files.StackFile, run: engine.Run, display: Display) -> int:
+def _keeps_the_rules(stack: stack_files.StackFile, run: Run, display: Display) -> int:
     """Show what the policy pack finds; the exit status."""
     from local import policy  # here, because a preview without it should not wait for its imports
 
@@ -86,15 +86,15 @@ def _keeps_the_rules(stack: stack_files.StackFile, run: engine.Run, display: Dis
     return failed(None, mandatory, debug=False) if mandatory else 0
 
 
-def _graph(stack: stack_files.StackFile, cloud: LocalCloud, options: argparse.Namespace) -> int:
-    run = engine.run(stack, cloud, preview=True)
+def _graph(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:
+    run = engine.run(stack, provider, preview=True)
     if run.error is not None:
         return _refused(run.error, options)
     print(svg(run))
     return 0
 
 
-def _broken_off(run: engine.Run, display: Display, seconds: float, options: argparse.Namespace) -> int:
+def _broken_off(run: Run, display: Display, seconds: float, options: argparse.Namespace) -> int:
     if run.registrations:
         display.say()
         display.say(display.summary(seconds))
@@ -103,14 +103,14 @@ def _broken_off(run: engine.Run, display: Display, seconds: float, options: argp
 
 def _refused(error: BaseException | None, options: argparse.Namespace) -> int:
     match error:
-        case pulumi.RunError() | engine.RefusedError() | RoundTripError() | OutputsFileError():
+        case pulumi.RunError() | RefusedError() | RoundTripError() | OutputsFileError():
             lines = str(error).splitlines()
         case _:
             lines = [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
     return failed(error, lines, debug=options.debug)
 
 
-def _work_queue(stack: stack_files.StackFile, run: engine.Run) -> str | None:
+def _work_queue(stack: stack_files.StackFile, run: Run) -> str | None:
     """The queue that the workers do, or else the first one, where there is one for results beside it."""
     workers: dict[str, Any] = json.loads(stack.config.get(f"{stack.project}:workers", "{}"))
     queues: dict[str, str] = run.exports.get("queue_urls", {})

@@ -1,0 +1,116 @@
+"""What the AWS provider would plan for a changed resource: update in place or replacement, and what of it is unknown.
+
+Known from the provider's own plans, kept in `types/replacements.json`, which says where they are from.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from local.run import State
+from local.wire import UNKNOWN, holds_unknown
+
+Kind = Literal["added", "removed", "raised", "lowered", "changed", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An input that has another value than before."""
+
+    path: str
+    """Where it stands, with the indices of lists."""
+    kind: Kind
+    replaces: bool
+    """Whether the resource is made anew for it."""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, without the indices."""
+        return _place(self.path)
+
+
+def between(type_: str, there: State, inputs: Mapping[str, Any], tags: Mapping[str, str] | None) -> list[Change]:
+    """What changes when a resource is to have these inputs, and these tags with those of the provider."""
+    found = [
+        Change(path=path, kind=kind, replaces=_replaces(type_, _place(path), kind))
+        for path, kind in _differences(there.inputs, inputs, "")
+        if _place(path) not in _plans(type_).get("noDiff", ())
+    ]
+    before = there.outputs.get("tagsAll")
+    if before is not None and tags is not None and before != tags and not any(one.place == "tags" for one in found):
+        found.append(Change(path="tagsAll", kind="changed", replaces=False))
+    return found
+
+
+def planned(type_: str, there: State, inputs: Mapping[str, Any], changes: list[Change]) -> dict[str, Any]:
+    """The properties that a preview of an update in place shows."""
+    known = {**computed(there), **inputs}
+    for path, outputs in _plans(type_).get("recomputes", {}).items():
+        if any(f"{one.place}.".startswith(f"{path}.") for one in changes):
+            known |= dict.fromkeys(outputs, UNKNOWN)
+    return known
+
+
+def computed(there: State) -> dict[str, Any]:
+    """The properties of a resource that are not its inputs."""
+    return {key: value for key, value in there.outputs.items() if key not in there.inputs}
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Kind]]:
+    """Path and kind of every difference; of a block that comes or goes also those of what it holds."""
+    if isinstance(old, dict | None) and isinstance(new, dict | None) and (path == "" or old or new):
+        before, after = cast("dict[str, Any]", old or {}), cast("dict[str, Any]", new or {})
+        if path and (old is None) is not (new is None):
+            yield path, "added" if old is None else "removed"
+        for key in sorted({*before, *after}):
+            if not key.startswith("__"):
+                yield from _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(old, list) and isinstance(new, list):
+        before, after = cast("list[Any]", old), cast("list[Any]", new)
+        for index in range(max(len(before), len(after))):
+            here = f"{path}[{index}]"
+            if index >= len(before) or index >= len(after):
+                yield here, "added" if index >= len(before) else "removed"
+            else:
+                yield from _differences(before[index], after[index], here)
+    elif old != new:
+        yield path, _kind(old, new)
+
+
+def _kind(old: Any, new: Any) -> Kind:
+    match old, new:
+        case None, _:
+            return "added"
+        case _, None:
+            return "removed"
+        case _ if holds_unknown(new):
+            return "unknown"
+        case bool(), _:
+            return "changed"
+        case ((int() | float()), (int() | float())):
+            return "raised" if new > old else "lowered"
+        case _:
+            return "changed"
+
+
+def _replaces(type_: str, place: str, kind: Kind) -> bool:
+    plans = _plans(type_)
+    if place in plans.get("replacesWhen", {}):
+        return kind in plans["replacesWhen"][place]
+    if kind in ("added", "removed") and place in plans.get("replacesAsBlock", ()):
+        return True
+    return any(f"{place}.".startswith(f"{input_}.") for input_ in plans.get("replaces", ()))
+
+
+@cache
+def _plans(type_: str) -> dict[str, Any]:
+    text = (Path(__file__).parent / "types" / "replacements.json").read_text(encoding="utf-8")
+    return json.loads(text)["types"].get(type_, {})
+
+
+def _place(path: str) -> str:
+    return re.sub(r"\[\d+\]", "", path)

@@ -1,0 +1,233 @@
+"""`pulumi_eks.Cluster`, a component whose plugin makes a family of resources that the program does not name.
+
+Expanded here for both drivers, each of which registers a resource in its own way. Taken are the inputs that this
+project gives: no default node group, no security groups of the component's own, access by entries alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from local.run import RefusedError
+from local.wire import UNKNOWN, holds_unknown, reference
+
+TOKEN = "eks:index:Cluster"  # noqa: S105
+TAKEN = {
+    "accessEntries",
+    "authenticationMode",
+    "bootstrapSelfManagedAddons",
+    "createInstanceRole",
+    "deletionProtection",
+    "enabledClusterLogTypes",
+    "encryptionConfigKeyArn",
+    "endpointPrivateAccess",
+    "endpointPublicAccess",
+    "kubeProxyAddonOptions",
+    "name",
+    "privateSubnetIds",
+    "publicAccessCidrs",
+    "skipDefaultNodeGroup",
+    "skipDefaultSecurityGroups",
+    "upgradePolicy",
+    "version",
+    "vpcCniOptions",
+    "vpcId",
+}
+"""Inputs of the component that are taken here."""
+ALWAYS = {
+    "authenticationMode": "API",
+    "createInstanceRole": False,
+    "skipDefaultNodeGroup": True,
+    "skipDefaultSecurityGroups": True,
+}
+"""Inputs that have one value in this project; what another one would make is not known here."""
+TOKEN_VERSION = "client.authentication.k8s.io/v1beta1"  # noqa: S105
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """The component as the program describes it."""
+
+    urn: str
+    name: str
+    inputs: Mapping[str, Any]
+    made_of: Mapping[str, Iterable[str]] = field(default_factory=dict[str, Iterable[str]])
+    """Input -> URNs of the resources that its value is made of."""
+
+    def of(self, *inputs: str) -> set[str]:
+        """URNs of what these inputs are made of."""
+        return {urn for one in inputs for urn in self.made_of.get(one, ())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A resource of the family as its driver registered it."""
+
+    urn: str
+    id: str
+    outputs: Mapping[str, Any]
+
+    def get(self, *path: str | int) -> Any:
+        """A property, unknown where a preview does not have it."""
+        value: Any = self.outputs
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return UNKNOWN
+        return value
+
+
+class Register(Protocol):
+    """Registers a resource as a child of the component."""
+
+    def __call__(self, type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
+        """Register it; `made_of` names, by input, the URNs of what its value is made of."""
+        ...
+
+
+def expand(component: Component, register: Register, *, region: str, partition: str) -> dict[str, Any]:
+    """Register the family; the component's outputs.
+
+    Raises:
+        RefusedError: naming an input that is not taken.
+
+    """
+    inputs = component.inputs
+    for key in sorted(inputs.keys() - TAKEN):
+        raise RefusedError(f"{component.urn}: {key}: the local AWS does not take this input")
+    for key, value in ALWAYS.items():
+        if inputs.get(key) != value:
+            raise RefusedError(f"{component.urn}: {key}: must be {json.dumps(value)} here, got {inputs.get(key)}")
+
+    def add(type_: str, suffix: str, given: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
+        there = {key: value for key, value in given.items() if value is not None}
+        return register(
+            type_, f"{component.name}-{suffix}", there, {key: made_of[key] for key in made_of if key in there}
+        )
+
+    role = _service_role(add, partition)
+    cluster = add(
+        "aws:eks/cluster:Cluster",
+        "eksCluster",
+        _control_plane(component, role),
+        {
+            "encryptionConfig": component.of("encryptionConfigKeyArn"),
+            "name": component.of("name"),
+            "roleArn": {role.urn},
+            "vpcConfig": component.of("privateSubnetIds"),
+        },
+    )
+    in_cluster = {"clusterName": {cluster.urn}}
+    name = cluster.get("name")
+    for addon, options in (("kube-proxy", inputs.get("kubeProxyAddonOptions", {})), ("vpc-cni", _vpc_cni(inputs))):
+        add("aws:eks/addon:Addon", addon, _addon(addon, name, options), in_cluster)
+    # with which the component would put objects into the cluster
+    add("pulumi:providers:kubernetes", "eks-k8s", {}, {})
+    for entry_name, entry in inputs.get("accessEntries", {}).items():
+        principal = {"clusterName": name, "principalArn": entry["principalArn"]}
+        add("aws:eks/accessEntry:AccessEntry", entry_name, principal, in_cluster)
+        for policy, association in entry.get("accessPolicies", {}).items():
+            type_ = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
+            add(type_, f"{entry_name}-{policy}", association | principal, in_cluster)
+    kubeconfig = _kubeconfig(region, cluster)
+    issuer = cluster.get("identities", 0, "oidcs", 0, "issuer")
+    # without groups of its own the component hands out the one that EKS made
+    group = cluster.get("vpcConfig", "clusterSecurityGroupId")
+    return {
+        "clusterSecurityGroupId": group,
+        "eksCluster": reference(cluster.urn, cluster.id),
+        "kubeconfig": kubeconfig,
+        "kubeconfigJson": UNKNOWN if holds_unknown(kubeconfig) else json.dumps(kubeconfig),
+        "nodeSecurityGroupId": group,
+        "oidcIssuer": issuer.removeprefix("https://"),
+        "oidcProviderUrl": issuer,
+    }
+
+
+def _service_role(add: Register, partition: str) -> Child:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+                "Effect": "Allow",
+                "Principal": {"Service": ["eks.amazonaws.com"]},
+            }
+        ],
+    }
+    description = "Allows EKS to manage clusters on your behalf."
+    role = add(
+        "aws:iam/role:Role",
+        "eksRole-role",
+        {"assumeRolePolicy": json.dumps(trust), "description": description},
+        {},
+    )
+    policy = f"arn:{partition}:iam::aws:policy/AmazonEKSClusterPolicy"
+    digest = hashlib.sha1(policy.encode(), usedforsecurity=False).hexdigest()[:8]
+    add(
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        f"eksRole-{digest}",
+        {"policyArn": policy, "role": role.id or UNKNOWN},
+        {"role": {role.urn}},
+    )
+    return role
+
+
+def _control_plane(component: Component, role: Child) -> dict[str, Any]:
+    inputs = component.inputs
+    key = inputs.get("encryptionConfigKeyArn")
+    as_given = ("deletionProtection", "enabledClusterLogTypes", "name", "upgradePolicy", "version")
+    network = ("endpointPrivateAccess", "endpointPublicAccess", "publicAccessCidrs")
+    return {
+        **{one: inputs.get(one) for one in as_given},
+        "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
+        "bootstrapSelfManagedAddons": inputs.get("bootstrapSelfManagedAddons", True),
+        "encryptionConfig": {"provider": {"keyArn": key}, "resources": ["secrets"]} if key else None,
+        "roleArn": role.get("arn"),
+        "tags": {"Name": f"{component.name}-eksCluster"},
+        "vpcConfig": {
+            **{one: inputs[one] for one in network if one in inputs},
+            "subnetIds": inputs["privateSubnetIds"],
+        },
+    }
+
+
+def _vpc_cni(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    given = inputs.get("vpcCniOptions", {})
+    values = {"env": {"WARM_ENI_TARGET": "1"}} | given.get("configurationValues", {})
+    return {**given, "configurationValues": values, "version": given.get("addonVersion")}
+
+
+def _addon(name: str, cluster_name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    values = options.get("configurationValues")
+    return {
+        "addonName": name,
+        "addonVersion": options.get("version"),
+        "clusterName": cluster_name,
+        "configurationValues": json.dumps(values) if values else None,
+        "preserve": True,
+        "resolveConflictsOnCreate": options.get("resolveConflictsOnCreate", "OVERWRITE"),
+        "resolveConflictsOnUpdate": options.get("resolveConflictsOnUpdate", "OVERWRITE"),
+    }
+
+
+def _kubeconfig(region: str, cluster: Child) -> dict[str, Any]:
+    """A kubeconfig that asks the AWS CLI for a token."""
+    arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster.get("name"), "--output", "json"]
+    environment = [{"name": "KUBERNETES_EXEC_INFO", "value": json.dumps({"apiVersion": TOKEN_VERSION})}]
+    run = {"apiVersion": TOKEN_VERSION, "args": arguments, "command": "aws", "env": environment}
+    server = {
+        "server": cluster.get("endpoint"),
+        "certificate-authority-data": cluster.get("certificateAuthority", "data"),
+    }
+    return {
+        "apiVersion": "v1",
+        "clusters": [{"cluster": server, "name": "kubernetes"}],
+        "contexts": [{"context": {"cluster": "kubernetes", "user": "aws"}, "name": "aws"}],
+        "current-context": "aws",
+        "kind": "Config",
+        "users": [{"name": "aws", "user": {"exec": run}}],
+    }

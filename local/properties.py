@@ -1,0 +1,122 @@
+"""A resource's inputs as a check looks at them: where each value stands, and what is wrong with it, a line a mistake.
+
+A value that is absent, or that a preview does not know yet, is no mistake.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from local.wire import UNKNOWN
+
+LONGEST_SHOWN = 120
+"""Characters of a value in a message."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """A value and where it stands."""
+
+    path: str
+    value: Any
+
+    def at(self, path: str) -> "Property":
+        """The value further down, by keys with dots between them; nothing where there is none."""
+        value = self.value
+        for key in path.split("."):
+            if value != UNKNOWN:
+                value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+        return Property(f"{self.path}.{path}".lstrip("."), value)
+
+    def select(self, path: str) -> "Iterator[Property]":
+        """Every value further down that is there and known: `a.b` goes into objects, `a[].b` into each element."""
+        head, each, rest = path.partition("[]")
+        found = self.at(head) if head else self
+        if found.is_known and each:
+            for one in found.elements():
+                yield from one.select(rest.removeprefix(".")) if rest else [one] if one.is_known else []
+        elif found.is_known:
+            yield found
+
+    def elements(self) -> "Iterator[Property]":
+        """The elements of a list; none of anything else."""
+        if isinstance(self.value, list):
+            for index, value in enumerate(cast("list[Any]", self.value)):
+                yield Property(f"{self.path}[{index}]", value)
+
+    def parsed(self, path: str) -> "Property":
+        """The content of the JSON text further down; nothing where there is none."""
+        one = self.at(path)
+        try:
+            return Property(one.path, json.loads(one.value) if isinstance(one.value, str) and one.is_known else None)
+        except json.JSONDecodeError:
+            return Property(one.path, None)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a value that is known."""
+        return self.value is not None and self.value != UNKNOWN
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a value, known or not; an empty one is none."""
+        return self.value not in (None, [], {}, "")
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number, also where it is written as text."""
+        if isinstance(self.value, str) and re.fullmatch(r"-?\d+(\.\d+)?", self.value):
+            return float(self.value)
+        return float(self.value) if isinstance(self.value, int | float) and not isinstance(self.value, bool) else None
+
+    def within(self, path: str, low: float, high: float, words: str | None = None) -> Iterator[str]:
+        """A number lies between two others, both of which it may be."""
+        for one in self.select(path):
+            if one.number is not None and not low <= one.number <= high:
+                # the words of the provider, which refuses it before AWS can
+                yield one.wrong(words or f"expected to be in the range ({low} - {high})")
+
+    def one_of(self, path: str, *allowed: object, words: str | None = None) -> Iterator[str]:
+        """A value is one of these."""
+        for one in self.select(path):
+            if one.value not in allowed:
+                yield one.wrong(words or f"expected to be one of [{', '.join(map(str, allowed))}]")
+
+    def matches(self, path: str, pattern: str, words: str) -> Iterator[str]:
+        """A text is as the whole pattern says."""
+        for one in self.select(path):
+            if isinstance(one.value, str) and not re.fullmatch(pattern, one.value):
+                yield one.wrong(words)
+
+    def at_most(self, path: str, largest: int, what: str) -> Iterator[str]:
+        """A text has no more bytes, a list no more elements."""
+        for one in self.select(path):
+            size = len(one.value.encode()) if isinstance(one.value, str) else len(one.value)
+            if size > largest:
+                yield Property(one.path, size).wrong(f"must have at most {largest} {what}")
+
+    def required(self, path: str) -> Iterator[str]:
+        """There is a value."""
+        if not self.at(path).is_given:
+            yield f"{self.at(path).path}: is required, got nothing"
+
+    def wrong(self, rule: str) -> str:
+        """Say that this value breaks a rule."""
+        return f"{self.path}: {rule.removesuffix('.')}, got {shown(self.value)}"
+
+
+def shown(value: object) -> str:
+    """A value as a person writes it, on one line and not at length."""
+    match value:
+        case str():
+            text = f"'{value}'"
+        case None:
+            text = "nothing"
+        case bool() | list() | Mapping():
+            text = json.dumps(value)
+        case _:
+            text = str(cast("object", value))
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."

@@ -1,0 +1,186 @@
+"""What stands where the providers stand: the records of the resource types, over one AWS of this machine.
+
+Both drivers call it: `local/engine.py` in its own process, `local/plugin.py` for Pulumi's real engine.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import api, changes, tags, types
+from local.aws import Aws
+from local.changes import Change
+from local.costs import Estimate, Priced, estimate
+from local.facts import Facts
+from local.observed import observed
+from local.properties import Property
+from local.record import FUNCTIONS, ResourceType
+from local.run import RefusedError, Resource, Run, State
+
+Answered = TypeVar("Answered")
+
+GONE = ("NotFound", "NoSuch", "DoesNotExist", "NonExistent", "ResourceNotFound", "Unknown", "InvalidParameterValue")
+"""Parts of the error codes by which AWS says that there is no such thing."""
+
+
+class Provider:
+    """Makes, reads, changes and ends resources in moto, and answers provider functions from it."""
+
+    def __init__(self, aws: Aws, facts: Facts | None = None) -> None:
+        self.aws, self.facts = aws, facts
+
+    def check(self, type_: str, inputs: Mapping[str, Any]) -> list[str]:
+        """Everything that AWS would refuse about inputs, a line each: `property.path: rule, got value`.
+
+        A path has one line, by the first check that has something to say of it.
+        """
+        lines: dict[str, str] = {}
+        for line in self._mistakes(type_, inputs):
+            lines.setdefault(line.partition(": ")[0], line)
+        return list(lines.values())
+
+    def diff(self, type_: str, there: State, inputs: Mapping[str, Any]) -> list[Change]:
+        """What changes when a resource is to have these inputs."""
+        return changes.between(type_, there, inputs, self._tags(there, inputs))
+
+    def create(self, resource: Resource) -> State:
+        """Create a resource.
+
+        Raises:
+            RefusedError: naming the resource, the call and AWS's message, or the type that nothing here knows.
+
+        """
+        record = self._record(resource.type, resource.urn)
+        made = self._asked(resource.urn, lambda: record.create(self.aws, resource))
+        return State(id=made.id, inputs=resource.inputs, outputs={**resource.inputs, **made.outputs})
+
+    def read(self, type_: str, urn: str, there: State) -> State | None:
+        """A resource as AWS has it now; None when it is gone.
+
+        Raises:
+            RefusedError: as `create`.
+
+        """
+        record = self._record(type_, urn)
+
+        def describe() -> Mapping[str, Any] | None:
+            try:
+                return record.describe(self.aws, there)
+            except ClientError as error:
+                code = cast("dict[str, Any]", error.response)["Error"]["Code"]
+                if any(part in code for part in GONE):
+                    return None
+                raise
+
+        found = self._asked(urn, describe)
+        if found is None:
+            return None
+        now = observed(found, there.inputs, record.rename, self.aws.default_tags)
+        return replace(there, inputs={**there.inputs, **now}, outputs={**there.outputs, **now})
+
+    def update(self, there: State, resource: Resource) -> State:
+        """Change a resource in place.
+
+        Raises:
+            RefusedError: as `create`.
+
+        """
+        record = self._record(resource.type, resource.urn)
+        name = record.name
+        # the physical name stays, also where the program leaves it to the provider
+        named = {name: there.outputs[name]} if name and name in there.outputs else {}
+        new = replace(resource, inputs={**named, **resource.inputs})
+        after = self._tags(there, resource.inputs)
+
+        def change() -> Mapping[str, Any]:
+            before = there.outputs.get("tagsAll")
+            if after is not None and before != after:
+                record.retag(self.aws, there, after, sorted({*before} - {*after}))
+            only_tags = {one.place.partition(".")[0] for one in self.diff(resource.type, there, resource.inputs)}
+            return {} if only_tags <= {"tags", "tagsAll"} else record.update(self.aws, there, new)
+
+        made = self._asked(resource.urn, change)
+        tagged = {} if after is None else {"tagsAll": after}
+        return State(
+            id=there.id,
+            inputs=resource.inputs,
+            outputs={**changes.computed(there), **resource.inputs, **made, **tagged},
+        )
+
+    def delete(self, type_: str, urn: str, there: State) -> None:
+        """End a resource; one that is gone is no mistake.
+
+        Raises:
+            RefusedError: as `create`.
+
+        """
+        record = self._record(type_, urn)
+        if not record.simulated and self.read(type_, urn, there) is not None:
+            self._asked(urn, lambda: record.delete(self.aws, there))
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a provider function.
+
+        Raises:
+            RefusedError: naming the function and AWS's message, or that nothing here knows the function.
+
+        """
+        if (function := FUNCTIONS.get(token)) is None:
+            raise RefusedError(f"{token}: this provider function is not known here")
+
+        def ask() -> dict[str, Any]:
+            return self._asked(token, lambda: function.answer(self.aws, arguments))
+
+        return self.facts.answer(token, arguments, ask) if self.facts is not None and function.lasting else ask()
+
+    def estimate(self, run: Run) -> Estimate:
+        """What the stack that a run registered costs."""
+
+        def vcpus_of(instance_type: str) -> int:
+            return self.invoke("aws:ec2/getInstanceType:getInstanceType", {"instanceType": instance_type})[
+                "defaultVcpus"
+            ]
+
+        return estimate(
+            line
+            for one in run.registrations.values()
+            if one.custom and (record := types.of(one.type)) is not None
+            for line in record.paid(Priced(resource=one, run=run, vcpus_of=vcpus_of))
+        )
+
+    def _mistakes(self, type_: str, inputs: Mapping[str, Any]) -> Iterator[str]:
+        record = types.of(type_)
+        if record is None:
+            return
+        given = Property("", dict(inputs))
+        for path, grammar in record.documents.items():
+            yield from api.document_mistakes(given, path, grammar)
+        yield from record.refused(given)
+        if record.takes is not None:
+            yield from api.loosely(api.parameters(*record.takes), inputs, record.rename)
+        if type_.startswith(("aws:", "eks:")):
+            yield from tags.mistakes(given)
+
+    def _tags(self, there: State, inputs: Mapping[str, Any]) -> dict[str, str] | None:
+        """What a resource is tagged with in the end; None for a type without tags."""
+        if "tagsAll" not in there.outputs:
+            return None
+        return {**self.aws.default_tags, **(inputs.get("tags") or {})}
+
+    def _record(self, type_: str, urn: str) -> ResourceType:
+        if (record := types.of(type_)) is None:
+            raise RefusedError(f"{urn}: the type {type_} is not known here")
+        return record
+
+    def _asked(self, who: str, ask: Callable[[], Answered]) -> Answered:
+        try:
+            return ask()
+        except ClientError as error:
+            said = cast("dict[str, Any]", error.response)["Error"]
+            raise RefusedError(f"{who}: {error.operation_name}: {said['Code']}: {said['Message']}") from error
+        except BotoCoreError as error:
+            raise RefusedError(f"{who}: {self.aws.last_call}: {' '.join(str(error).split())}") from error
+        except (TypeError, ValueError) as error:
+            raise RefusedError(f"{who}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,64 @@
+"""What this machine knows of the resource types and provider functions, one file per AWS service.
+
+It imports the AWS of this machine and what a record is made of, and nothing that drives it.
+"""
+
+from local.record import TYPES, ResourceType
+from local.types import (
+    appautoscaling,
+    autoscaling,
+    batch,
+    budgets,
+    cloudwatch,
+    ec2,
+    ecr,
+    ecs,
+    eks,
+    events,
+    fsx,
+    iam,
+    kms,
+    kubernetes,
+    s3,
+    sns,
+    sqs,
+    ssm,
+    sts,
+    vpc,
+)
+
+__all__ = [
+    "appautoscaling",
+    "autoscaling",
+    "batch",
+    "budgets",
+    "cloudwatch",
+    "ec2",
+    "ecr",
+    "ecs",
+    "eks",
+    "events",
+    "fsx",
+    "iam",
+    "is_simulated",
+    "kms",
+    "kubernetes",
+    "of",
+    "s3",
+    "sns",
+    "sqs",
+    "ssm",
+    "sts",
+    "vpc",
+]
+
+
+def of(type_: str) -> ResourceType | None:
+    """The record of a type; all of Kubernetes has one, and so have all providers."""
+    return TYPES.get(type_) or kubernetes.BY_PREFIX.get(type_.split(":", 1)[0])
+
+
+def is_simulated(type_: str) -> bool:
+    """Whether moto does not hold a type."""
+    record = of(type_)
+    return record is not None and record.simulated

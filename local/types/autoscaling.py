@@ -1,0 +1,17 @@
+"""Amazon EC2 Auto Scaling: tags on groups that EKS makes for its node groups, which moto does not make."""
+
+from local.aws import Aws
+from local.record import ResourceType
+from local.run import Created, Resource
+
+
+class Tag(ResourceType, token="aws:autoscaling/tag:Tag"):
+    """A tag on an Auto Scaling group."""
+
+    simulated = True
+    needs = "autoscaling:CreateOrUpdateTags autoscaling:DeleteTags autoscaling:DescribeTags"
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        del aws
+        inputs = new.inputs
+        return Created(id=f"{inputs['autoscalingGroupName']},{inputs['tag']['key']}")

@@ -1,0 +1,63 @@
+"""Kubernetes objects and Helm releases, which have no cluster to go to here, and the provider instances."""
+
+from typing import Any
+from uuid import uuid4
+
+from local.aws import Aws, hex_digits
+from local.record import ResourceType
+from local.run import Created, Resource
+
+NAME_HEX_DIGITS = 8
+"""Length of the random suffix that pulumi-kubernetes adds to a logical name."""
+
+CLUSTER_SCOPED = {"ClusterQueue", "ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass", "ResourceFlavor"}
+"""Kinds that belong to no namespace."""
+
+
+class KubernetesObject(ResourceType):
+    """Any object of Kubernetes, with the name that its provider would give it."""
+
+    simulated = True
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
+        del aws
+        given: dict[str, Any] = dict(new.inputs.get("metadata") or {})
+        name = given.get("name") or f"{new.name}-{hex_digits(NAME_HEX_DIGITS)}"
+        metadata = {"namespace": "default"} | given | {"name": name, "uid": str(uuid4())}
+        if new.type.rpartition(":")[2] in CLUSTER_SCOPED:
+            del metadata["namespace"]
+            return Created(id=name, outputs={"metadata": metadata})
+        return Created(id=f"{metadata['namespace']}/{name}", outputs={"metadata": metadata})
+
+
+class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
+    """A chart, released."""
+
+    simulated = True
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Say that it is deployed."""
+        del aws
+        name = new.inputs.get("name") or f"{new.name}-{hex_digits(NAME_HEX_DIGITS)}"
+        about = {"name": name, "namespace": new.inputs.get("namespace") or "default"}
+        chart = {key: new.inputs[key] for key in ("chart", "version") if key in new.inputs}
+        return Created(
+            id=f"{about['namespace']}/{name}",
+            outputs=about | {"status": about | chart | {"revision": 1, "status": "deployed"}},
+        )
+
+
+class ProviderInstance(ResourceType):
+    """A configured provider, which is nothing in the cloud."""
+
+    simulated = True
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Give it an id."""
+        del aws, new
+        return Created(id=str(uuid4()))
+
+
+BY_PREFIX = {"kubernetes": KubernetesObject(), "pulumi": ProviderInstance()}
+"""Package of a type -> the record of all its types that have none of their own."""

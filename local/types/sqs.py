@@ -1,0 +1,127 @@
+"""Amazon SQS: queues and their policies (API, `SetQueueAttributes`)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from local.aws import Aws
+from local.parameters import call, complete
+from local.properties import Property
+from local.record import ResourceType
+from local.run import Created, Resource, State
+
+LARGEST_POLICY_BYTES = 8192
+"""SQS developer guide, "Quotas related to policies"."""
+QUEUE = "aws:sqs/queue:Queue"
+ATTRIBUTE_NEEDS = "sqs:GetQueueAttributes sqs:SetQueueAttributes"
+ATTRIBUTES = {
+    "contentBasedDeduplication": "ContentBasedDeduplication",
+    "deduplicationScope": "DeduplicationScope",
+    "fifoQueue": "FifoQueue",
+    "fifoThroughputLimit": "FifoThroughputLimit",
+    "kmsMasterKeyId": "KmsMasterKeyId",
+    "maxMessageSize": "MaximumMessageSize",
+    "messageRetentionSeconds": "MessageRetentionPeriod",
+    "receiveWaitTimeSeconds": "ReceiveMessageWaitTimeSeconds",
+    "redrivePolicy": "RedrivePolicy",
+    "sqsManagedSseEnabled": "SqsManagedSseEnabled",
+    "visibilityTimeoutSeconds": "VisibilityTimeout",
+}
+"""Inputs of a queue that are attributes in the API."""
+
+
+class Queue(ResourceType, token=QUEUE):
+    """A queue; SQS takes the two FIFO switches only as true, so the provider leaves them out when they are false."""
+
+    name = "name"
+    rename = {"name": "QueueName"} | {key: f"Attributes.{name}" for key, name in ATTRIBUTES.items()}
+    refers = {"kmsMasterKeyId": "aws:kms/key:Key", "redrivePolicy": QUEUE}
+    needs = (
+        "sqs:CreateQueue sqs:DeleteQueue sqs:GetQueueUrl sqs:ListQueueTags sqs:TagQueue sqs:UntagQueue"
+        f" {ATTRIBUTE_NEEDS}"
+    )
+
+    def refused(self, given: Property) -> Iterator[str]:
+        """Ranges, and what belongs to a FIFO queue only."""
+        yield from given.within("visibilityTimeoutSeconds", 0, 43_200)
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Make the queue with its attributes."""
+        sqs = aws.client("sqs")
+        inputs = complete(aws, new, suffix=".fifo" if new.inputs.get("fifoQueue") else "")
+        only_true = [key for key in ("fifoQueue", "contentBasedDeduplication") if not inputs.get(key)]
+        url = call(sqs, "create_queue", inputs, rename=self.rename, leave=only_true)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        return Created(id=url, outputs=inputs | {"arn": attributes["QueueArn"], "url": url})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its attributes and tags."""
+        sqs = aws.client("sqs")
+        attributes = sqs.get_queue_attributes(QueueUrl=there.id, AttributeNames=["All"])["Attributes"]
+        return {"Attributes": attributes, "Tags": sqs.list_queue_tags(QueueUrl=there.id).get("Tags", {})}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Set its attributes; none of those that made it FIFO can change."""
+        given = {key: new.inputs.get(key) for key in ATTRIBUTES if key != "fifoQueue"}
+        _set(aws, there.id, given)
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        sqs = aws.client("sqs")
+        sqs.tag_queue(QueueUrl=there.id, Tags=tags)
+        sqs.untag_queue(QueueUrl=there.id, TagKeys=gone)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its messages."""
+        aws.client("sqs").delete_queue(QueueUrl=there.id)
+
+
+class _Attribute(ResourceType):
+    """An attribute of a queue as a resource of its own, called as it is called there."""
+
+    attribute: str
+    refers = {"queueUrl": QUEUE}
+    needs = ATTRIBUTE_NEEDS
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Set it."""
+        url = new.inputs["queueUrl"]
+        _set(aws, url, {self.attribute: new.inputs[self.attribute]})
+        return Created(id=url)
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """The queue's attribute; nothing when it has none."""
+        found = aws.client("sqs").get_queue_attributes(QueueUrl=there.id, AttributeNames=["All"])["Attributes"]
+        return found if _name(self.attribute) in found else None
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it away."""
+        aws.client("sqs").set_queue_attributes(QueueUrl=there.id, Attributes={_name(self.attribute): ""})
+
+
+class QueuePolicy(_Attribute, token="aws:sqs/queuePolicy:QueuePolicy"):
+    """Who may use a queue."""
+
+    attribute = "policy"
+
+    def refused(self, given: Property) -> Iterator[str]:
+        """A policy that is too large."""
+        yield from given.at_most("policy", LARGEST_POLICY_BYTES, "bytes")
+
+
+class RedriveAllowPolicy(_Attribute, token="aws:sqs/redriveAllowPolicy:RedriveAllowPolicy"):
+    """Which queues may use this one as their dead-letter queue."""
+
+    attribute = "redriveAllowPolicy"
+
+
+def _set(aws: Aws, url: str, given: Mapping[str, Any]) -> None:
+    sqs = aws.client("sqs")
+    # moto forgets the queue's policy with every other attribute that is set, so it goes along each time
+    kept: dict[str, Any] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
+    names = {key: f"attributes.{_name(key)}" for key in given}
+    call(sqs, "set_queue_attributes", {"queueUrl": url, "attributes": kept, **given}, rename=names)
+
+
+def _name(attribute: str) -> str:
+    return ATTRIBUTES.get(attribute) or attribute[0].upper() + attribute[1:]

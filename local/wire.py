@@ -1,0 +1,54 @@
+"""Values as Pulumi's engine, its SDK and its providers hand them to each other, in both directions."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from google.protobuf import json_format, struct_pb2
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""Key of an object that stands for something else."""
+SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""Stands for a value that is known only after creation."""
+
+
+def plain(value: Any) -> Any:
+    """A value as a person writes it: a secret is what it hides, a resource is its id, a whole number is an int."""
+    match value:
+        case struct_pb2.Struct():
+            return plain(json_format.MessageToDict(value))
+        case {"value": inner} if value.get(SIGNATURE) == SECRET:
+            return plain(inner)
+        case dict() if cast("dict[str, Any]", value).get(SIGNATURE) == REFERENCE:
+            return cast("dict[str, Any]", value).get("id") or UNKNOWN
+        case dict():
+            return {key: plain(one) for key, one in cast("dict[str, Any]", value).items()}
+        case list():
+            return [plain(one) for one in cast("list[Any]", value)]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
+
+
+def struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
+    """Properties for the way over the wire; what is nothing is left out."""
+    given = {key: value for key, value in properties.items() if value is not None}
+    return json_format.ParseDict(given, struct_pb2.Struct())
+
+
+def reference(urn: str, id_: str) -> dict[str, str]:
+    """A resource as the property of another."""
+    return {SIGNATURE: REFERENCE, "urn": urn, "id": id_, "packageVersion": ""}
+
+
+def holds_unknown(value: Any) -> bool:
+    """Whether a value, however deep, is not known yet."""
+    match value:
+        case dict():
+            return any(map(holds_unknown, cast("dict[str, Any]", value).values()))
+        case list():
+            return any(map(holds_unknown, cast("list[Any]", value)))
+        case _:
+            return value == UNKNOWN
