@@ -20,7 +20,7 @@ from botocore.model import ServiceModel
 from local.parameters import member
 from local.properties import Property
 from local.record import Document
-from local.wire import UNKNOWN
+from local.wire import UNKNOWN, is_list, is_object
 
 MODELS = Path(botocore.__file__).parent / "data"
 LONGEST_ENUM_SHOWN = 12
@@ -144,12 +144,12 @@ def _find(shape: Any, dotted: str) -> Any:
 def _loosely(shape: Any, one: Property, dotted: str, rename: Mapping[str, str]) -> Iterator[str]:
     if not one.is_known:
         return
-    if isinstance(one.value, dict):
+    if is_object(one.value):
         # a block that may occur only once is a list of one in some APIs
         shape = shape.member if shape.type_name == "list" else shape
         if shape.type_name == "structure":
             yield from _members(shape, one, dotted, rename)
-    elif isinstance(one.value, list):
+    elif is_list(one.value):
         if shape.type_name == "list":
             yield from _constraints(shape, one.value, one)
         if shape.type_name in ("list", "structure"):
@@ -164,7 +164,8 @@ def _constraints(shape: Any, value: Any, one: Property) -> Iterator[str]:
     metadata: Mapping[str, Any] = shape.metadata
     if value is None or value == UNKNOWN:
         return
-    if allowed := metadata.get("enum"):
+    allowed: list[str] = metadata.get("enum") or []
+    if allowed:
         if value not in allowed:
             near = ", ".join(get_close_matches(str(value), allowed)) or "none"
             listed = f"({len(allowed)} values, close to it: {near})"

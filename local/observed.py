@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from local.parameters import member
+from local.wire import is_list, is_object
 
 ABSENT = object()
 PAIR = 2
@@ -20,10 +21,9 @@ def observed(
         if there is ABSENT:
             continue
         seen = _like(value, there)
-        if key == "tags" and isinstance(seen, dict):
+        if key == "tags" and is_object(seen):
             # the provider's own tags are not among the inputs
-            own = cast("dict[str, Any]", seen).items()
-            seen = {tag: text for tag, text in own if tag in value or default_tags.get(tag) != text}
+            seen = {tag: text for tag, text in seen.items() if tag in value or default_tags.get(tag) != text}
         if seen != value:
             now[key] = seen
     return now
@@ -31,35 +31,30 @@ def observed(
 
 def _at(found: Any, dotted: str) -> Any:
     for step in dotted.split("."):
-        if not isinstance(found, Mapping):
+        if not is_object(found) or (name := member(found, step)) is None:
             return ABSENT
-        there = cast("Mapping[str, Any]", found)
-        if (name := member(there, step)) is None:
-            return ABSENT
-        found = there[name]
+        found = found[name]
     return found
 
 
 def _like(value: Any, there: Any) -> Any:
     """What the API says, in the form that the input has; the input itself where the two are not alike."""
+    if is_object(value):
+        if is_list(there):
+            return value if (pairs := _pairs(there)) is None else pairs
+        seen = {key: _at(there, key) for key in value}
+        return {key: one if seen[key] is ABSENT else _like(one, seen[key]) for key, one in value.items()}
+    if is_list(value):
+        return _list_like(value, there) if is_list(there) else value
     match value, there:
-        case bool(), bool():
-            return there
         case bool(), str() if there.lower() in ("true", "false"):
             return there.lower() == "true"
         case ((int() | float()), str()) if there.lstrip("-").isdigit():
             return int(there)
-        case ((int() | float()), (int() | float())):
+        case (bool(), bool()) | ((int() | float()), (int() | float())):
             return there
         case str(), str():
             return value if _same_document(value, there) else there
-        case list(), list():
-            return _list_like(cast("list[Any]", value), cast("list[Any]", there))
-        case dict(), list() if _pairs(there) is not None:
-            return _pairs(there)
-        case dict(), dict():
-            given, seen = cast("dict[str, Any]", value), cast("dict[str, Any]", there)
-            return {key: one if (now := _at(seen, key)) is ABSENT else _like(one, now) for key, one in given.items()}
         case _:
             return value
 
@@ -72,10 +67,10 @@ def _list_like(value: list[Any], there: list[Any]) -> list[Any]:
 
 
 def _pairs(there: list[Any]) -> dict[str, Any] | None:
-    """A list of keys and values, as tags and dimensions are, as a mapping."""
+    """A list of keys and values, as tags and dimensions are, as a mapping; None for any other list."""
     found: dict[str, Any] = {}
     for one in there:
-        named = {name.lower().removeprefix("tag"): text for name, text in one.items()} if isinstance(one, dict) else {}
+        named = {name.lower().removeprefix("tag"): one[name] for name in one} if is_object(one) else {}
         key = named.get("key", named.get("name"))
         if key is None or "value" not in named or len(named) != PAIR:
             return None

@@ -5,11 +5,11 @@ A value that is absent, or that a preview does not know yet, is no mistake.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from local.wire import UNKNOWN
+from local.wire import UNKNOWN, is_list, is_object
 
 LONGEST_SHOWN = 120
 """Characters of a value in a message."""
@@ -27,7 +27,7 @@ class Property:
         value = self.value
         for key in path.split("."):
             if value != UNKNOWN:
-                value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+                value = value.get(key) if is_object(value) else None
         return Property(f"{self.path}.{path}".lstrip("."), value)
 
     def select(self, path: str) -> "Iterator[Property]":
@@ -42,9 +42,8 @@ class Property:
 
     def elements(self) -> "Iterator[Property]":
         """The elements of a list; none of anything else."""
-        if isinstance(self.value, list):
-            for index, value in enumerate(cast("list[Any]", self.value)):
-                yield Property(f"{self.path}[{index}]", value)
+        for index, value in enumerate(self.value if is_list(self.value) else ()):
+            yield Property(f"{self.path}[{index}]", value)
 
     def parsed(self, path: str) -> "Property":
         """The content of the JSON text further down; nothing where there is none."""
@@ -109,14 +108,11 @@ class Property:
 
 def shown(value: object) -> str:
     """A value as a person writes it, on one line and not at length."""
-    match value:
-        case str():
-            text = f"'{value}'"
-        case None:
-            text = "nothing"
-        case bool() | list() | Mapping():
-            text = json.dumps(value)
-        case _:
-            text = str(cast("object", value))
+    if isinstance(value, str):
+        text = f"'{value}'"
+    elif value is None:
+        text = "nothing"
+    else:
+        text = json.dumps(value) if isinstance(value, bool) or is_list(value) or is_object(value) else str(value)
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."

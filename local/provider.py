@@ -97,7 +97,7 @@ class Provider:
         def change() -> Mapping[str, Any]:
             before = there.outputs.get("tagsAll")
             if after is not None and before != after:
-                record.retag(self.aws, there, after, sorted({*before} - {*after}))
+                record.retag(self.aws, there, after, sorted({*(before or ())} - {*after}))
             only_tags = {one.place.partition(".")[0] for one in self.diff(resource.type, there, resource.inputs)}
             return {} if only_tags <= {"tags", "tagsAll"} else record.update(self.aws, there, new)
 

@@ -15,7 +15,7 @@ from pulumi import _types as sdk  # pyright: ignore[reportPrivateUsage]  # the o
 
 from local.properties import Property
 from local.run import Registration
-from local.wire import UNKNOWN
+from local.wire import UNKNOWN, is_list, is_object
 
 WORDS: Mapping[type, str] = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}
 
@@ -100,7 +100,7 @@ def _value(value: Any, declared: Any, path: str) -> Iterator[str]:
     if value is None or value == UNKNOWN:
         return
     members = _members(declared)
-    if isinstance(value, Mapping) and (objects := [one for one in members if sdk.is_input_type(one)]):
+    if is_object(value) and (objects := [one for one in members if sdk.is_input_type(one)]):
         # a class beside a plain mapping says more than the mapping does
         found = [list(_object(value, one, path, _class_noun(one))) for one in objects]
         yield from min(found, key=len)
@@ -115,13 +115,13 @@ def _as_member(value: Any, declared: Any, path: str) -> Iterator[str]:
     if declared is Any or (declared is object and origin is None):
         return
     if inspect.isclass(origin) and issubclass(origin, Mapping):
-        if isinstance(value, Mapping):
+        if is_object(value):
             for key, one in value.items():
                 yield from _value(one, arguments[1], f"{path}.{key}")
         else:
             yield Property(path, value).wrong("must be an object")
     elif inspect.isclass(origin) and issubclass(origin, Sequence):
-        if isinstance(value, list):
+        if is_list(value):
             for index, one in enumerate(value):
                 yield from _value(one, arguments[0], f"{path}[{index}]")
         else:

@@ -1,7 +1,7 @@
 """Values as Pulumi's engine, its SDK and its providers hand them to each other, in both directions."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 from google.protobuf import json_format, struct_pb2
 
@@ -15,21 +15,19 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 def plain(value: Any) -> Any:
     """A value as a person writes it: a secret is what it hides, a resource is its id, a whole number is an int."""
-    match value:
-        case struct_pb2.Struct():
-            return plain(json_format.MessageToDict(value))
-        case {"value": inner} if value.get(SIGNATURE) == SECRET:
-            return plain(inner)
-        case dict() if cast("dict[str, Any]", value).get(SIGNATURE) == REFERENCE:
-            return cast("dict[str, Any]", value).get("id") or UNKNOWN
-        case dict():
-            return {key: plain(one) for key, one in cast("dict[str, Any]", value).items()}
-        case list():
-            return [plain(one) for one in cast("list[Any]", value)]
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value
+    if isinstance(value, struct_pb2.Struct):
+        return plain(json_format.MessageToDict(value))
+    if is_list(value):
+        return [plain(one) for one in value]
+    if is_object(value):
+        match value.get(SIGNATURE):
+            case str(kind) if kind == SECRET:
+                return plain(value["value"])
+            case str(kind) if kind == REFERENCE:
+                return value.get("id") or UNKNOWN
+            case _:
+                return {key: plain(one) for key, one in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -43,12 +41,18 @@ def reference(urn: str, id_: str) -> dict[str, str]:
     return {SIGNATURE: REFERENCE, "urn": urn, "id": id_, "packageVersion": ""}
 
 
-def holds_unknown(value: Any) -> bool:
+def holds_unknown(value: object) -> bool:
     """Whether a value, however deep, is not known yet."""
-    match value:
-        case dict():
-            return any(map(holds_unknown, cast("dict[str, Any]", value).values()))
-        case list():
-            return any(map(holds_unknown, cast("list[Any]", value)))
-        case _:
-            return value == UNKNOWN
+    if is_object(value):
+        return any(map(holds_unknown, value.values()))
+    return any(map(holds_unknown, value)) if is_list(value) else value == UNKNOWN
+
+
+def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether JSON calls this an object."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether JSON calls this a list."""
+    return isinstance(value, list)
