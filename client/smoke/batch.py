@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, failed, missing
-from local.smoke.outputs import Outputs
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, failed, missing
 
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
@@ -33,8 +33,7 @@ def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
 
 
 def _environment(batch: Any, arn: str) -> Iterator[Finding]:
-    found = batch.describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"]
-    yield from _takes_jobs(arn, found)
+    return _takes_jobs(arn, batch.describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"])
 
 
 def _queue(batch: Any, arn: str, environments: Sequence[str]) -> Iterator[Finding]:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
-from local.smoke import kubernetes_api
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, failed, missing, not_checked, warning
-from local.smoke.outputs import Outputs
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke import kubernetes_api
+from client.smoke.check import Check, Finding, failed, missing, not_checked, warning
 
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
@@ -20,9 +20,7 @@ def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
     yield Check("eks kubeconfig", "leads to this cluster", partial(_kubeconfig, eks, outputs))
     yield Check("eks Kubernetes API", "is ready", partial(_answers, eks, account, outputs))
     yield Check(
-        "eks node groups",
-        "are active and healthy, the exported ones among them",
-        partial(_node_groups, eks, outputs),
+        "eks node groups", "are active and healthy, the exported ones among them", partial(_node_groups, eks, outputs)
     )
 
 

@@ -7,7 +7,7 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.smoke.account import Account
+from client.account import Account
 
 TIMEOUT_SECONDS = 10
 TOKEN_SECONDS = 60

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, Patience, failed, not_checked, passed
-from local.smoke.outputs import Outputs
-from local.smoke.queues import attributes_of, held
-from local.smoke.workers import container
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, Patience, failed, not_checked, passed
+from client.smoke.queues import attributes_of, held
+from client.smoke.workers import container
 
 LOOK_SECONDS = 2
 """How long one look at a queue waits for a message."""
@@ -39,15 +39,11 @@ def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[C
             # only the reference worker has this health check, and only it is known to do tasks of this form
             partial(_task, sqs, tasks_url, results_url, account.is_local("sqs"), patience)
             if "worker" in worker.get("healthCheck", {}).get("command", [])
-            else partial(_unknown, worker["image"]),
+            else lambda: [not_checked(f"workers run {worker['image']}, and what its tasks are is not known here")],
         )
         urls = {name: url for name, url in urls.items() if url not in (tasks_url, results_url)}
     for name, url in urls.items():
         yield Check(f"queues {name}", "a message goes in and comes out", partial(_echo, sqs, url, patience))
-
-
-def _unknown(image: str) -> Iterator[Finding]:
-    yield not_checked(f"workers run {image}, and what its tasks are is not known here")
 
 
 def _task(sqs: Any, tasks_url: str, results_url: str, local: bool, patience: Patience) -> Iterator[Finding]:

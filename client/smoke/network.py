@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, failed
-from local.smoke.outputs import Outputs
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, failed
 
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, Patience, failed, not_checked, passed
-from local.smoke.outputs import Outputs
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, Patience, failed, not_checked, passed
 
 COMMAND = ["sleep", "1"]
 LONGEST_ATTEMPT_SECONDS = 300
@@ -19,33 +19,21 @@ ENDS = ("SUCCEEDED", "FAILED")
 
 def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[Check]:
     """A job per job queue, with its own job definition."""
-    batch = account.client("batch")
-    for name, queue_arn in outputs.batch_job_queue_arns.items():
-        yield Check(
-            f"batch {name}",
-            "a job of one second succeeds",
-            partial(
-                _job,
-                batch,
-                f"batch {name}",
-                queue_arn,
-                outputs.batch_job_definition_arns[name],
-                account.is_local("batch"),
-                patience,
-            ),
-        )
+    batch, local = account.client("batch"), account.is_local("batch")
+    for name in outputs.batch_job_queue_arns:
+        find = partial(_job, batch, outputs, name, local, patience)
+        yield Check(f"batch {name}", "a job of one second succeeds", find)
 
 
-def _job(
-    batch: Any, name: str, queue_arn: str, definition_arn: str, local: bool, patience: Patience
-) -> Iterator[Finding]:
+def _job(batch: Any, outputs: Outputs, name: str, local: bool, patience: Patience) -> Iterator[Finding]:
     started, status, why = time.monotonic(), "SUBMITTED", ""
-    job_id: str = batch.submit_job(**_request(batch, queue_arn, definition_arn))["jobId"]
+    request = _request(batch, outputs.batch_job_queue_arns[name], outputs.batch_job_definition_arns[name])
+    job_id: str = batch.submit_job(**request)["jobId"]
     try:
         for _ in patience.tries(JOB_POLL_SECONDS):
             for job in batch.describe_jobs(jobs=[job_id])["jobs"]:
                 if job["status"] != status and job["status"] not in ENDS:
-                    patience.say(name, f"{job_id} is {job['status']}")
+                    patience.say(f"batch {name}", f"{job_id} is {job['status']}")
                 status, why = job["status"], _reason(job)
             if status in ENDS:
                 break

@@ -2,16 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-AT_ONCE = 16
-"""Checks that are made at once: most of their time is AWS's."""
+from client.account import AT_ONCE, code_of, unusable
 
 CREDENTIALS = {
     "AuthFailure",
@@ -74,10 +74,6 @@ class Result:
         return "; ".join(one.reason for one in self.findings)
 
 
-class SmokeError(Exception):
-    """Nothing can be checked, or nothing further."""
-
-
 class Patience:
     """How long what takes time may take, and whether anybody still waits for it."""
 
@@ -97,9 +93,14 @@ class Patience:
             self.ended.wait(min(every_seconds, left))
 
 
-def failed(reason: str) -> Finding:
-    """What makes a check fail."""
-    return Finding(State.FAILED, reason)
+failed = partial(Finding, State.FAILED)
+"""What makes a check fail."""
+warning = partial(Finding, State.WARNING)
+"""What somebody should look at though it works."""
+not_checked = partial(Finding, State.NOT_CHECKED)
+"""Why it cannot be said whether something holds."""
+passed = partial(Finding, State.PASSED)
+"""What is worth saying of something that holds."""
 
 
 def missing(what: str) -> Finding:
@@ -107,28 +108,13 @@ def missing(what: str) -> Finding:
     return failed(f"{what} does not exist; `pulumi refresh` takes note of it, `pulumi up` makes it again")
 
 
-def warning(reason: str) -> Finding:
-    """What somebody should look at though it works."""
-    return Finding(State.WARNING, reason)
-
-
-def not_checked(reason: str) -> Finding:
-    """Why it cannot be said whether something holds."""
-    return Finding(State.NOT_CHECKED, reason)
-
-
-def passed(detail: str) -> Finding:
-    """What is worth saying of something that holds."""
-    return Finding(State.PASSED, detail)
-
-
-def make(checks: Sequence[Check], patience: Patience) -> Iterator[Result]:
+def make(checks: Sequence[Check], patience: Patience) -> Generator[Result]:
     """Make checks beside each other; the results come in the checks' order.
 
     Whatever ends it early, those under way are told and waited for, so that they clear up behind themselves.
 
     Raises:
-        SmokeError: when AWS cannot be asked at all.
+        TrainError: when AWS cannot be asked at all.
 
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -155,21 +141,11 @@ def _findings(check: Check) -> list[Finding]:
         return [failed(f"AWS answered what is not understood here: {type(error).__name__}: {error}")]
 
 
-def code_of(error: ClientError) -> str:
-    """AWS's name for an error."""
-    return cast("dict[str, Any]", error.response).get("Error", {}).get("Code", "")
-
-
-def unusable(error: BotoCoreError | ClientError) -> SmokeError:
-    """That AWS cannot be asked, as one line."""
-    return SmokeError(f"AWS cannot be asked: {' '.join(str(error).split())}")
-
-
 def _said(error: ClientError) -> Finding:
     """What AWS said, with what may be done about it.
 
     Raises:
-        SmokeError: when it said that it will take none of the caller's calls.
+        TrainError: when it said that it will take none of the caller's calls.
 
     """
     code, operation = code_of(error), cast("str", error.operation_name)

@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from local.smoke import alerts, cluster, jobs, kubernetes_api, tasks, workers
-from local.smoke.check import Check, Finding, Patience, SmokeError, make
-from local.smoke.outputs import Outputs
+from client import outputs
+from client.errors import TrainError
+from client.smoke import alerts, cluster, jobs, kubernetes_api, tasks, workers
+from client.smoke.check import Check, Finding, Patience, make
 from tests.conftest import REGION
 
 ARN = "arn:aws:{}:us-west-2:123456789012:{}"
@@ -104,11 +105,11 @@ class Answered:
             stubber.assert_no_pending_responses()
 
 
-def outputs_with(*parts: Mapping[str, Any]) -> Outputs:
+def outputs_with(*parts: Mapping[str, Any]) -> outputs.Outputs:
     merged = dict(OUTPUTS)
     for part in parts:
         merged |= part
-    return Outputs.model_validate_json(json.dumps(merged))
+    return outputs.parse(json.dumps(merged).encode())
 
 
 def patience_of(seconds: float, said: list[str] | None = None) -> Patience:
@@ -341,7 +342,7 @@ def test_a_job_is_terminated_when_something_else_ends_the_check() -> None:
         raise NoCredentialsError
 
     started = time.monotonic()
-    with pytest.raises(SmokeError, match="AWS cannot be asked: Unable to locate credentials"):
+    with pytest.raises(TrainError, match="AWS cannot be asked: Unable to locate credentials"):
         list(make([Check("a", "b", no_credentials), Check("c", "d", job)], patience))
     assert ended == ["terminated"]
     assert time.monotonic() - started < 10

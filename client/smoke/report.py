@@ -10,7 +10,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from local.smoke.check import Result, State
+from client.smoke.check import Result, State
 
 COLOURS = {State.PASSED: "green", State.FAILED: "red", State.WARNING: "yellow", State.NOT_CHECKED: "cyan"}
 WIDTH = max(len(state) for state in State)
@@ -23,6 +23,11 @@ class Report:
         self.console = Console(highlight=False)
         self.results: list[Result] = []
         self._status: Status | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether any check failed."""
+        return any(result.state is State.FAILED for result in self.results)
 
     @contextmanager
     def running(self) -> Generator[None]:

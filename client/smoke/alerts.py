@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, warning
-from local.smoke.outputs import Outputs
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, warning
 
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:

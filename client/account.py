@@ -1,6 +1,8 @@
 """The AWS that the caller's environment points at: an account, or the local one."""
 
 import ipaddress
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -8,27 +10,20 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.smoke.check import AT_ONCE, SmokeError, unusable
+from client.errors import TrainError
 
+AT_ONCE = 16
+"""Calls that are made at once: most of their time is AWS's."""
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
 
 
 class Account:
-    """Clients of one region, with the caller's own credentials and endpoints.
-
-    Raises:
-        SmokeError: when the environment points at nothing that can be asked.
-
-    """
+    """Clients of one region, with the caller's own credentials and endpoints."""
 
     def __init__(self, region: str) -> None:
-        self.region = region
+        self.session: Any = cast("Any", boto3).Session(region_name=region)
         self._clients: dict[str, Any] = {}
-        try:
-            self.session: Any = cast("Any", boto3).Session(region_name=region)
-        except BotoCoreError as error:
-            raise unusable(error) from error
 
     def client(self, service: str) -> Any:
         """A client, made once per service; it may be used by several threads, but is made by one."""
@@ -41,11 +36,9 @@ class Account:
             )
             try:
                 self._clients[service] = self.session.client(service, config=config)
-            except BotoCoreError as error:
-                raise unusable(error) from error
             except ValueError as error:
                 # an endpoint that is no URL
-                raise SmokeError(f"AWS cannot be asked: {error}") from error
+                raise TrainError(f"AWS cannot be asked: {error}") from error
         return self._clients[service]
 
     def is_local(self, service: str) -> bool:
@@ -61,15 +54,31 @@ class Account:
         """Ask who is calling.
 
         Raises:
-            SmokeError: when nobody is known, or not somebody of this account.
+            TrainError: when it is nobody of this account.
 
         """
-        try:
-            caller = self.client("sts").get_caller_identity()
-        except (BotoCoreError, ClientError) as error:
-            raise unusable(error) from error
+        caller = self.client("sts").get_caller_identity()
         if caller["Account"] != account_id:
-            raise SmokeError(
+            raise TrainError(
                 f"these are outputs of account {account_id}, and the credentials are of {caller['Account']}"
                 f" ({caller['Arn']})"
             )
+
+
+@contextmanager
+def asking() -> Generator[None]:
+    """Raise as one error, a `TrainError`, whatever keeps AWS from being asked."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise unusable(error) from error
+
+
+def code_of(error: ClientError) -> str:
+    """AWS's name for an error."""
+    return cast("dict[str, Any]", error.response).get("Error", {}).get("Code", "")
+
+
+def unusable(error: BotoCoreError | ClientError) -> TrainError:
+    """That AWS cannot be asked, as one line."""
+    return TrainError(f"AWS cannot be asked: {' '.join(str(error).split())}")

@@ -6,9 +6,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, code_of, failed
-from local.smoke.outputs import Outputs
+from client.account import Account, code_of
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, failed
 
 AGAIN = "`pulumi refresh` and `pulumi up` set it again"
 

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.smoke.account import Account
-from local.smoke.check import Check, Finding, failed, warning
-from local.smoke.outputs import Outputs
+from client.account import Account
+from client.outputs import Outputs
+from client.smoke.check import Check, Finding, failed, warning
 
 HELD = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 """Attributes whose sum is what a queue holds."""
