@@ -67,18 +67,13 @@ class Account:
 
 @contextmanager
 def asking() -> Generator[None]:
-    """Raise as one error, a `TrainError`, whatever keeps AWS from being asked."""
+    """Raise what keeps AWS from being asked as a `TrainError` of one line."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise unusable(error) from error
+        raise TrainError(f"AWS cannot be asked: {' '.join(str(error).split())}") from error
 
 
 def code_of(error: ClientError) -> str:
     """AWS's name for an error."""
     return cast("dict[str, Any]", error.response).get("Error", {}).get("Code", "")
-
-
-def unusable(error: BotoCoreError | ClientError) -> TrainError:
-    """That AWS cannot be asked, as one line."""
-    return TrainError(f"AWS cannot be asked: {' '.join(str(error).split())}")

@@ -57,23 +57,20 @@ def smoke(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command to the last byte written; the exit status."""
+    lines: list[str] = []
     try:
         status: int = app(arguments or sys.argv[1:] or ["--help"], prog_name="train", standalone_mode=False)
         sys.stdout.flush()
     except TrainError as error:
-        return _failed(str(error).splitlines(), FAILED)
+        lines, status = str(error).splitlines(), FAILED
     except typer.TyperException as error:
-        return _failed([" ".join(error.format_message().split())], error.exit_code)
+        lines, status = [error.format_message()], error.exit_code
     except OSError as error:
         # what is left in the buffer would fail once more while Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _failed([] if isinstance(error, BrokenPipeError) else [f"standard output: {error.strerror}"], FAILED)
-    if status == INTERRUPTED:
-        print("interrupted", file=sys.stderr)
-    return status
-
-
-def _failed(lines: list[str], status: int) -> int:
+        lines, status = [f"standard output: {error.strerror}"] * (not isinstance(error, BrokenPipeError)), FAILED
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
+    if status == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
     return status

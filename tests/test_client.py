@@ -31,7 +31,7 @@ def test_alone_it_says_what_there_is(arguments: list[str]) -> None:
     ("arguments", "line"),
     [
         (["smok"], "No such command 'smok'. Did you mean 'smoke'?"),
-        (["smoke", "a\nb"], "Got unexpected extra argument(s) (a b)"),
+        (["smoke", "a\nb"], "Got unexpected extra argument(s) (a\\x0ab)"),
         (["smoke", "--round"], "No such option: --round (Possible options: --round-trip)"),
         (["smoke", "[red]more[/red]"], "Got unexpected extra argument(s) ([red]more[/red])"),
         (["smoke", "--outputs"], "Option '--outputs' requires an argument."),

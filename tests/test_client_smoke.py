@@ -271,8 +271,10 @@ def test_every_output_is_checked(smoke: Smoke, exports: dict[str, Any], monkeypa
         ("error: no stack named", "outputs: are not JSON: Expecting value: line 1 column 1 (char 0)"),
         (
             '{"\\ud800": 1}',
-            "outputs: are not JSON: 'utf-8' codec can't encode character '\\ud800' in position 2: surrogates not"
-            " allowed",
+            (
+                "outputs: are not JSON: 'utf-8' codec can't encode character '\\ud800' in position 2: "
+                "surrogates not allowed"
+            ),
         ),
         ("[" * 100_000, "outputs: are not JSON: too many brackets in each other"),
         ("[1]", "outputs: must be an object, as `pulumi stack output --json` prints it"),

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from client.account import AT_ONCE, code_of, unusable
+from client.account import AT_ONCE, asking, code_of
 
 CREDENTIALS = {
     "AuthFailure",
@@ -117,7 +117,7 @@ def make(checks: Sequence[Check], patience: Patience) -> Generator[Result]:
         TrainError: when AWS cannot be asked at all.
 
     """
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with asking(), ThreadPoolExecutor(AT_ONCE) as pool:
         made = [pool.submit(_findings, check) for check in checks]
         try:
             for check, findings in zip(checks, made, strict=True):
@@ -131,27 +131,22 @@ def _findings(check: Check) -> list[Finding]:
     try:
         return list(check.find())
     except ClientError as error:
+        if code_of(error) in CREDENTIALS:
+            raise
         return [_said(error)]
     except ParamValidationError as error:
         return [failed(" ".join(str(error).split()))]
-    except BotoCoreError as error:
-        raise unusable(error) from error
+    except BotoCoreError:
+        raise
     except Exception as error:
         # a line like any other, so that the others are still shown
         return [failed(f"AWS answered what is not understood here: {type(error).__name__}: {error}")]
 
 
 def _said(error: ClientError) -> Finding:
-    """What AWS said, with what may be done about it.
-
-    Raises:
-        TrainError: when it said that it will take none of the caller's calls.
-
-    """
+    """What AWS said, with what may be done about it."""
     code, operation = code_of(error), cast("str", error.operation_name)
     message = " ".join(str(cast("dict[str, Any]", error.response)["Error"].get("Message", "")).split())
-    if code in CREDENTIALS:
-        raise unusable(error)
     if code == "404" or any(word in code for word in ("NotFound", "NoSuch", "NonExistent")):
         return missing(f"{code}: it")
     if code == "403" or any(word in code for word in ("AccessDenied", "Unauthorized", "AuthorizationError")):

@@ -93,13 +93,10 @@ def _answers(eks: Any, account: Account, outputs: Outputs) -> Iterator[Finding]:
 
 
 def _node_groups(eks: Any, outputs: Outputs) -> Iterator[Finding]:
-    names = {"clusterName": outputs.eks_cluster_name}
-    pages = eks.get_paginator("list_nodegroups").paginate(**names)
-    groups = [
-        eks.describe_nodegroup(**names, nodegroupName=name)["nodegroup"]
-        for page in pages
-        for name in page["nodegroups"]
-    ]
+    cluster = {"clusterName": outputs.eks_cluster_name}
+    pages = eks.get_paginator("list_nodegroups").paginate(**cluster)
+    names = (name for page in pages for name in page["nodegroups"])
+    groups = [eks.describe_nodegroup(**cluster, nodegroupName=name)["nodegroup"] for name in names]
     arns = {group["nodegroupArn"] for group in groups}
     for name, arn in outputs.eks_node_group_arns.items():
         if arn not in arns:

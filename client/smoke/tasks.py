@@ -61,12 +61,8 @@ def _task(sqs: Any, tasks_url: str, results_url: str, local: bool, patience: Pat
         return
     task_id, started = f"smoke-{uuid4().hex[:8]}", time.monotonic()
     _send(sqs, tasks_url, task_id)
-    patience.say(
-        "task",
-        f"{task_id} is sent"
-        + (f"; start a worker: WORKER_QUEUE_URL={tasks_url} WORKER_RESULTS_QUEUE_URL={results_url} python -m worker")
-        * local,
-    )
+    hint = f"; start a worker: WORKER_QUEUE_URL={tasks_url} WORKER_RESULTS_QUEUE_URL={results_url} python -m worker"
+    patience.say("task", f"{task_id} is sent{hint * local}")
     seen: set[str] = set()
     for _ in patience.tries(0):
         result, others = _taken(sqs, results_url, task_id)
