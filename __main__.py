@@ -3,9 +3,9 @@
 import pulumi
 
 from components.artifacts import Artifacts
-from components.batch_job_queue import BatchJobQueue
+from components.batch import BatchJobQueue
+from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
-from components.gpu_cluster import GpuCluster
 from components.network import Network
 from components.observability import Observability
 from components.task_queue import TaskQueue

@@ -135,6 +135,15 @@ class NetworkSettings(Settings):
             )
         return self
 
+    def preflight(self, path: str, region: str, zones: Sequence[str]) -> Iterator[str]:
+        """What AWS says of the region or of the VPC that cannot be, as lines like those of any other mistake."""
+        if self.existing is not None:
+            yield from self.existing.preflight(f"{path}.existing")
+        elif self.availability_zones > len(zones):
+            yield mistake(
+                f"{path}.availabilityZones", f"must be at most the {len(zones)} of {region}", self.availability_zones
+            )
+
     def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[str]:
         """The interface endpoints that these sections of the stack file lack where there is no NAT, as mistakes."""
         for section, needed in NEEDED_ENDPOINTS.items():
@@ -431,6 +440,22 @@ def availability_zones() -> list[str]:
             exclude_zone_ids=UNFIT_ZONE_IDS,
         ).names
     )
+
+
+def let_members_talk(name: str, group_id: pulumi.Input[str], description: str, *, opts: pulumi.ResourceOptions) -> None:
+    """Let what is in a security group reach all else in it: EFA passes only where the group names itself both ways.
+
+    An address range is not enough.
+    """
+    for rule in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
+        rule(
+            name,
+            security_group_id=group_id,
+            description=description,
+            ip_protocol="-1",
+            referenced_security_group_id=group_id,
+            opts=opts,
+        )
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
