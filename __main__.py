@@ -15,7 +15,13 @@ settings = StackSettings.load()
 facts = settings.ask_aws()
 account = facts.account
 
-network = Network("network", settings.network, zones=facts.zones, account=account)
+network = Network(
+    "network",
+    settings.network,
+    zones=facts.zones,
+    account=account,
+    default_group_in_use=bool(settings.in_default_group),
+)
 artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
 queues = {name: TaskQueue(name, queue) for name, queue in settings.queues.items()}
 

@@ -88,10 +88,15 @@ class StackSettings(Settings):
         if not wrong:
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
-        wrong += self.network.preflight("network", account.region, zones)
+        wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return Facts(account=account, zones=used, instance_types=types)
+
+    @property
+    def in_default_group(self) -> list[str]:
+        """Paths of what has the VPC's default security group."""
+        return [f"batch.{name}" for name, one in self.batch.items() if one.in_default_group]
 
 
 @dataclass(frozen=True, kw_only=True)

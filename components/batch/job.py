@@ -64,6 +64,16 @@ class JobSettings(Settings):
         """Whether its instances must be in the training subnet: nodes of a job do not talk across zones."""
         return self.nodes > 1 or self.efa
 
+    @property
+    def in_default_group(self) -> bool:
+        """Whether its containers have the VPC's default security group.
+
+        Each node of a multi-node job has a network interface of its own, with the groups of the compute environment or,
+        where that has none, the default one (Batch user guide, "Compute environment considerations for multi-node
+        parallel jobs"). With EFA it has none: the API refuses groups beside network interfaces in the launch template.
+        """
+        return self.nodes > 1 and self.efa
+
     @model_validator(mode="after")
     def _can_ever_run(self) -> Self:
         refuse([(key, rule, value) for wrong, key, rule, value in self._rules() if wrong])

@@ -10,6 +10,8 @@ from tests.batch.support import BLOCK, COMPUTE_ENVIRONMENT, LAUNCH_TEMPLATE, MUL
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
 
+REFERENCED = "referencedSecurityGroupId"
+
 
 def compute_resources(run: engine.Run, name: str) -> dict[str, Any]:
     return one_of(run, COMPUTE_ENVIRONMENT, name).inputs["computeResources"]
@@ -56,6 +58,25 @@ def test_efa_has_an_interface_on_every_card_and_a_group_that_names_itself_both_w
         rule = one_of(stable, f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule", "multi-nodes")
         assert rule.inputs["securityGroupId"] == rule.inputs["referencedSecurityGroupId"] == "multi-SecurityGroup"
         assert rule.inputs["ipProtocol"] == "-1"
+
+
+def test_nodes_without_efa_have_the_environments_group_which_lets_them_talk_and_go_anywhere(
+    run_stably: RunStack,
+) -> None:
+    run = run_stably({"batch": {"multi": MULTI | {"efa": False}}})
+    assert compute_resources(run, "multi-on-demand")["securityGroupIds"] == ["multi-SecurityGroup"]
+    assert "networkInterfaces" not in one_of(run, LAUNCH_TEMPLATE, "multi").inputs
+    rules = [
+        (direction, rule.name, rule.inputs["ipProtocol"], rule.inputs.get("cidrIpv4"), rule.inputs.get(REFERENCED))
+        for direction in ("Ingress", "Egress")
+        for rule in all_of(run, f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule").values()
+        if rule.inputs["securityGroupId"] == "multi-SecurityGroup"
+    ]
+    assert sorted(rules, key=str) == [
+        ("Egress", "multi", "-1", "0.0.0.0/0", None),
+        ("Egress", "multi-nodes", "-1", None, "multi-SecurityGroup"),
+        ("Ingress", "multi-nodes", "-1", None, "multi-SecurityGroup"),
+    ]
 
 
 @pytest.mark.parametrize(
