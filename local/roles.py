@@ -293,11 +293,14 @@ NEEDS: Mapping[str, str] = {
 ASKED: Mapping[str, str] = {
     "aws:ec2/getInstanceType:getInstanceType": "ec2:DescribeInstanceTypes",
     "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": "ec2:DescribeInstanceTypeOfferings",
+    "aws:ec2/getSecurityGroup:getSecurityGroup": "ec2:DescribeSecurityGroups",
     "aws:ec2/getSubnet:getSubnet": "ec2:DescribeSubnets",
     "aws:ec2/getSubnets:getSubnets": "ec2:DescribeSubnets",
     "aws:ec2/getVpc:getVpc": "ec2:DescribeRouteTables ec2:DescribeVpcAttribute ec2:DescribeVpcs",
     "aws:eks/getAddonVersion:getAddonVersion": "eks:DescribeAddonVersions",
     "aws:index/getAvailabilityZones:getAvailabilityZones": "ec2:DescribeAvailabilityZones",
+    "aws:vpc/getSecurityGroupRule:getSecurityGroupRule": "ec2:DescribeSecurityGroupRules",
+    "aws:vpc/getSecurityGroupRules:getSecurityGroupRules": "ec2:DescribeSecurityGroupRules",
 }
 """Provider function of the program -> what it calls; those that are not here need no permission."""
 

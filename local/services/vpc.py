@@ -417,6 +417,53 @@ def get_subnets(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": aws.region, "ids": [entry["SubnetId"] for entry in found]}
 
 
+@answers("aws:ec2/getSecurityGroup:getSecurityGroup")
+def get_security_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The one security group that fits."""
+    names = {"name": "group-name", "vpcId": "vpc-id"}
+    groups = aws.client("ec2").describe_security_groups(**_criteria(inputs, "GroupIds", names))["SecurityGroups"]
+    found = _one("security group", groups)
+    return {
+        "arn": found["SecurityGroupArn"],
+        "description": found["Description"],
+        "id": found["GroupId"],
+        "name": found["GroupName"],
+        "tags": _tags(found),
+        "vpcId": found["VpcId"],
+    }
+
+
+@answers("aws:vpc/getSecurityGroupRules:getSecurityGroupRules")
+def get_security_group_rules(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of all rules that fit."""
+    found = aws.client("ec2").describe_security_group_rules(**_criteria(inputs, "SecurityGroupRuleIds", {}))
+    return {"id": aws.region, "ids": [rule["SecurityGroupRuleId"] for rule in found["SecurityGroupRules"]]}
+
+
+@answers("aws:vpc/getSecurityGroupRule:getSecurityGroupRule")
+def get_security_group_rule(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The one rule that fits."""
+    rule_id = inputs["securityGroupRuleId"]
+    found = aws.client("ec2").describe_security_group_rules(SecurityGroupRuleIds=[rule_id])["SecurityGroupRules"][0]
+    answer = {
+        "arn": aws.arn("ec2", f"security-group-rule/{rule_id}"),
+        "cidrIpv4": found.get("CidrIpv4"),
+        "cidrIpv6": found.get("CidrIpv6"),
+        "description": found.get("Description"),
+        "fromPort": found["FromPort"],
+        "id": rule_id,
+        "ipProtocol": found["IpProtocol"],
+        "isEgress": found["IsEgress"],
+        "prefixListId": found.get("PrefixListId"),
+        "referencedSecurityGroupId": found.get("ReferencedGroupInfo", {}).get("GroupId"),
+        "securityGroupId": found["GroupId"],
+        "securityGroupRuleId": rule_id,
+        "tags": _tags(found),
+        "toPort": found["ToPort"],
+    }
+    return {key: value for key, value in answer.items() if value is not None}
+
+
 def _one_rule(aws: Aws, resource: Resource, direction: str) -> Created:
     inputs = complete(aws, resource, name=None)
     sources = {

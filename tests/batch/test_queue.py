@@ -2,101 +2,33 @@
 
 import json
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-import boto3
 import pytest
-from botocore.validate import ParamValidator
 
 from local import engine
-from local.aws import Aws, Created, Resource
-from local.cloud import LocalCloud
-from local.engine import Registration
-from tests.conftest import RunStack, run_config
+from local.aws import Aws
+from tests.batch.support import (
+    BLOCK,
+    COMPUTE_ENVIRONMENT,
+    ENVIRONMENT_ARN,
+    JOB_DEFINITION,
+    JOB_QUEUE,
+    LAUNCH_TEMPLATE,
+    MULTI,
+    ROLE_POLICY,
+    SCHEDULING_POLICY,
+    SECRET,
+    SINGLE,
+)
+from tests.conftest import RunStack
 from tests.support import all_of, one_of
-
-ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"
-COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
-JOB_DEFINITION = "aws:batch/jobDefinition:JobDefinition"
-JOB_QUEUE = "aws:batch/jobQueue:JobQueue"
-LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-PLACEMENT_GROUP = "aws:ec2/placementGroup:PlacementGroup"
-ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
-SCHEDULING_POLICY = "aws:batch/schedulingPolicy:SchedulingPolicy"
-SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:wandb-AbCdEf"
-
-SINGLE: dict[str, Any] = {
-    "instanceTypes": ["g6.12xlarge", "g6e.12xlarge", "g5.12xlarge"],
-    "capacity": ["spot", "onDemand"],
-    "maxVcpus": 192,
-    "vcpus": 40,
-    "memoryMib": 160_000,
-    "gpus": 4,
-}
-"""The dev stack's queue."""
-MULTI: dict[str, Any] = {
-    "nodes": 2,
-    "instanceTypes": ["p5.48xlarge"],
-    "capacity": ["onDemand"],
-    "efa": True,
-    "maxVcpus": 384,
-    "vcpus": 180,
-    "memoryMib": 1_900_000,
-    "gpus": 8,
-    "timeoutHours": 2,
-}
-"""A production queue for jobs on two nodes."""
-BLOCK = MULTI | {"capacity": ["capacityBlock"], "capacityReservationId": "cr-0123456789abcdef0"}
-
-
-class StableCloud(LocalCloud):
-    """An AWS whose ids and ARNs follow from the resource, so that two runs can be compared."""
-
-    def wrong_with(self, registration: Registration) -> list[str]:
-        """Nothing: these ids and ARNs are not like AWS's."""
-        del registration
-        return []
-
-    def create(self, resource: Resource) -> Created:
-        kind = resource.type.rsplit(":", 1)[-1]
-        name = f"{resource.name}-{kind}"
-        outputs = {"name": name, "arn": self.aws.arn(kind.lower(), name), "bucket": name, "repositoryUrl": name}
-        # every change makes a version
-        version = zlib.crc32(json.dumps(dict(resource.inputs), sort_keys=True).encode())
-        return Created(id=name, outputs=outputs | {"latestVersion": version, "dashboardName": name})
-
-
-@pytest.fixture(scope="module")
-def run_stably(aws: Aws) -> RunStack:
-    """Run the real program with these sections; the same sections give the same inputs."""
-
-    def run(sections: Mapping[str, Any]) -> engine.Run:
-        config = {f"distributed-training:{key}": value for key, value in sections.items()}
-        result = run_config(aws, config, False, StableCloud(aws))
-        if result.error is not None:
-            raise result.error
-        return result
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def stable(run_stably: RunStack) -> engine.Run:
-    return run_stably({"batch": {"single": SINGLE, "multi": MULTI}})
 
 
 @pytest.fixture(scope="module")
 def deployed(run_sections: RunStack) -> engine.Run:
     return run_sections({"batch": {"single": SINGLE, "multi": MULTI}}, preview=False)
-
-
-def compute_resources(run: engine.Run, name: str) -> dict[str, Any]:
-    return one_of(run, COMPUTE_ENVIRONMENT, name).inputs["computeResources"]
-
-
-# what a queue is made of
 
 
 def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: engine.Run) -> None:
@@ -149,69 +81,6 @@ def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: engine.Run) -
     }
 
 
-def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: engine.Run) -> None:
-    assert {name for name in all_of(stable, COMPUTE_ENVIRONMENT) if "multi" in name} == {"multi-on-demand"}
-    resources = compute_resources(stable, "multi-on-demand")
-    assert resources["subnets"] == ["network-us-west-2a-private-Subnet"]
-    assert resources["placementGroup"] == "multi-PlacementGroup"
-    assert one_of(stable, PLACEMENT_GROUP, "multi").inputs == {"strategy": "cluster"}
-    # they stand on the interfaces of the launch template, and here they would lie over those
-    assert "securityGroupIds" not in resources
-
-
-def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stable: engine.Run, aws: Aws) -> None:
-    tags = {**aws.default_tags, "Name": "single", "BatchJobQueue": "single"}
-    assert one_of(stable, LAUNCH_TEMPLATE, "single").inputs == {
-        "updateDefaultVersion": True,
-        "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
-        "blockDeviceMappings": [
-            {
-                "deviceName": "/dev/xvda",
-                "ebs": {
-                    "volumeSize": 200,
-                    "volumeType": "gp3",
-                    "iops": 6000,
-                    "throughput": 500,
-                    "encrypted": "true",
-                    "deleteOnTermination": "true",
-                },
-            }
-        ],
-        "tagSpecifications": [{"resourceType": kind, "tags": tags} for kind in ("instance", "volume")],
-    }
-    assert tags["Project"] == "distributed-training"
-
-
-def test_efa_has_an_interface_on_every_card_and_a_group_that_names_itself_both_ways(stable: engine.Run) -> None:
-    interfaces = one_of(stable, LAUNCH_TEMPLATE, "multi").inputs["networkInterfaces"]
-    assert len(interfaces) == 32
-    assert {tuple(one["securityGroups"]) for one in interfaces} == {("multi-SecurityGroup",)}
-    for direction in ("Ingress", "Egress"):
-        rule = one_of(stable, f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule", "multi-nodes")
-        assert rule.inputs["securityGroupId"] == rule.inputs["referencedSecurityGroupId"] == "multi-SecurityGroup"
-        assert rule.inputs["ipProtocol"] == "-1"
-
-
-@pytest.mark.parametrize(
-    ("settings", "market"),
-    [(MULTI | {"capacityReservationId": "cr-01234567"}, None), (BLOCK, {"marketType": "capacity-block"})],
-)
-def test_a_reservation_is_targeted_and_has_no_placement_group_beside_it(
-    settings: dict[str, Any], market: dict[str, str] | None, run_stably: RunStack
-) -> None:
-    run = run_stably({"batch": {"multi": settings}})
-    template = one_of(run, LAUNCH_TEMPLATE, "multi").inputs
-    assert template["capacityReservationSpecification"] == {
-        "capacityReservationTarget": {"capacityReservationId": settings["capacityReservationId"]}
-    }
-    assert template.get("instanceMarketOptions") == market
-    assert all_of(run, PLACEMENT_GROUP) == {}
-    (environment,) = all_of(run, COMPUTE_ENVIRONMENT).values()
-    assert environment.name == ("multi-capacity-block" if market else "multi-on-demand")
-    assert "placementGroup" not in environment.inputs["computeResources"]
-    assert environment.inputs["computeResources"]["type"] == "EC2"
-
-
 def test_fair_share_gives_the_queue_a_scheduling_policy(run_stably: RunStack) -> None:
     run = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamB": 0.5, "teamA*": 1.0}}}})
     assert one_of(run, SCHEDULING_POLICY, "single").inputs == {
@@ -239,135 +108,6 @@ def test_an_update_waits_for_running_jobs_as_long_as_the_provider_allows(
     assert one_of(run, JOB_DEFINITION, "single").inputs["timeout"] == {"attemptDurationSeconds": hours * 3600}
 
 
-# the job definition
-
-
-def expected_container(name: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "image": "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime",
-        "command": ["nvidia-smi"],
-        "jobRoleArn": f"arn:aws:role:us-west-2:123456789012:{name}-job-Role",
-        "executionRoleArn": f"arn:aws:role:us-west-2:123456789012:{name}-execution-Role",
-        "resourceRequirements": [
-            {"type": "GPU", "value": str(settings["gpus"])},
-            {"type": "VCPU", "value": str(settings["vcpus"])},
-            {"type": "MEMORY", "value": str(settings["memoryMib"])},
-        ],
-        "environment": [{"name": "ARTIFACTS_BUCKET", "value": "artifacts-Bucket"}],
-        "secrets": [],
-        "linuxParameters": {
-            "initProcessEnabled": True,
-            "sharedMemorySize": settings["memoryMib"] // 2,
-            "devices": [],
-        },
-        "ulimits": [
-            {"name": "memlock", "softLimit": -1, "hardLimit": -1},
-            {"name": "nofile", "softLimit": 65_536, "hardLimit": 65_536},
-            {"name": "stack", "softLimit": 67_108_864, "hardLimit": 67_108_864},
-        ],
-        "logConfiguration": {
-            "logDriver": "awslogs",
-            "options": {
-                "awslogs-group": f"{name}-LogGroup",
-                "awslogs-region": "us-west-2",
-                "awslogs-stream-prefix": "job",
-            },
-        },
-        "privileged": False,
-        **more,
-    }
-
-
-RETRY = {
-    "attempts": 3,
-    "evaluateOnExits": [
-        {"onStatusReason": "Host EC2*", "action": "RETRY"},
-        {"onReason": "CannotPullContainerError*", "action": "RETRY"},
-        {"onReason": "*", "action": "EXIT"},
-    ],
-}
-
-
-def test_a_single_node_definition_says_all_that_a_training_container_needs(stable: engine.Run) -> None:
-    inputs = dict(one_of(stable, JOB_DEFINITION, "single").inputs)
-    assert json.loads(inputs.pop("containerProperties")) == expected_container("single", SINGLE)
-    assert inputs == {
-        "type": "container",
-        "platformCapabilities": ["EC2"],
-        "retryStrategy": RETRY,
-        "timeout": {"attemptDurationSeconds": 86_400},
-        "propagateTags": True,
-        "deregisterOnNewRevision": False,
-    }
-
-
-def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: engine.Run) -> None:
-    inputs = dict(one_of(stable, JOB_DEFINITION, "multi").inputs)
-    container = expected_container("multi", MULTI, instanceType="p5.48xlarge")
-    container["environment"] += [
-        {"name": "FI_PROVIDER", "value": "efa"},
-        {"name": "NCCL_DEBUG", "value": "INFO"},
-        {"name": "NCCL_SOCKET_IFNAME", "value": "^docker,ecs,lo,veth"},
-    ]
-    container["linuxParameters"]["devices"] = [
-        {
-            "hostPath": f"/dev/infiniband/uverbs{index}",
-            "containerPath": f"/dev/infiniband/uverbs{index}",
-            "permissions": ["READ", "WRITE", "MKNOD"],
-        }
-        for index in range(32)
-    ]
-    assert json.loads(inputs.pop("nodeProperties")) == {
-        "numNodes": 2,
-        "mainNode": 0,
-        "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
-    }
-    assert inputs == {
-        "type": "multinode",
-        "retryStrategy": RETRY,
-        "timeout": {"attemptDurationSeconds": 7200},
-        "propagateTags": True,
-        "deregisterOnNewRevision": False,
-    }
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "shape"),
-    [("single", "containerProperties", "ContainerProperties"), ("multi", "nodeProperties", "NodeProperties")],
-)
-def test_the_json_of_a_definition_fits_the_apis_own_shape_and_is_in_stable_order(
-    name: str, key: str, shape: str, stable: engine.Run
-) -> None:
-    text = one_of(stable, JOB_DEFINITION, name).inputs[key]
-    client = cast("Any", boto3).client("batch", region_name="us-west-2")
-    said = json.loads(text)
-    report = ParamValidator().validate(said, client.meta.service_model.shape_for(shape))
-    assert not report.has_errors(), report.generate_report()
-    assert text == json.dumps(said, sort_keys=True)
-
-
-def test_a_container_finds_the_bucket_the_queues_its_environment_and_its_secrets(run_stably: RunStack) -> None:
-    own = {"environment": {"EPOCHS": "3"}, "secrets": {"WANDB_API_KEY": f"{SECRET}:key::"}, "sharedMemoryMib": 1024}
-    run = run_stably({"queues": {"tasks": {}}, "batch": {"single": SINGLE | own}})
-    container = json.loads(one_of(run, JOB_DEFINITION, "single").inputs["containerProperties"])
-    assert [one["name"] for one in container["environment"]] == ["ARTIFACTS_BUCKET", "EPOCHS", "QUEUE_URL_TASKS"]
-    assert container["secrets"] == [{"name": "WANDB_API_KEY", "valueFrom": f"{SECRET}:key::"}]
-    assert container["linuxParameters"]["sharedMemorySize"] == 1024
-    # the agent reads the secret before the container starts, and the job itself may not
-    may_read = {
-        name: "secretsmanager:GetSecretValue" in policy.inputs["policy"]
-        for name, policy in all_of(run, ROLE_POLICY).items()
-    }
-    assert may_read["single-execution"]
-    assert not may_read["single-job"]
-    (statement,) = [
-        one
-        for one in json.loads(one_of(run, ROLE_POLICY, "single-execution").inputs["policy"])["Statement"]
-        if one["Action"] == ["secretsmanager:GetSecretValue"]
-    ]
-    assert statement["Resource"] == [SECRET]
-
-
 def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_jobs(run_stably: RunStack) -> None:
     run = run_stably({"queues": {"tasks": {}, "results": {}}, "workers": {}, "batch": {"single": SINGLE}})
     statements = json.loads(one_of(run, ROLE_POLICY, "workers-task").inputs["policy"])["Statement"]
@@ -392,8 +132,6 @@ def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_jobs(ru
         {"Effect": "Allow", "Action": ["batch:DescribeJobs", "batch:ListJobs"], "Resource": ["*"]},
     ]
 
-
-# what an edit of the stack file changes
 
 REPLACE_AN_ENVIRONMENT = {
     "name",
@@ -476,6 +214,7 @@ def both(paths: set[str]) -> dict[str, set[str]]:
 
 
 NEW_VERSION = both({"computeResources.launchTemplate.version"})
+
 DEFINITION = "JobDefinition single"
 
 
@@ -592,9 +331,6 @@ def test_no_resource_of_a_queue_has_a_name_that_its_replacement_would_want(stabl
     assert named == set()
 
 
-# in which order it goes
-
-
 def needs(run: engine.Run, urn: str) -> set[str]:
     """Type and name of everything that must exist before a resource, and so outlives it."""
     seen: set[str] = set()
@@ -624,9 +360,6 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
         assert "JobQueue single" not in before
     before = needs(stable, one_of(stable, COMPUTE_ENVIRONMENT, "multi-on-demand").urn)
     assert {"PlacementGroup multi", "SecurityGroupIngressRule multi-nodes"} <= before
-
-
-# what is refused
 
 
 @pytest.mark.parametrize(
@@ -817,9 +550,6 @@ def test_a_queue_that_could_never_run_a_job_is_refused(
         assert all_of(run_stably(sections), JOB_QUEUE)
         return
     assert mistakes_in(sections) == [f"batch.q.{line}" for line in lines]
-
-
-# as a client uses it
 
 
 def test_a_job_of_each_queue_is_done(deployed: engine.Run, aws: Aws) -> None:

@@ -5,18 +5,18 @@ Autoscaler must know of a node before there is one.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
-from pulumi_aws import autoscaling, ec2, eks, vpc
+from pulumi_aws import autoscaling, ec2, eks
 from pydantic import Field, StringConstraints, model_validator
 
 from components import iam
 from components.accelerators import InstanceFacts, efa_network_interfaces
-from components.network import Network
-from components.schema import Settings, refuse
+from components.network import Network, let_members_talk
+from components.schema import Settings, mistake, refuse
 
 NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.com/efa"
 """Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
@@ -45,6 +45,13 @@ class SystemNodesSettings(Settings):
     def _has_room(self) -> Self:
         refuse(_size_mistakes(self.min_size, self.max_size))
         return self
+
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        for instance_type in self.instance_types:
+            if facts[instance_type].accelerators:
+                yield mistake(f"{path}.instanceTypes", "must be types without accelerator", instance_type)
+        yield from _one_image(f"{path}.instanceTypes", self.instance_types, facts)
 
 
 class GpuNodeGroupSettings(Settings):
@@ -98,6 +105,19 @@ class GpuNodeGroupSettings(Settings):
         )
         return self
 
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        types = f"{path}.instanceTypes"
+        for instance_type in self.instance_types:
+            if not facts[instance_type].accelerators:
+                yield mistake(types, "must be types with an accelerator", instance_type)
+            if self.efa and not facts[instance_type].efa_interfaces:
+                yield mistake(f"{path}.efa", f"must be false, because {instance_type} has no EFA", True)
+        yield from _one_image(types, self.instance_types, facts)
+        counts = {one: facts[one].accelerators for one in self.instance_types}
+        if len(set(counts.values())) > 1:
+            yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeShape:
@@ -125,7 +145,7 @@ class NodeShape:
         efa = {EFA: types[0].efa_interfaces} if settings.efa else {}
         return cls(
             accelerator=accelerator,
-            resources={accelerator: gpus or types[0].neuron_devices, **efa},
+            resources={accelerator: types[0].accelerators, **efa},
             vcpus=min(one.vcpus for one in types),
             memory_mib=min(one.memory_mib for one in types),
             labels={
@@ -232,16 +252,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
                 tags={"Name": name},
                 opts=child,
             )
-            # EFA passes only where a group names itself in both directions; an address range is not enough
-            for rule in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
-                rule(
-                    name,
-                    security_group_id=group.id,
-                    description="nodes of the group to each other",
-                    ip_protocol="-1",
-                    referenced_security_group_id=group.id,
-                    opts=child,
-                )
+            let_members_talk(name, group.id, "nodes of the group to each other", opts=child)
             interfaces = efa_network_interfaces(facts, [cluster_security_group_id, group.id])
             # a reservation has its own place: both together end in InsufficientInstanceCapacity
             placement = None if reserved else ec2.PlacementGroup(name, strategy="cluster", opts=child)
@@ -310,6 +321,13 @@ spec:
 --node--
 """
 """Puts container images and scratch space on the instance's own NVMe disks (AL2023 `nodeadm`)."""
+
+
+def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+    """The mistake that a node group's types do not run one kind of AMI, if they do not."""
+    kinds = {one: facts[one].eks_ami_type for one in instance_types}
+    if len(set(kinds.values())) > 1:
+        yield mistake(path, "must share one kind of AMI", kinds)
 
 
 def _nodes_of(

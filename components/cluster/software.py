@@ -13,7 +13,8 @@ import pulumi_kubernetes as kubernetes
 from pulumi_aws import eks
 
 from components import iam
-from components.cluster_nodes import EFA_LABEL, NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
+from components.cluster.nodes import EFA_LABEL, NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
+from components.schema import Settings
 
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
 """Who training jobs are on the cluster."""
@@ -71,17 +72,26 @@ AUTOSCALER_IMAGES = {"1.34": "v1.34.4", "1.35": "v1.35.2", "1.36": "v1.36.1"}
 """Kubernetes version -> tag of Cluster Autoscaler's image, which must be of the same minor version (its README)."""
 
 
+class SoftwareSettings(Settings):
+    """What the `eks` section says of what is installed."""
+
+    device_plugin: bool = True
+    """Whether the device plugins are installed, without which no pod can ask for a GPU or EFA."""
+    kueue: bool = False
+    """Whether Kueue is installed, with a queue for each GPU node group."""
+    trainer: bool = False
+    """Whether Kubeflow Trainer is installed."""
+
+
 class ClusterSoftware(pulumi.ComponentResource):
     """Helm releases, training's namespace and identity, and with Kueue a queue per GPU node group."""
 
     def __init__(
         self,
         name: str,
+        settings: SoftwareSettings,
         *,
         version: str,
-        device_plugin: bool,
-        kueue: bool,
-        trainer: bool,
         shapes: Mapping[str, NodeShape],
         cluster_name: pulumi.Output[str],
         statements: Sequence[iam.Statement],
@@ -110,10 +120,10 @@ class ClusterSoftware(pulumi.ComponentResource):
         )
         values = {
             "cluster-autoscaler": _autoscaler_values(version, cluster_name, account),
-            **(_device_plugin_values(shapes.values()) if device_plugin else {}),
+            **(_device_plugin_values(shapes.values()) if settings.device_plugin else {}),
             # the runtime that a PyTorch TrainJob refers to
-            **({"trainer": {"runtimes": {"torchDistributed": {"enabled": True}}}} if trainer else {}),
-            **({"kueue": {}} if kueue else {}),
+            **({"trainer": {"runtimes": {"torchDistributed": {"enabled": True}}}} if settings.trainer else {}),
+            **({"kueue": {}} if settings.kueue else {}),
         }
         releases: dict[str, pulumi.Resource] = {}
         for chart_name, chart in CHARTS.items():
@@ -136,7 +146,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                 )
         queues = [
             ClusterQueue(f"{name}-{group}", group, shape, release=releases["kueue"], opts=child)
-            for group, shape in (shapes.items() if kueue else ())
+            for group, shape in (shapes.items() if settings.kueue else ())
         ]
         namespace = kubernetes.core.v1.Namespace(
             name,
@@ -151,7 +161,7 @@ class ClusterSoftware(pulumi.ComponentResource):
             metadata={"name": SERVICE_ACCOUNT, "namespace": NAMESPACE},
             opts=in_namespace,
         )
-        for group in shapes if kueue else ():
+        for group in shapes if settings.kueue else ():
             kubernetes.apiextensions.CustomResource(
                 f"{name}-{group}-local",
                 api_version=KUEUE_API,

@@ -1,25 +1,21 @@
-"""An EKS cluster for training on Kubernetes: a control plane, a few CPU nodes that always run, GPU nodes on demand.
+"""The control plane of the EKS cluster and the add-ons that EKS keeps on it.
 
-The control plane comes from `pulumi_eks.Cluster`, with its role, its access entries and the two add-ons that a node
-needs to join (vpc-cni, kube-proxy); what that component cannot say stands beside it.
+It comes from `pulumi_eks.Cluster`, with its role, its access entries and the two add-ons that a node needs to join
+(vpc-cni, kube-proxy); what that component cannot say stands beside it.
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 import pulumi
 import pulumi_eks
-import pulumi_kubernetes as kubernetes
 from pulumi_aws import cloudwatch, eks, kms, vpc
 from pydantic import Field, StringConstraints, field_validator
 
 from components import iam
-from components.accelerators import InstanceFacts
-from components.cluster_nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
-from components.cluster_software import ClusterSoftware
 from components.network import Network
-from components.schema import Name, Settings, mistake
+from components.schema import Settings
 
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 LOG_RETENTION_DAYS = 90
@@ -39,8 +35,8 @@ Principal = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9
 """ARN of an IAM role or user, the principals that an access entry takes; not that of an assumed role's session."""
 
 
-class GpuClusterSettings(Settings):
-    """The `eks` section."""
+class ControlPlaneSettings(Settings):
+    """What the `eks` section says of the control plane."""
 
     version: str = VERSION
     """Kubernetes version; EKS upgrades a forgotten cluster when its standard support ends."""
@@ -48,16 +44,6 @@ class GpuClusterSettings(Settings):
     """Address ranges that reach the Kubernetes API from outside; empty makes it private to the VPC."""
     admin_principal_arns: tuple[Principal, ...] = ()
     """IAM roles and users that administer the cluster, beside the one that creates it and is its administrator."""
-    system_nodes: SystemNodesSettings = SystemNodesSettings()
-    """The CPU nodes that always run."""
-    gpu_node_groups: dict[Name, GpuNodeGroupSettings] = Field(default_factory=lambda: {"gpu": GpuNodeGroupSettings()})
-    """GPU node groups by name."""
-    device_plugin: bool = True
-    """Whether the device plugins are installed, without which no pod can ask for a GPU or EFA."""
-    kueue: bool = False
-    """Whether Kueue is installed, with a queue for each GPU node group."""
-    trainer: bool = False
-    """Whether Kubeflow Trainer is installed."""
 
     @field_validator("version")
     @classmethod
@@ -80,28 +66,6 @@ class GpuClusterSettings(Settings):
         if len(set(arns)) < len(arns):
             raise ValueError("must name each principal once")
         return arns
-
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
-        system = f"{path}.systemNodes.instanceTypes"
-        for instance_type in self.system_nodes.instance_types:
-            if facts[instance_type].gpus or facts[instance_type].neuron_devices:
-                yield mistake(system, "must be types without accelerator", instance_type)
-        yield from _one_image(system, self.system_nodes.instance_types, facts)
-        for name, group in self.gpu_node_groups.items():
-            types = f"{path}.gpuNodeGroups.{name}.instanceTypes"
-            for instance_type in group.instance_types:
-                one = facts[instance_type]
-                if not one.gpus and not one.neuron_devices:
-                    yield mistake(types, "must be types with an accelerator", instance_type)
-                if group.efa and not one.efa_interfaces:
-                    yield mistake(
-                        f"{path}.gpuNodeGroups.{name}.efa", f"must be false, because {instance_type} has no EFA", True
-                    )
-            yield from _one_image(types, group.instance_types, facts)
-            counts = {one: facts[one].gpus or facts[one].neuron_devices for one in group.instance_types}
-            if len(set(counts.values())) > 1:
-                yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
 
     def notices(self) -> Iterator[str]:
         """What a person should know before deploying this, though nothing is wrong with it."""
@@ -134,7 +98,7 @@ class ControlPlane(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        settings: GpuClusterSettings,
+        settings: ControlPlaneSettings,
         *,
         account: iam.Account,
         network: Network,
@@ -219,11 +183,11 @@ class Addons(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        settings: GpuClusterSettings,
+        settings: ControlPlaneSettings,
         *,
         cluster_name: pulumi.Output[str],
         account: iam.Account,
-        system: SystemNodes,
+        system: pulumi.Resource,
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("distributed-training:index:Addons", name, {}, opts)
@@ -249,121 +213,14 @@ class Addons(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-class GpuCluster(pulumi.ComponentResource):
-    """An EKS control plane with system nodes, GPU node groups at rest, and what schedules a training job on them."""
-
-    cluster_name: pulumi.Output[str]
-    """Name of the cluster."""
-    cluster_arn: pulumi.Output[str]
-    """ARN of the cluster."""
-    node_group_arns: dict[str, pulumi.Output[str]]
-    """GPU node group's name in the stack file -> its ARN."""
-    autoscaling_group_names: list[pulumi.Output[str]]
-    """Names of the GPU node groups' Auto Scaling groups."""
-    kubeconfig: pulumi.Output[str]
-    """A kubeconfig as JSON that authenticates by `aws eks get-token`; it holds no credential."""
-
-    def __init__(
-        self,
-        name: str,
-        settings: GpuClusterSettings,
-        *,
-        facts: Mapping[str, InstanceFacts],
-        account: iam.Account,
-        network: Network,
-        statements: Sequence[iam.Statement],
-        protect: bool,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """`statements` are what training jobs may do on AWS."""
-        super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
-        for notice in settings.notices():
-            pulumi.log.warn(notice, self)
-        child = pulumi.ResourceOptions(parent=self)
-        control_plane = ControlPlane(name, settings, account=account, network=network, protect=protect, opts=child)
-        self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
-        self.kubeconfig = control_plane.kubeconfig
-        node_role = iam.ServiceRole(
-            f"{name}-node",
-            service="ec2.amazonaws.com",
-            managed_policies=[
-                account.managed_policy(policy)
-                for policy in (
-                    "AmazonEC2ContainerRegistryPullOnly",
-                    "AmazonEKSWorkerNodePolicy",
-                    "AmazonEKS_CNI_Policy",
-                )
-            ],
-            opts=child,
-        )
-        system = SystemNodes(
-            f"{name}-system",
-            settings.system_nodes,
-            facts=facts,
-            account=account,
-            version=settings.version,
-            cluster_name=self.cluster_name,
-            node_role=node_role,
-            network=network,
-            after=[control_plane],
-            opts=child,
-        )
-        shapes = {
-            group_name: NodeShape.of(group_name, group, facts) for group_name, group in settings.gpu_node_groups.items()
-        }
-        groups = {
-            group_name: GpuNodeGroup(
-                f"{name}-{group_name}",
-                group,
-                facts=facts[group.instance_types[0]],
-                account=account,
-                shape=shapes[group_name],
-                version=settings.version,
-                cluster_name=self.cluster_name,
-                cluster_security_group_id=control_plane.security_group_id,
-                node_role=node_role,
-                network=network,
-                after=[control_plane],
-                opts=child,
-            )
-            for group_name, group in settings.gpu_node_groups.items()
-        }
-        self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
-        self.autoscaling_group_names = [group.autoscaling_group_name for group in groups.values()]
-        addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
-        ClusterSoftware(
-            name,
-            version=settings.version,
-            device_plugin=settings.device_plugin,
-            kueue=settings.kueue,
-            trainer=settings.trainer,
-            shapes=shapes,
-            cluster_name=self.cluster_name,
-            statements=statements,
-            account=account,
-            nodes=[system, *groups.values(), addons],
-            opts=pulumi.ResourceOptions(
-                parent=self, providers=[kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)]
-            ),
-        )
-        self.register_outputs({"clusterName": self.cluster_name, "kubeconfig": self.kubeconfig})
-
-
-def _addon_version(addon: str, settings: GpuClusterSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
+def _addon_version(addon: str, settings: ControlPlaneSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
     """The version that AWS names as the default for the cluster's."""
     return eks.get_addon_version_output(
         addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
     ).version
 
 
-def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-    """The mistake that a node group's types do not run one kind of AMI, if they do not."""
-    kinds = {one: facts[one].eks_ami_type for one in instance_types}
-    if len(set(kinds.values())) > 1:
-        yield mistake(path, "must share one kind of AMI", kinds)
-
-
-def _admin_entries(settings: GpuClusterSettings, account: iam.Account) -> dict[str, pulumi_eks.AccessEntryArgs]:
+def _admin_entries(settings: ControlPlaneSettings, account: iam.Account) -> dict[str, pulumi_eks.AccessEntryArgs]:
     policy_arn = f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
     return {
         # account and path: two accounts may have a role of one name
