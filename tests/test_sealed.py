@@ -82,7 +82,7 @@ def test_up_takes_nothing_from_the_environment(
 
 
 def test_the_tests_take_nothing_from_the_environment(environment: dict[str, str], elsewhere: socket.socket) -> None:
-    test = "tests/test_task_queue.py::test_a_fifo_queue_keeps_order_and_drops_duplicates_per_group"
+    test = "tests/test_task_queue.py::test_its_dead_letter_queue_is_fifo_too_and_keeps_messages_longest"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
         cwd=ROOT,
