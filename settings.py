@@ -11,14 +11,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
-from components.batch_job_queue import BatchJobQueueSettings
-from components.fargate_workers import SHORTEST_VISIBILITY_SECONDS, WorkerSettings
-from components.gpu_cluster import GpuClusterSettings
+from components.batch import BatchJobQueueSettings
+from components.cluster import GpuClusterSettings
+from components.fargate_workers import WorkerSettings
 from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, mistake, mistakes
-from components.task_queue import TaskQueueSettings
+from components.task_queue import QueueName, TaskQueueSettings
 
 
 class StackSettings(Settings):
@@ -28,7 +28,7 @@ class StackSettings(Settings):
     """The network, made or adopted."""
     artifacts: ArtifactsSettings = ArtifactsSettings()
     """The bucket and the image repository."""
-    queues: dict[Name, TaskQueueSettings] = Field(default_factory=dict[str, TaskQueueSettings])
+    queues: dict[QueueName, TaskQueueSettings] = Field(default_factory=dict[str, TaskQueueSettings])
     """Work queues by name."""
     batch: dict[Name, BatchJobQueueSettings] = Field(default_factory=dict[str, BatchJobQueueSettings])
     """Batch job queues by name."""
@@ -75,7 +75,9 @@ class StackSettings(Settings):
         """
         account = Account.ask()
         zones = [] if self.network.existing else availability_zones()
-        named = self._instance_types()
+        used = zones[: self.network.availability_zones]
+        named = {f"batch.{name}.instanceTypes": one.instance_types for name, one in self.batch.items()}
+        named |= {} if self.eks is None else self.eks.instance_types_named("eks")
         types = ask_facts({instance_type for listed in named.values() for instance_type in listed})
         wrong = [
             mistake(path, f"must be types that {account.region} offers", instance_type)
@@ -83,32 +85,18 @@ class StackSettings(Settings):
             for instance_type in listed
             if instance_type not in types
         ]
-        used = zones[: self.network.availability_zones]
         if not wrong:
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
-        if self.network.existing is not None:
-            wrong += self.network.existing.preflight("network.existing")
-        elif self.network.availability_zones > len(zones):
-            wrong.append(
-                mistake(
-                    "network.availabilityZones",
-                    f"must be at most the {len(zones)} of {account.region}",
-                    self.network.availability_zones,
-                )
-            )
+        wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return Facts(account=account, zones=used, instance_types=types)
 
-    def _instance_types(self) -> dict[str, tuple[str, ...]]:
-        """Path in the stack file -> the instance types that it names."""
-        named = {f"batch.{name}.instanceTypes": one.instance_types for name, one in self.batch.items()}
-        if self.eks is not None:
-            named["eks.systemNodes.instanceTypes"] = self.eks.system_nodes.instance_types
-            for name, group in self.eks.gpu_node_groups.items():
-                named[f"eks.gpuNodeGroups.{name}.instanceTypes"] = group.instance_types
-        return named
+    @property
+    def in_default_group(self) -> list[str]:
+        """Paths of what has the VPC's default security group."""
+        return [f"batch.{name}" for name, one in self.batch.items() if one.in_default_group]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,24 +137,9 @@ def _parsed(text: str) -> Any:
 def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
     """Mistakes between sections, among those that are right in themselves."""
     workers: WorkerSettings | None = right.get("workers")
-    queues: dict[str, TaskQueueSettings] = right.get("queues", {})
-    named: dict[str, Any] = raw.get("queues") or {}
-    if workers is not None and workers.queue not in named:
-        yield mistake("workers.queue", "must name a queue under queues", workers.queue)
-    if workers is not None and workers.image is None and "results" not in named:
-        yield "queues.results: is required by the reference worker, which answers there, got nothing"
-    if workers is not None and workers.image is None and workers.queue == "results":
-        yield mistake("workers.queue", "must not be the queue that the reference worker answers on", workers.queue)
-    watched = queues.get(workers.queue) if workers is not None else None
-    if workers is not None and watched is not None and watched.visibility_timeout_seconds < SHORTEST_VISIBILITY_SECONDS:
-        yield mistake(
-            f"queues.{workers.queue}.visibilityTimeoutSeconds",
-            f"must be at least {SHORTEST_VISIBILITY_SECONDS} for workers, whose heartbeat comes at a third of it",
-            watched.visibility_timeout_seconds,
-        )
-    for name in queues:
-        if name.endswith("-dlq"):
-            yield mistake(f"queues.{name}", "must not end in -dlq, the name of a dead-letter queue", name)
+    if workers is not None:
+        checked: dict[str, TaskQueueSettings] = right.get("queues", {})
+        yield from workers.missing_queues("workers", {name: checked.get(name) for name in raw.get("queues") or ()})
     artifacts: ArtifactsSettings | None = right.get("artifacts")
     if right.get("protect") and artifacts is not None and artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)

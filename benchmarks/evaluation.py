@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from local import engine, stack_files  # noqa: E402
+from local import engine, sealed, stack_files  # noqa: E402
 from local.aws import Aws  # noqa: E402
 from local.cloud import LocalCloud  # noqa: E402
 
@@ -49,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
     runs: int = parser.parse_args().runs
+    sealed.seal()
     seconds: dict[str, list[float]] = {name: [] for name in STACKS}
     resources: dict[str, int] = {}
     with Aws("us-west-2", managed_policies=False) as aws:

@@ -32,6 +32,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from local import sealed  # noqa: E402
 from local.aws import Aws  # noqa: E402
 from tests.worker_support import Queues, WorkerProcess, sqs_client  # noqa: E402
 from worker import child  # noqa: E402
@@ -84,6 +85,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     tasks: int = options.tasks
+    sealed.seal()
 
     loops: dict[str, Callable[[Queues], float]] = {
         "bare": lambda queues: bare(queues, tasks, with_child=False, with_result=False),

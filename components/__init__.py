@@ -1,1 +1,4 @@
-"""The parts of the stack: one noun per file, its settings model and its ComponentResource."""
+"""The parts of the stack: one noun per file or package, its settings model and its ComponentResource.
+
+It imports none of the other rooms.
+"""

@@ -59,6 +59,11 @@ class InstanceFacts:
         )
 
     @property
+    def accelerators(self) -> int:
+        """Accelerators, of NVIDIA or AWS; no type has both."""
+        return self.gpus or self.neuron_devices
+
+    @property
     def batch_image_type(self) -> str | None:
         """The kind of AMI that Batch starts; None for an accelerator that no image of Batch's has a driver for.
 

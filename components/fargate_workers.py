@@ -3,7 +3,7 @@
 Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 from components import iam
 from components.artifacts import Artifacts
 from components.network import Network
-from components.schema import Name, SecretArn, Settings, refuse
-from components.task_queue import TaskQueue
+from components.schema import Name, SecretArn, Settings, mistake, refuse
+from components.task_queue import TaskQueue, TaskQueueSettings
 
 LOG_RETENTION_DAYS = 30
 STOP_TIMEOUT_SECONDS = 120
@@ -95,6 +95,22 @@ class WorkerSettings(Settings):
             ]
         )
         return self
+
+    def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[str]:
+        """What the stack file's queues lack for these workers, as mistakes; None is a queue that is itself mistaken."""
+        if self.queue not in queues:
+            yield mistake(f"{path}.queue", "must name a queue under queues", self.queue)
+        if self.image is None and "results" not in queues:
+            yield "queues.results: is required by the reference worker, which answers there, got nothing"
+        if self.image is None and self.queue == "results":
+            yield mistake(f"{path}.queue", "must not be the queue that the reference worker answers on", self.queue)
+        watched = queues.get(self.queue)
+        if watched is not None and watched.visibility_timeout_seconds < SHORTEST_VISIBILITY_SECONDS:
+            yield mistake(
+                f"queues.{self.queue}.visibilityTimeoutSeconds",
+                f"must be at least {SHORTEST_VISIBILITY_SECONDS} for workers, whose heartbeat comes at a third of it",
+                watched.visibility_timeout_seconds,
+            )
 
 
 class FargateWorkers(pulumi.ComponentResource):

@@ -52,7 +52,7 @@ class ExistingNetwork(Settings):
     """A VPC that is already there."""
 
     vpc_id: VpcId
-    """Its id."""
+    """Its id. Multi-node jobs over EFA need its default security group as AWS makes it: all from itself, all out."""
     private_subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=1)]
     """Its private subnets, one per zone; the first is the training subnet. Their routes must reach AWS's endpoints."""
 
@@ -61,8 +61,11 @@ class ExistingNetwork(Settings):
     def _names_each_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
         return _each_once(private_subnet_ids)
 
-    def preflight(self, path: str) -> Iterator[str]:
-        """What AWS says of the subnets that cannot be, as lines like those of any other mistake."""
+    def preflight(self, path: str, in_default_group: Sequence[str]) -> Iterator[str]:
+        """What AWS says of the VPC that cannot be, as lines like those of any other mistake.
+
+        `in_default_group` names what in the stack file has the default security group.
+        """
         of_this_vpc = ec2.get_subnets(filters=[{"name": "vpc-id", "values": [self.vpc_id]}]).ids
         zones: dict[str, str] = {}
         for subnet_id in self.private_subnet_ids:
@@ -73,6 +76,17 @@ class ExistingNetwork(Settings):
             if zone in zones:
                 yield mistake(f"{path}.privateSubnetIds", f"must be one per zone, {zone} has {zones[zone]}", subnet_id)
             zones[zone] = subnet_id
+        if in_default_group:
+            group_id = ec2.get_security_group(vpc_id=self.vpc_id, name="default").id
+            if not _members_talk(group_id):
+                yield mistake(
+                    f"{path}.vpcId",
+                    (
+                        f"must have a default security group ({group_id}) that lets in all traffic from itself and lets"
+                        f" out all to 0.0.0.0/0, for the nodes of {', '.join(in_default_group)}"
+                    ),
+                    self.vpc_id,
+                )
 
 
 class NetworkSettings(Settings):
@@ -134,6 +148,15 @@ class NetworkSettings(Settings):
                 ]
             )
         return self
+
+    def preflight(self, path: str, region: str, zones: Sequence[str], in_default_group: Sequence[str]) -> Iterator[str]:
+        """What AWS says of the region or of the VPC that cannot be, as lines like those of any other mistake."""
+        if self.existing is not None:
+            yield from self.existing.preflight(f"{path}.existing", in_default_group)
+        elif self.availability_zones > len(zones):
+            yield mistake(
+                f"{path}.availabilityZones", f"must be at most the {len(zones)} of {region}", self.availability_zones
+            )
 
     def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[str]:
         """The interface endpoints that these sections of the stack file lack where there is no NAT, as mistakes."""
@@ -242,11 +265,13 @@ class Network(pulumi.ComponentResource):
         *,
         zones: Sequence[str],
         account: iam.Account,
+        default_group_in_use: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`default_group_in_use` is whether something has the default security group, which is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
         if settings.existing is None:
-            self._create(name, settings, zones, account)
+            self._create(name, settings, zones, account, default_group_in_use=default_group_in_use)
         else:
             self.vpc_id = pulumi.Output.from_input(settings.existing.vpc_id)
             self.cidr = ec2.get_vpc_output(
@@ -257,7 +282,15 @@ class Network(pulumi.ComponentResource):
         self.training_subnet_id = self.private_subnet_ids[0]
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
-    def _create(self, name: str, settings: NetworkSettings, zone_names: Sequence[str], account: iam.Account) -> None:
+    def _create(
+        self,
+        name: str,
+        settings: NetworkSettings,
+        zone_names: Sequence[str],
+        account: iam.Account,
+        *,
+        default_group_in_use: bool,
+    ) -> None:
         child = pulumi.ResourceOptions(parent=self)
         main = ec2.Vpc(
             name,
@@ -269,7 +302,18 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
         # adopted to be emptied: AWS makes it so that everything in it may talk to everything
-        ec2.DefaultSecurityGroup(name, vpc_id=main.id, opts=child)
+        default_group = ec2.DefaultSecurityGroup(name, vpc_id=main.id, opts=child)
+        if default_group_in_use:
+            # each a resource: the provider leaves inline rules in AWS when the program no longer names any
+            let_members_talk(f"{name}-nodes", default_group.id, "nodes of a multi-node job to each other", opts=child)
+            vpc.SecurityGroupEgressRule(
+                f"{name}-default",
+                security_group_id=default_group.id,
+                description="nodes of a multi-node job to anywhere",
+                ip_protocol="-1",
+                cidr_ipv4="0.0.0.0/0",
+                opts=child,
+            )
         gateway = ec2.InternetGateway(name, vpc_id=main.id, tags={"Name": name}, opts=child)
         public = ec2.RouteTable(
             f"{name}-public",
@@ -430,6 +474,32 @@ def availability_zones() -> list[str]:
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
             exclude_zone_ids=UNFIT_ZONE_IDS,
         ).names
+    )
+
+
+def let_members_talk(name: str, group_id: pulumi.Input[str], description: str, *, opts: pulumi.ResourceOptions) -> None:
+    """Let what is in a security group reach all else in it: EFA passes only where the group names itself both ways.
+
+    An address range is not enough.
+    """
+    for rule in (vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule):
+        rule(
+            name,
+            security_group_id=group_id,
+            description=description,
+            ip_protocol="-1",
+            referenced_security_group_id=group_id,
+            opts=opts,
+        )
+
+
+def _members_talk(group_id: str) -> bool:
+    """Whether a security group lets in all traffic from itself, and lets out all."""
+    listed = vpc.get_security_group_rules(filters=[{"name": "group-id", "values": [group_id]}])
+    rules = [vpc.get_security_group_rule(security_group_rule_id=rule_id) for rule_id in listed.ids]
+    unbounded = [rule for rule in rules if rule.ip_protocol == "-1"]
+    return any(not rule.is_egress and rule.referenced_security_group_id == group_id for rule in unbounded) and any(
+        rule.is_egress and rule.cidr_ipv4 == "0.0.0.0/0" for rule in unbounded
     )
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Self
 
 import pulumi
 from pulumi_aws import sqs
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components import iam
-from components.schema import Arn, Settings, refuse
+from components.schema import Arn, Name, Settings, refuse
 
 LONG_POLL_SECONDS = 20
 """The longest wait that SQS offers; shorter ones cost empty receives."""
@@ -22,6 +22,16 @@ DEAD_LETTER_VISIBILITY_SECONDS = 300
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """SQS's limit and its own default for new queues."""
 KMS_DATA_KEY_REUSE_SECONDS = 300
+
+
+def _is_no_dead_letter_queue(name: str) -> str:
+    if name.endswith("-dlq"):
+        raise ValueError("must not end in -dlq, the name of a dead-letter queue")
+    return name
+
+
+QueueName = Annotated[Name, AfterValidator(_is_no_dead_letter_queue)]
+"""A queue's name in the stack file."""
 
 
 class TaskQueueSettings(Settings):

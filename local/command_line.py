@@ -1,8 +1,7 @@
-"""The command line of `python -m local`: up, preview, graph, smoke."""
+"""The command line of `python -m local`: up, preview, graph."""
 
 import argparse
 import os
-import re
 import sys
 import traceback
 from pathlib import Path
@@ -13,14 +12,13 @@ from local.facts import Facts
 
 PROJECT = Path(__file__).parents[1]
 FAILED, INTERRUPTED = 1, 130
-LONGEST_WAIT_SECONDS = 24 * 3600
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        return _stack(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -41,12 +39,6 @@ def _stack(options: argparse.Namespace) -> int:
         return stack_commands.run(stack, aws, facts, options)
 
 
-def _smoke(options: argparse.Namespace) -> int:
-    from local.smoke import command
-
-    return command.run(options)
-
-
 def failed(error: BaseException | None, lines: list[str], *, debug: bool) -> int:
     """Every mistake as a line of its own on standard error; the exit status."""
     for line in lines:
@@ -57,15 +49,11 @@ def failed(error: BaseException | None, lines: list[str], *, debug: bool) -> int
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m local",
-        description="The stack on this machine, with moto as AWS, and a check of one that is deployed.",
-    )
+    parser = argparse.ArgumentParser(prog="python -m local", description="The stack on this machine, with moto as AWS.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="command")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--stack", default="dev", help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME")
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    common.set_defaults(run=_stack)
     up = commands.add_parser("up", parents=[common], help="create everything, and send a task through the work queue")
     up.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
     up.add_argument(
@@ -74,38 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     preview = commands.add_parser("preview", parents=[common], help="say what would be created, or every mistake")
     preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
-    smoke = commands.add_parser(
-        "smoke",
-        help="say whether what a deployed stack exports is there and healthy",
-        description="Checks the AWS that the environment points at, and changes nothing without --round-trip.",
-    )
-    smoke.add_argument(
-        "--outputs",
-        type=Path,
-        help="what `pulumi stack output --json` printed (standard input)",
-        metavar="FILE",
-    )
-    smoke.add_argument(
-        "--round-trip",
-        action="store_true",
-        help="also send a task through the queue and run a Batch job of one second on each job queue, which starts"
-        " workers and GPU instances and costs what these cost",
-    )
-    smoke.add_argument(
-        "--timeout-seconds",
-        type=_seconds,
-        default=1800,
-        help="how long a rollout, a task and a job may take (1800)",
-        metavar="SECONDS",
-    )
-    smoke.set_defaults(run=_smoke)
     return parser
-
-
-def _seconds(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= LONGEST_WAIT_SECONDS:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LONGEST_WAIT_SECONDS}, got {text!r}")
-    return int(text)
 
 
 def to_its_end() -> int:

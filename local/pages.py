@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from local import coverage, engine, policy, prices, reference, roles, stack_files
+from local import coverage, engine, policy, prices, reference, roles, sealed, stack_files
 from local.aws import Aws
 from local.cloud import LocalCloud
 from local.graph import svg
@@ -58,5 +58,6 @@ def _with_table(page: Path, table: str) -> str:
 
 
 if __name__ == "__main__":
+    sealed.seal()
     for file, text in made().items():
         file.write_text(text, encoding="utf-8")

@@ -2,19 +2,17 @@
 
 They are the files of docs/bootstrap/. What is in a policy is what a stack with every part registers,
 through `NEEDS`; on which resources, and whether an action only reads, is what AWS's service authorization reference
-says, which parliament carries. `ACCOUNT_ID` and `REGION` are left to be filled in, as docs/bootstrap.md does.
+says (local/iam_reference.py). `ACCOUNT_ID` and `REGION` are left to be filled in, as docs/bootstrap.md does.
 """
 
 import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from local import engine
+from local import engine, iam_reference
 from local.aws import Aws
 from local.cloud import LocalCloud
 from local.engine import Run
@@ -293,16 +291,19 @@ NEEDS: Mapping[str, str] = {
 ASKED: Mapping[str, str] = {
     "aws:ec2/getInstanceType:getInstanceType": "ec2:DescribeInstanceTypes",
     "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": "ec2:DescribeInstanceTypeOfferings",
+    "aws:ec2/getSecurityGroup:getSecurityGroup": "ec2:DescribeSecurityGroups",
     "aws:ec2/getSubnet:getSubnet": "ec2:DescribeSubnets",
     "aws:ec2/getSubnets:getSubnets": "ec2:DescribeSubnets",
     "aws:ec2/getVpc:getVpc": "ec2:DescribeRouteTables ec2:DescribeVpcAttribute ec2:DescribeVpcs",
     "aws:eks/getAddonVersion:getAddonVersion": "eks:DescribeAddonVersions",
     "aws:index/getAvailabilityZones:getAvailabilityZones": "ec2:DescribeAvailabilityZones",
+    "aws:vpc/getSecurityGroupRule:getSecurityGroupRule": "ec2:DescribeSecurityGroupRules",
+    "aws:vpc/getSecurityGroupRules:getSecurityGroupRules": "ec2:DescribeSecurityGroupRules",
 }
 """Provider function of the program -> what it calls; those that are not here need no permission."""
 
 SMOKE = "ecr:DescribeImages eks:ListNodegroups"
-"""What `python -m local smoke` reads besides, after a deployment."""
+"""What `train smoke` reads besides, after a deployment."""
 
 LINKED_ROLES = (
     "autoscaling.amazonaws.com",
@@ -355,7 +356,7 @@ def documents(run: Run) -> dict[str, str]:
     actions = {
         action for text in [*(NEEDS[type_] for type_ in needed), *ASKED.values(), SMOKE] for action in text.split()
     }
-    reads = {action for action in actions if access_level(action) in ("List", "Read")}
+    reads = {action for action in actions if iam_reference.access_level(action) in ("List", "Read")}
     return {
         f"{role}-{number}.json": f"{json.dumps(policy, indent=2)}\n"
         for role, allowed in (("preview", reads), ("deploy", actions))
@@ -367,16 +368,6 @@ def size(policy: Mapping[str, Any]) -> int:
     """How many characters of a policy IAM counts, once it is filled in."""
     text = json.dumps(policy).replace("ACCOUNT_ID", "123456789012").replace("REGION", LONGEST_REGION)
     return len(re.sub(r"\s", "", text))
-
-
-def access_level(action: str) -> str:
-    """What the action does, in AWS's words: List, Read, Write, Tagging or Permissions management."""
-    return reference(action)["access_level"]
-
-
-def dependent_actions(action: str) -> set[str]:
-    """What AWS asks for besides, of whoever calls this."""
-    return {one for listed in reference(action)["resource_types"] for one in listed["dependent_actions"]}
 
 
 def _statements(allowed: Collection[str], run: Run) -> Iterator[dict[str, Any]]:
@@ -424,9 +415,8 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
         case "s3":
             return tuple(f"{one}/*" for one in buckets) if "Object" in name.split("Bucket")[0] else buckets
         case _:
-            kinds = {one["resource_type"].rstrip("*") for one in reference(action)["resource_types"]} - {""}
-            arns = {one["arn"] for one in _services()[service]["resources"] if one["resource"] in kinds}
-            return tuple(sorted({_owner(arn) for arn in arns if arn.split(":")[2] == service})) or ("*",)
+            arns = {arn for arn in iam_reference.resource_arns(action) if arn.split(":")[2] == service}
+            return tuple(sorted({_owner(arn) for arn in arns})) or ("*",)
 
 
 def _owner(arn: str) -> str:
@@ -473,16 +463,3 @@ def _made(run: Run, type_: str) -> Iterator[dict[str, Any]]:
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
-
-
-@cache
-def _services() -> dict[str, dict[str, Any]]:
-    (folder,) = cast("Any", find_spec("parliament")).submodule_search_locations
-    listed = json.loads((Path(folder) / "iam_definition.json").read_text(encoding="utf-8"))
-    return {one["prefix"]: one for one in listed}
-
-
-def reference(action: str) -> dict[str, Any]:
-    """What the service authorization reference says of an action."""
-    service, name = action.split(":")
-    return next(one for one in _services()[service]["privileges"] if one["privilege"] == name)

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from local import engine, stack_files
+from local import engine, sealed, stack_files
 from local.aws import Aws
 from local.cloud import LocalCloud
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
 DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
+
+sealed.seal()
 
 # Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a third of
 # every run

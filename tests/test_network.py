@@ -86,12 +86,115 @@ def test_every_private_subnet_reaches_s3_by_a_gateway(aws: Aws, run_sections: Ru
     assert reached == set(run.exports["private_subnet_ids"])
 
 
-def test_the_default_security_group_is_empty(aws: Aws, run_sections: RunStack) -> None:
-    run = run_sections({}, preview=False)
-    groups = aws.client("ec2").describe_security_groups(
-        Filters=[{"Name": "vpc-id", "Values": [run.exports["vpc_id"]]}, {"Name": "group-name", "Values": ["default"]}]
+MULTI: dict[str, Any] = {
+    "nodes": 2,
+    "instanceTypes": ["p5.48xlarge"],
+    "capacity": ["onDemand"],
+    "efa": True,
+    "maxVcpus": 384,
+    "vcpus": 180,
+    "memoryMib": 1_900_000,
+    "gpus": 8,
+}
+"""A queue whose nodes have the VPC's default security group."""
+RULES = tuple(
+    f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule" for direction in ("Ingress", "Egress")
+)
+
+
+def default_group_rules(aws: Aws, vpc_id: str) -> set[tuple[str, str, str]]:
+    """Direction, protocol and other side of each rule of a VPC's default security group; `itself` is the group."""
+    ec2 = aws.client("ec2")
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": ["default"]}]
+    (group,) = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group["GroupId"]]}])
+    return {
+        (
+            "out" if rule["IsEgress"] else "in",
+            rule["IpProtocol"],
+            rule.get("CidrIpv4") or rule["ReferencedGroupInfo"]["GroupId"].replace(group["GroupId"], "itself"),
+        )
+        for rule in rules["SecurityGroupRules"]
+    }
+
+
+def test_nodes_over_efa_talk_to_each_other_and_to_everything_by_the_default_security_group(
+    aws: Aws, run_sections: RunStack
+) -> None:
+    run = run_sections({"batch": {"multi": MULTI}}, preview=False)
+    assert default_group_rules(aws, run.exports["vpc_id"]) == {
+        ("in", "-1", "itself"),
+        ("out", "-1", "itself"),
+        ("out", "-1", "0.0.0.0/0"),
+    }
+    # inline rules would undo those that stand by themselves
+    group = one_of(run, "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "network")
+    assert set(group.inputs) == {"vpcId"}
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"multi": MULTI | {"efa": False}},
+        {"multi": MULTI | {"nodes": 1}},
+        {"single": {}},
+        {},
+    ],
+    ids=["several nodes without EFA", "one node with EFA", "one node", "no job queue"],
+)
+def test_the_default_security_group_is_empty_while_no_job_has_it(
+    batch: dict[str, Any], aws: Aws, run_sections: RunStack
+) -> None:
+    run = run_sections({"batch": batch}, preview=False)
+    assert default_group_rules(aws, run.exports["vpc_id"]) == set()
+
+
+def test_efa_comes_and_goes_by_rules_of_the_default_security_group_alone(run_sections: RunStack) -> None:
+    without, with_efa = (
+        {
+            urn: one.inputs
+            for urn, one in run_sections({"batch": {"multi": MULTI | {"efa": efa}}}).registrations.items()
+            if "index:Network" in urn
+        }
+        for efa in (False, True)
+    )
+    assert {urn: with_efa[urn] for urn in without} == without
+    new = {urn.split("$")[-1] for urn in set(with_efa) - set(without)}
+    assert new == {f"{RULES[0]}::network-nodes", f"{RULES[1]}::network-nodes", f"{RULES[1]}::network-default"}
+
+
+def test_a_vpc_that_is_there_serves_jobs_over_efa_only_with_a_default_security_group_that_lets_nodes_talk(
+    aws: Aws, run_sections: RunStack, mistakes_in: MistakesIn
+) -> None:
+    ec2 = aws.client("ec2")
+    vpc_id, subnet_ids = make_vpc(aws, "10.9.0.0/16", "us-west-2a")
+    (group,) = ec2.describe_security_groups(
+        Filters=[{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": ["default"]}]
     )["SecurityGroups"]
-    assert [(group["IpPermissions"], group["IpPermissionsEgress"]) for group in groups] == [([], [])]
+    group_id, itself = group["GroupId"], [{"GroupId": group["GroupId"]}]
+    sections = {"batch": {"multi": MULTI}, "network": {"existing": {"vpcId": vpc_id, "privateSubnetIds": subnet_ids}}}
+    refused = [
+        (
+            f"network.existing.vpcId: must have a default security group ({group_id}) that lets in all traffic from "
+            f"itself and lets out all to 0.0.0.0/0, for the nodes of batch.multi, got '{vpc_id}'"
+        )
+    ]
+    # AWS makes the group with a rule for itself, which moto leaves out
+    assert mistakes_in(sections) == refused
+    ec2.authorize_security_group_ingress(
+        GroupId=group_id,
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 0, "ToPort": 65_535, "UserIdGroupPairs": itself}],
+    )
+    assert mistakes_in(sections) == refused
+    ec2.authorize_security_group_ingress(
+        GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": itself}]
+    )
+    run = run_sections(sections)
+    assert all_of(run, "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup") == {}
+    ec2.revoke_security_group_egress(GroupId=group_id, IpPermissions=group["IpPermissionsEgress"])
+    assert mistakes_in(sections) == refused
+    # who else adopts the VPC does not need the group
+    assert run_sections(sections | {"batch": {"multi": MULTI | {"efa": False}}}).error is None
 
 
 def test_load_balancers_of_eks_find_their_subnets_by_tag(run_sections: RunStack) -> None:

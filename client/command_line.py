@@ -1,0 +1,76 @@
+"""The command line of `train`; a command imports what it needs when it is run."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.errors import TrainError
+
+FAILED, INTERRUPTED = 1, 130
+LONGEST_WAIT_SECONDS = 24 * 3600
+
+# plain words in a pipe and on a terminal; what goes wrong is a line, never a box or a traceback
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.callback()
+def _train() -> None:
+    """Use a stack for distributed training that somebody deployed."""
+
+
+def _seconds(given: str | int) -> int:
+    # typer hands over the default as well
+    if not re.fullmatch("[0-9]{1,5}", str(given)) or not 1 <= int(given) <= LONGEST_WAIT_SECONDS:
+        raise typer.BadParameter(f"must be a whole number from 1 to {LONGEST_WAIT_SECONDS}, got {given!r}")
+    return int(given)
+
+
+@app.command(short_help="say whether what a deployed stack exports is there and healthy")
+def smoke(
+    outputs: Annotated[
+        Path | None, typer.Option(help="what `pulumi stack output --json` printed (standard input)", metavar="FILE")
+    ] = None,
+    round_trip: Annotated[
+        bool,
+        typer.Option(
+            "--round-trip",
+            help="also send a task through the queue and run a Batch job of one second on each job queue, which starts"
+            " workers and GPU instances and costs what these cost",
+        ),
+    ] = False,
+    timeout_seconds: Annotated[
+        int, typer.Option(parser=_seconds, help="how long a rollout, a task and a job may take", metavar="SECONDS")
+    ] = 1800,
+) -> int:
+    """Say whether what a deployed stack exports is there and healthy.
+
+    Checks the AWS that the environment points at, and changes nothing without --round-trip.
+    """
+    from client.smoke import command
+
+    return command.run(outputs, round_trip=round_trip, timeout_seconds=timeout_seconds)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command to the last byte written; the exit status."""
+    lines: list[str] = []
+    try:
+        status: int = app(arguments or sys.argv[1:] or ["--help"], prog_name="train", standalone_mode=False)
+        sys.stdout.flush()
+    except TrainError as error:
+        lines, status = str(error).splitlines(), FAILED
+    except typer.TyperException as error:
+        lines, status = [error.format_message()], error.exit_code
+    except OSError as error:
+        # what is left in the buffer would fail once more while Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lines, status = [f"standard output: {error.strerror}"] * (not isinstance(error, BrokenPipeError)), FAILED
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    if status == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    return status

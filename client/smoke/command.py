@@ -1,0 +1,59 @@
+"""`train smoke`: read the outputs, make the checks, show them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from client import outputs
+from client.account import Account, asking
+from client.outputs import Outputs
+from client.smoke import alerts, artifacts, batch, cluster, jobs, network, queues, tasks, workers
+from client.smoke.check import Check, Patience, Result, make, not_checked
+from client.smoke.report import Report
+
+
+def run(path: Path | None, *, round_trip: bool, timeout_seconds: int) -> int:
+    """Check the stack whose outputs are in a file or on standard input; 0 when nothing failed.
+
+    Raises:
+        TrainError: when nothing can be checked, or nothing further.
+
+    """
+    started = time.monotonic()
+    exported = outputs.read(path)
+    with asking():
+        account = Account(exported.region)
+        account.require(exported.account_id)
+        report = Report()
+        with report.running():
+            patience = Patience(timeout_seconds, report.wait_for)
+            _show([*_reads(exported, account, patience)], patience, report)
+            if round_trip and report.failed:
+                untried = Check("round trip", "a task and a job go all the way", list)
+                report.add(Result(untried, [not_checked("not tried, because something failed")]))
+            elif round_trip:
+                patience = Patience(timeout_seconds, report.wait_for)
+                trips = [*tasks.checks(exported, account, patience), *jobs.checks(exported, account, patience)]
+                _show(trips, patience, report)
+    report.summarize(time.monotonic() - started)
+    return int(report.failed)
+
+
+def _show(checks: list[Check], patience: Patience, report: Report) -> None:
+    # closed at once, whatever ends it: those under way are told then
+    with closing(make(checks, patience)) as results:
+        for result in results:
+            report.add(result)
+
+
+def _reads(exported: Outputs, account: Account, patience: Patience) -> Iterator[Check]:
+    yield from network.checks(exported, account)
+    yield from artifacts.checks(exported, account)
+    yield from queues.checks(exported, account)
+    yield from batch.checks(exported, account)
+    yield from workers.checks(exported, account, patience)
+    yield from cluster.checks(exported, account)
+    yield from alerts.checks(exported, account)
+    for name in exported.unknown:
+        yield Check(f"outputs {name}", "is known here", lambda: [not_checked("has no check")])

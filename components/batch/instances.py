@@ -1,0 +1,273 @@
+"""What a job queue's instances are, and what they start with: permissions, a launch template, a place together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
+
+import pulumi
+from pulumi_aws import batch, ec2, vpc
+from pulumi_aws import iam as aws_iam
+from pydantic import Field
+
+from components import iam
+from components.accelerators import InstanceFacts, efa_network_interfaces
+from components.batch.job import JobSettings
+from components.network import Network, let_members_talk
+from components.schema import mistake
+
+MOST_ENVIRONMENTS = 3
+"""Compute environments of a job queue (Batch API, `CreateJobQueue`)."""
+ROOT_VOLUME_IOPS = 6000
+ROOT_VOLUME_MIB_PER_SECOND = 500
+HOST_MEMORY_SHARE = 0.05
+"""Part of an instance's memory that the container agent and the kernel keep."""
+
+USAGE_CLASSES = {"spot": "spot", "onDemand": "on-demand", "capacityBlock": "capacity-block"}
+"""Kind of capacity -> what EC2 calls it (API, `InstanceTypeInfo.SupportedUsageClasses`)."""
+
+Capacity = Literal["spot", "onDemand", "capacityBlock"]
+
+
+class InstancesSettings(JobSettings):
+    """What a queue of the `batch` section says of the instances that its jobs run on."""
+
+    instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge", "g6e.12xlarge")
+    """EC2 instance types that jobs may run on; several of equal GPU count make spot capacity likelier."""
+    capacity: tuple[Capacity, ...] = ("spot", "onDemand")
+    """Kinds of capacity in the order in which they are tried, one compute environment each; capacityBlock alone."""
+    min_vcpus: Annotated[int, Field(ge=0)] = 0
+    """vCPUs that stay running in each compute environment; 0 idles at nothing."""
+    max_vcpus: Annotated[int, Field(ge=1)] = 384
+    """vCPUs that each compute environment may run."""
+    root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
+    """Size of each instance's root volume in GiB: images and scratch space."""
+    capacity_reservation_id: Annotated[str, Field(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
+    """The capacity reservation or, with capacity capacityBlock, the capacity block to run in; in the first zone."""
+
+    def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
+        yield from super()._rules()
+        many, block, capacity = self.nodes > 1, "capacityBlock" in self.capacity, list(self.capacity)
+        yield from (
+            (
+                many and "spot" in self.capacity,
+                "capacity",
+                "must be without spot with nodes over 1, because Batch runs no multi-node job there",
+                capacity,
+            ),
+            (
+                many and len(self.instance_types) > 1,
+                "instanceTypes",
+                "must be one type with nodes over 1, because all nodes of a job are alike",
+                list(self.instance_types),
+            ),
+            (
+                self.efa and len(self.instance_types) > 1,
+                "instanceTypes",
+                "must be one type with efa, because the launch template has that type's network cards",
+                list(self.instance_types),
+            ),
+            (
+                not 1 <= len(capacity) <= MOST_ENVIRONMENTS,
+                "capacity",
+                f"must be one to {MOST_ENVIRONMENTS} kinds, because a queue has no more compute environments",
+                capacity,
+            ),
+            (
+                len(set(capacity)) < len(capacity) <= MOST_ENVIRONMENTS,
+                "capacity",
+                "must name each kind once",
+                capacity,
+            ),
+            (
+                block and len(set(self.capacity)) > 1,
+                "capacity",
+                "must be capacityBlock alone, because nothing else starts from its launch template",
+                capacity,
+            ),
+            (
+                block and self.capacity_reservation_id is None,
+                "capacityReservationId",
+                "is required with capacity capacityBlock",
+                self.capacity_reservation_id,
+            ),
+            (
+                block and len(self.instance_types) > 1,
+                "instanceTypes",
+                "must be one type with capacity capacityBlock, the one that was bought",
+                list(self.instance_types),
+            ),
+            (
+                self.capacity_reservation_id is not None and "spot" in self.capacity,
+                "capacity",
+                "must be [onDemand] or [capacityBlock] with capacityReservationId",
+                capacity,
+            ),
+            (
+                self.min_vcpus > self.max_vcpus,
+                "minVcpus",
+                f"must be at most maxVcpus ({self.max_vcpus})",
+                self.min_vcpus,
+            ),
+            (
+                self.nodes * self.vcpus > self.max_vcpus,
+                "maxVcpus",
+                f"must be at least nodes x vcpus ({self.nodes * self.vcpus}), or no job ever starts",
+                self.max_vcpus,
+            ),
+        )
+
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str]) -> Iterator[str]:
+        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake.
+
+        `zones` are the network's, the training subnet's first; none for an adopted network, whose zones are its own.
+        """
+        types = [facts[name] for name in self.instance_types]
+        listed = ", ".join(self.instance_types)
+        if len({one.architecture for one in types}) > 1:
+            yield mistake(
+                f"{path}.instanceTypes",
+                "must share one processor architecture",
+                {t.instance_type: t.architecture for t in types},
+            )
+        elif without := [one.instance_type for one in types if one.batch_image_type is None]:
+            yield mistake(
+                f"{path}.instanceTypes",
+                "must be types whose accelerators Batch's images have a driver for",
+                ", ".join(without),
+            )
+        elif len({one.batch_image_type for one in types}) > 1:
+            yield mistake(
+                f"{path}.instanceTypes",
+                "must be all with GPUs or all without, because their images differ",
+                {t.instance_type: t.gpus for t in types},
+            )
+        asked = {"gpus": self.gpus, "vcpus": self.vcpus, "memoryMib": self.memory_mib}
+        rooms = [
+            {"gpus": t.gpus, "vcpus": t.vcpus, "memoryMib": int(t.memory_mib * (1 - HOST_MEMORY_SHARE))} for t in types
+        ]
+        too_much = {key: most for key, wanted in asked.items() if wanted > (most := max(room[key] for room in rooms))}
+        for key, most in too_much.items():
+            yield mistake(f"{path}.{key}", f"must be at most {most}, what {listed} can give", asked[key])
+        if not too_much and not any(all(asked[key] <= room[key] for key in asked) for room in rooms):
+            yield mistake(
+                f"{path}.instanceTypes", f"must hold a type that gives all of {asked} to one container", listed
+            )
+        if self.nodes > 1 and self.nodes * types[0].vcpus > self.max_vcpus:
+            yield mistake(
+                f"{path}.maxVcpus",
+                f"must be at least {self.nodes * types[0].vcpus}, because each node is a whole {listed}",
+                self.max_vcpus,
+            )
+        if self.efa and not types[0].efa_interfaces:
+            yield mistake(f"{path}.efa", f"must be false, because {listed} has no EFA", self.efa)
+        for kind in self.capacity:
+            if never := [one.instance_type for one in types if USAGE_CLASSES[kind] not in one.usage_classes]:
+                yield mistake(
+                    f"{path}.instanceTypes",
+                    f"must be types that EC2 offers as {USAGE_CLASSES[kind]}",
+                    ", ".join(never),
+                )
+        used = zones[:1] if self.in_one_zone else zones
+        if used and not any(one.zones & set(used) for one in types):
+            yield mistake(
+                f"{path}.instanceTypes",
+                f"must be offered in {', '.join(used)}, where the instances would be",
+                {one.instance_type: sorted(one.zones) for one in types},
+            )
+
+
+class BatchInstances(pulumi.ComponentResource):
+    """What a queue's instances start with: a security group, permissions, a launch template, a place near each other.
+
+    A component, so that `depends_on` waits for all of it: an environment that outlives its role's policies cannot be
+    deleted.
+    """
+
+    compute_resources: batch.ComputeEnvironmentComputeResourcesArgsDict
+    """What every compute environment over these instances has, whatever its kind of capacity."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: InstancesSettings,
+        *,
+        facts: InstanceFacts,
+        account: iam.Account,
+        network: Network,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:BatchInstances", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = ec2.SecurityGroup(
+            name,
+            vpc_id=network.vpc_id,
+            description="Batch instances: to anywhere, from nobody but each other",
+            tags={"Name": name},
+            opts=child,
+        )
+        vpc.SecurityGroupEgressRule(
+            name, security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0", opts=child
+        )
+        if settings.in_one_zone:
+            let_members_talk(f"{name}-nodes", group.id, "nodes of a job to each other", opts=child)
+        role = iam.ServiceRole(
+            f"{name}-instance",
+            service="ec2.amazonaws.com",
+            managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
+            opts=child,
+        )
+        profile = aws_iam.InstanceProfile(name, role=role.role_name, opts=child)
+        template = ec2.LaunchTemplate(
+            name,
+            update_default_version=True,
+            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+            block_device_mappings=[
+                {
+                    "device_name": "/dev/xvda",
+                    "ebs": {
+                        "volume_size": settings.root_volume_gib,
+                        "volume_type": "gp3",
+                        "iops": ROOT_VOLUME_IOPS,
+                        "throughput": ROOT_VOLUME_MIB_PER_SECOND,
+                        "encrypted": "true",
+                        "delete_on_termination": "true",
+                    },
+                }
+            ],
+            network_interfaces=efa_network_interfaces(facts, [group.id]) if settings.efa else None,
+            instance_market_options={"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
+            capacity_reservation_specification=(
+                {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}
+                if settings.capacity_reservation_id
+                else None
+            ),
+            tag_specifications=[
+                # the provider's own tags stop at what it makes itself
+                {"resource_type": kind, "tags": {**account.tags, "Name": name, "BatchJobQueue": name}}
+                for kind in ("instance", "volume")
+            ],
+            opts=child,
+        )
+        self.compute_resources = {
+            "type": "EC2",
+            "min_vcpus": settings.min_vcpus,
+            "max_vcpus": settings.max_vcpus,
+            "instance_types": settings.instance_types,
+            "instance_role": profile.arn,
+            # said always: without it an update puts AL2 in its place, which Batch no longer starts
+            "ec2_configurations": [{"image_type": facts.batch_image_type}],
+            "launch_template": {
+                "launch_template_id": template.id,
+                # "$Latest" is read once; a number makes every new version an update
+                "version": template.latest_version.apply(str),
+            },
+            "subnets": [network.training_subnet_id] if settings.in_one_zone else network.private_subnet_ids,
+        }
+        # with network interfaces in the template the groups stand there, and here they would hide those
+        if not settings.efa:
+            self.compute_resources["security_group_ids"] = [group.id]
+        # a reservation has its own place: both together end in InsufficientInstanceCapacity
+        if settings.nodes > 1 and settings.capacity_reservation_id is None:
+            placement = ec2.PlacementGroup(name, strategy="cluster", opts=child)
+            # alone among these in replacing the environment, when a reservation comes or goes
+            self.compute_resources["placement_group"] = placement.name
+        self.register_outputs({})

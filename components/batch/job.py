@@ -1,0 +1,177 @@
+"""The job that a queue is made for: what its container may use, and what is tried again when it ends.
+
+The container is written under the Batch API's own keys, once for a job on one node and for every node of a larger one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Self
+
+import pulumi
+from pulumi_aws import batch
+from pydantic import Field, model_validator
+
+from components.accelerators import InstanceFacts
+from components.schema import SecretArn, Settings, refuse
+
+LARGEST_JOB_NODES = 1000
+"""AWS Batch, "Multi-node parallel jobs"."""
+SHORTEST_TIMEOUT_SECONDS = 60
+"""Batch API, `JobTimeout`."""
+
+RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
+    {"on_status_reason": "Host EC2*", "action": "RETRY"},
+    {"on_reason": "CannotPullContainerError*", "action": "RETRY"},
+    # the first match wins, and what matches nothing is retried: so the last one matches everything
+    {"on_reason": "*", "action": "EXIT"},
+)
+"""Which ends of an attempt are worth another: those that the job has no part in."""
+
+
+class JobSettings(Settings):
+    """What a queue of the `batch` section says of its jobs."""
+
+    nodes: Annotated[int, Field(ge=1, le=LARGEST_JOB_NODES)] = 1
+    """Instances that one job runs on. Over 1 makes a multi-node parallel job: never on spot, one instance type."""
+    image: str = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
+    """Container image of the job definition."""
+    command: tuple[str, ...] = ("nvidia-smi",)
+    """What the container runs unless a job says otherwise."""
+    vcpus: Annotated[int, Field(ge=1)] = 40
+    """vCPUs of one node's container."""
+    memory_mib: Annotated[int, Field(ge=4)] = 160_000
+    """Memory of one node's container in MiB; the host needs about 5 % of the instance's."""
+    gpus: Annotated[int, Field(ge=0)] = 4
+    """GPUs of one node's container."""
+    shared_memory_mib: Annotated[int, Field(ge=1)] | None = None
+    """Size of /dev/shm in MiB, which data loaders and NCCL use, out of memoryMib; left out, half of it."""
+    efa: bool = False
+    """Whether nodes talk over Elastic Fabric Adapter; instances then stay in the first zone, as with nodes over 1."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """How often a job is started at most, when its host was reclaimed or its image could not be pulled."""
+    timeout_hours: Annotated[float, Field(gt=0)] = 24
+    """After how long an attempt is stopped, in hours; Batch takes a minute at least.
+
+    A change that replaces instances waits so long for what runs on them, but six hours at most: a longer attempt is
+    then stopped, and started again where attempts are left.
+    """
+    environment: dict[str, str] = Field(default_factory=dict[str, str])
+    """Environment variables of the container."""
+    secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
+    """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+
+    @property
+    def in_one_zone(self) -> bool:
+        """Whether its instances must be in the training subnet: nodes of a job do not talk across zones."""
+        return self.nodes > 1 or self.efa
+
+    @property
+    def in_default_group(self) -> bool:
+        """Whether its containers have the VPC's default security group.
+
+        Each node of a multi-node job has a network interface of its own, with the groups of the compute environment or,
+        where that has none, the default one (Batch user guide, "Compute environment considerations for multi-node
+        parallel jobs"). With EFA it has none: the API refuses groups beside network interfaces in the launch template.
+        """
+        return self.nodes > 1 and self.efa
+
+    @model_validator(mode="after")
+    def _can_ever_run(self) -> Self:
+        refuse([(key, rule, value) for wrong, key, rule, value in self._rules() if wrong])
+        return self
+
+    def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
+        """Whether a rule is broken, its key, what it says and the value got."""
+        yield from (
+            (
+                self.timeout_hours * 3600 < SHORTEST_TIMEOUT_SECONDS,
+                "timeoutHours",
+                f"must be {SHORTEST_TIMEOUT_SECONDS / 3600:.4f} or more, {SHORTEST_TIMEOUT_SECONDS} seconds",
+                self.timeout_hours,
+            ),
+            (
+                (self.shared_memory_mib or 0) > self.memory_mib,
+                "sharedMemoryMib",
+                f"must be at most memoryMib ({self.memory_mib}), which it is taken from",
+                self.shared_memory_mib,
+            ),
+            *(
+                (
+                    name.startswith("AWS_BATCH"),
+                    f"{key}.{name}",
+                    "must not begin with AWS_BATCH, which Batch keeps for itself",
+                    name,
+                )
+                for key, names in (("environment", self.environment), ("secrets", self.secrets))
+                for name in names
+            ),
+            *(
+                (name in self.environment, f"secrets.{name}", "must not stand under environment too", name)
+                for name in self.secrets
+            ),
+        )
+
+
+def container_properties(
+    settings: JobSettings,
+    facts: InstanceFacts,
+    *,
+    job_role_arn: pulumi.Input[str],
+    execution_role_arn: pulumi.Input[str],
+    log_group: pulumi.Input[str],
+    region: str,
+    environment: Mapping[str, pulumi.Input[str]],
+) -> dict[str, Any]:
+    """One node's container, under the API's own keys (Batch API, `ContainerProperties`)."""
+    requirements = {"GPU": settings.gpus, "VCPU": settings.vcpus, "MEMORY": settings.memory_mib}
+    devices = [f"/dev/infiniband/uverbs{index}" for index in range(facts.efa_interfaces if settings.efa else 0)]
+    return {
+        "image": settings.image,
+        "command": list(settings.command),
+        "jobRoleArn": job_role_arn,
+        "executionRoleArn": execution_role_arn,
+        "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements.items() if value],
+        "environment": [
+            {"name": key, "value": value} for key, value in sorted({**_nccl(settings), **environment}.items())
+        ],
+        "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(settings.secrets.items())],
+        "linuxParameters": {
+            # hands SIGTERM on to the command, and reaps what it leaves
+            "initProcessEnabled": True,
+            "sharedMemorySize": settings.shared_memory_mib or settings.memory_mib // 2,
+            "devices": [
+                {"hostPath": path, "containerPath": path, "permissions": ["READ", "WRITE", "MKNOD"]} for path in devices
+            ],
+        },
+        "ulimits": [
+            {"name": "memlock", "softLimit": -1, "hardLimit": -1},
+            {"name": "nofile", "softLimit": 65_536, "hardLimit": 65_536},
+            {"name": "stack", "softLimit": 67_108_864, "hardLimit": 67_108_864},
+        ],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": log_group,
+                "awslogs-region": region,
+                "awslogs-stream-prefix": "job",
+            },
+        },
+        "privileged": False,
+    }
+
+
+def node_properties(settings: JobSettings, facts: InstanceFacts, container: Mapping[str, Any]) -> dict[str, Any]:
+    """A multi-node job whose nodes are all alike, node 0 the main one (Batch API, `NodeProperties`)."""
+    return {
+        "numNodes": settings.nodes,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "container": {**container, "instanceType": facts.instance_type}}],
+    }
+
+
+def _nccl(settings: JobSettings) -> dict[str, str]:
+    """What NCCL must know to find the other nodes; its log then says which provider it selected."""
+    if not settings.in_one_zone:
+        return {}
+    # interfaces that lead nowhere but to the host and the container agent
+    nccl = {"NCCL_DEBUG": "INFO", "NCCL_SOCKET_IFNAME": "^docker,ecs,lo,veth"}
+    return nccl | {"FI_PROVIDER": "efa"} if settings.efa else nccl

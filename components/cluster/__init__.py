@@ -1,0 +1,8 @@
+"""The EKS cluster: the control plane, the nodes and the software on them.
+
+It may import the other components.
+"""
+
+from components.cluster.cluster import GpuCluster, GpuClusterSettings
+
+__all__ = ["GpuCluster", "GpuClusterSettings"]

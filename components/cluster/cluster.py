@@ -1,0 +1,138 @@
+"""An EKS cluster for training on Kubernetes: a control plane, a few CPU nodes that always run, GPU nodes on demand."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pydantic import Field
+
+from components import iam
+from components.accelerators import InstanceFacts
+from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
+from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
+from components.cluster.software import ClusterSoftware, SoftwareSettings
+from components.network import Network
+from components.schema import Name
+
+
+class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
+    """The `eks` section."""
+
+    system_nodes: SystemNodesSettings = SystemNodesSettings()
+    """The CPU nodes that always run."""
+    gpu_node_groups: dict[Name, GpuNodeGroupSettings] = Field(default_factory=lambda: {"gpu": GpuNodeGroupSettings()})
+    """GPU node groups by name."""
+
+    def instance_types_named(self, path: str) -> dict[str, tuple[str, ...]]:
+        """Path in the stack file -> the instance types that it names."""
+        return {
+            f"{path}.systemNodes.instanceTypes": self.system_nodes.instance_types,
+            **{
+                f"{path}.gpuNodeGroups.{name}.instanceTypes": group.instance_types
+                for name, group in self.gpu_node_groups.items()
+            },
+        }
+
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        yield from self.system_nodes.preflight(f"{path}.systemNodes", facts)
+        for name, group in self.gpu_node_groups.items():
+            yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts)
+
+
+class GpuCluster(pulumi.ComponentResource):
+    """An EKS control plane with system nodes, GPU node groups at rest, and what schedules a training job on them."""
+
+    cluster_name: pulumi.Output[str]
+    """Name of the cluster."""
+    cluster_arn: pulumi.Output[str]
+    """ARN of the cluster."""
+    node_group_arns: dict[str, pulumi.Output[str]]
+    """GPU node group's name in the stack file -> its ARN."""
+    autoscaling_group_names: list[pulumi.Output[str]]
+    """Names of the GPU node groups' Auto Scaling groups."""
+    kubeconfig: pulumi.Output[str]
+    """A kubeconfig as JSON that authenticates by `aws eks get-token`; it holds no credential."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: GpuClusterSettings,
+        *,
+        facts: Mapping[str, InstanceFacts],
+        account: iam.Account,
+        network: Network,
+        statements: Sequence[iam.Statement],
+        protect: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`statements` are what training jobs may do on AWS."""
+        super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
+        for notice in settings.notices():
+            pulumi.log.warn(notice, self)
+        child = pulumi.ResourceOptions(parent=self)
+        control_plane = ControlPlane(name, settings, account=account, network=network, protect=protect, opts=child)
+        self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
+        self.kubeconfig = control_plane.kubeconfig
+        node_role = iam.ServiceRole(
+            f"{name}-node",
+            service="ec2.amazonaws.com",
+            managed_policies=[
+                account.managed_policy(policy)
+                for policy in (
+                    "AmazonEC2ContainerRegistryPullOnly",
+                    "AmazonEKSWorkerNodePolicy",
+                    "AmazonEKS_CNI_Policy",
+                )
+            ],
+            opts=child,
+        )
+        system = SystemNodes(
+            f"{name}-system",
+            settings.system_nodes,
+            facts=facts,
+            account=account,
+            version=settings.version,
+            cluster_name=self.cluster_name,
+            node_role=node_role,
+            network=network,
+            after=[control_plane],
+            opts=child,
+        )
+        shapes = {
+            group_name: NodeShape.of(group_name, group, facts) for group_name, group in settings.gpu_node_groups.items()
+        }
+        groups = {
+            group_name: GpuNodeGroup(
+                f"{name}-{group_name}",
+                group,
+                facts=facts[group.instance_types[0]],
+                account=account,
+                shape=shapes[group_name],
+                version=settings.version,
+                cluster_name=self.cluster_name,
+                cluster_security_group_id=control_plane.security_group_id,
+                node_role=node_role,
+                network=network,
+                after=[control_plane],
+                opts=child,
+            )
+            for group_name, group in settings.gpu_node_groups.items()
+        }
+        self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
+        self.autoscaling_group_names = [group.autoscaling_group_name for group in groups.values()]
+        addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
+        ClusterSoftware(
+            name,
+            settings,
+            version=settings.version,
+            shapes=shapes,
+            cluster_name=self.cluster_name,
+            statements=statements,
+            account=account,
+            nodes=[system, *groups.values(), addons],
+            opts=pulumi.ResourceOptions(
+                parent=self, providers=[kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)]
+            ),
+        )
+        self.register_outputs({"clusterName": self.cluster_name, "kubeconfig": self.kubeconfig})

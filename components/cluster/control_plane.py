@@ -1,0 +1,236 @@
+"""The control plane of the EKS cluster and the add-ons that EKS keeps on it.
+
+It comes from `pulumi_eks.Cluster`, with its role, its access entries and the two add-ons that a node needs to join
+(vpc-cni, kube-proxy); what that component cannot say stands beside it.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Annotated
+
+import pulumi
+import pulumi_eks
+from pulumi_aws import cloudwatch, eks, kms, vpc
+from pydantic import Field, StringConstraints, field_validator
+
+from components import iam
+from components.network import Network
+from components.schema import Settings
+
+CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+LOG_RETENTION_DAYS = 90
+KMS_DELETION_DAYS = 30
+ADDONS = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
+"""Add-ons that need nodes; those that nodes need are the control plane's."""
+VOLUMES_SERVICE_ACCOUNT = "ebs-csi-controller-sa"
+"""The service account of aws-ebs-csi-driver's controller."""
+MOST_PUBLIC_RANGES = 40
+"""Address ranges that EKS takes for its public endpoint (EKS user guide, "Service quotas")."""
+
+VERSION = "1.35"
+STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", VERSION: "2027-03-27", "1.36": "2027-08-02"}
+"""Kubernetes version -> last day of its standard support on EKS (EKS user guide, "Kubernetes release calendar")."""
+
+Principal = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/\S+$")]
+"""ARN of an IAM role or user, the principals that an access entry takes; not that of an assumed role's session."""
+
+
+class ControlPlaneSettings(Settings):
+    """What the `eks` section says of the control plane."""
+
+    version: str = VERSION
+    """Kubernetes version; EKS upgrades a forgotten cluster when its standard support ends."""
+    public_access_cidrs: Annotated[tuple[ipaddress.IPv4Network, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
+    """Address ranges that reach the Kubernetes API from outside; empty makes it private to the VPC."""
+    admin_principal_arns: tuple[Principal, ...] = ()
+    """IAM roles and users that administer the cluster, beside the one that creates it and is its administrator."""
+
+    @field_validator("version")
+    @classmethod
+    def _is_supported(cls, version: str) -> str:
+        if version not in STANDARD_SUPPORT_ENDS:
+            known = ", ".join(f"{one} (to {day})" for one, day in STANDARD_SUPPORT_ENDS.items())
+            raise ValueError(f"must be one in EKS's standard support: {known}")
+        return version
+
+    @field_validator("public_access_cidrs")
+    @classmethod
+    def _are_public(cls, ranges: tuple[ipaddress.IPv4Network, ...]) -> tuple[ipaddress.IPv4Network, ...]:
+        if any(one.prefixlen and one.is_private for one in ranges):
+            raise ValueError("must be public ranges: private ones reach the private endpoint")
+        return ranges
+
+    @field_validator("admin_principal_arns")
+    @classmethod
+    def _are_different(cls, arns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(arns)) < len(arns):
+            raise ValueError("must name each principal once")
+        return arns
+
+    def notices(self) -> Iterator[str]:
+        """What a person should know before deploying this, though nothing is wrong with it."""
+        if not self.public_access_cidrs:
+            yield (
+                "eks.publicAccessCidrs: empty, so the Kubernetes API answers inside the VPC only; what goes through it"
+                " (Helm releases, the training namespace, queues) must be deployed from there, see docs/eks.md"
+            )
+        if self.version < VERSION:
+            yield (
+                f"eks.version: {self.version} leaves standard support on {STANDARD_SUPPORT_ENDS[self.version]}, when"
+                f" EKS upgrades the cluster by itself; the default is {VERSION}"
+            )
+        if self.version > VERSION:
+            yield f"eks.version: {self.version} is newer than {VERSION}, for which what is installed was chosen"
+
+
+class ControlPlane(pulumi.ComponentResource):
+    """The Kubernetes API and what a node needs to join it: network, identity, a way in."""
+
+    cluster_name: pulumi.Output[str]
+    """Name of the cluster."""
+    arn: pulumi.Output[str]
+    """ARN of the cluster."""
+    kubeconfig: pulumi.Output[str]
+    """A kubeconfig as JSON that authenticates by `aws eks get-token`."""
+    security_group_id: pulumi.Output[str]
+    """Id of the security group that EKS makes for the control plane and the nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ControlPlaneSettings,
+        *,
+        account: iam.Account,
+        network: Network,
+        protect: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:ControlPlane", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = kms.Key(
+            name,
+            description="Kubernetes secrets of the training cluster",
+            enable_key_rotation=True,
+            deletion_window_in_days=KMS_DELETION_DAYS,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
+        # EKS writes to the log group of the cluster's name, and makes one that keeps logs for ever where there is none:
+        # so the name is chosen here, unique by the key's id, and the group is there first
+        own_name = key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
+        log_group = cloudwatch.LogGroup(
+            name,
+            name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
+            retention_in_days=LOG_RETENTION_DAYS,
+            opts=child,
+        )
+        cluster = pulumi_eks.Cluster(
+            name,
+            name=own_name,
+            version=settings.version,
+            vpc_id=network.vpc_id,
+            private_subnet_ids=network.private_subnet_ids,
+            endpoint_private_access=True,
+            endpoint_public_access=bool(settings.public_access_cidrs),
+            public_access_cidrs=[str(one) for one in settings.public_access_cidrs] or None,
+            # the component also makes whoever creates the cluster its administrator, and cannot be told otherwise: an
+            # entry for that principal would be its second one, which EKS refuses
+            authentication_mode=pulumi_eks.AuthenticationMode.API,
+            access_entries=_admin_entries(settings, account),
+            enabled_cluster_log_types=CONTROL_PLANE_LOGS,
+            encryption_config_key_arn=key.arn,
+            upgrade_policy={"support_type": "STANDARD"},
+            deletion_protection=protect,
+            # each is an add-on, and would be there twice
+            bootstrap_self_managed_addons=False,
+            # the component would take the newest version there is, which is another one every few weeks
+            vpc_cni_options=pulumi_eks.VpcCniOptionsArgs(addon_version=_addon_version("vpc-cni", settings, self)),
+            kube_proxy_addon_options=pulumi_eks.KubeProxyAddonOptionsArgs(
+                version=_addon_version("kube-proxy", settings, self)
+            ),
+            skip_default_node_group=True,
+            skip_default_security_groups=True,
+            create_instance_role=False,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group]),
+        )
+        inner = cluster.eks_cluster
+        self.cluster_name, self.arn, self.kubeconfig = inner.name, inner.arn, cluster.kubeconfig_json
+        self.security_group_id = inner.vpc_config.cluster_security_group_id.apply(str)
+        vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=self.security_group_id,
+            # EKS lets in its nodes only, and the API's name is that of the private endpoint everywhere in the VPC
+            description="Kubernetes API from the VPC",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4=network.cidr,
+            opts=child,
+        )
+        eks.Addon(
+            f"{name}-eks-pod-identity-agent",
+            cluster_name=self.cluster_name,
+            addon_name="eks-pod-identity-agent",
+            addon_version=_addon_version("eks-pod-identity-agent", settings, self),
+            resolve_conflicts_on_update="PRESERVE",
+            opts=child,
+        )
+        self.register_outputs({"clusterName": self.cluster_name})
+
+
+class Addons(pulumi.ComponentResource):
+    """EKS's add-ons that run on the system nodes."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ControlPlaneSettings,
+        *,
+        cluster_name: pulumi.Output[str],
+        account: iam.Account,
+        system: pulumi.Resource,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:Addons", name, {}, opts)
+        volumes = iam.ServiceRole(
+            f"{name}-volumes",
+            service="pods.eks.amazonaws.com",
+            service_account=("kube-system", VOLUMES_SERVICE_ACCOUNT),
+            managed_policies=[account.managed_policy("AmazonEBSCSIDriverPolicyV2")],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        identity = eks.AddonPodIdentityAssociationArgs(role_arn=volumes.arn, service_account=VOLUMES_SERVICE_ACCOUNT)
+        for addon in ADDONS:
+            eks.Addon(
+                f"{name}-{addon}",
+                cluster_name=cluster_name,
+                addon_name=addon,
+                addon_version=_addon_version(addon, settings, self),
+                pod_identity_associations=[identity] if addon == "aws-ebs-csi-driver" else None,
+                resolve_conflicts_on_update="PRESERVE",
+                # an add-on is healthy only once its pods have a node
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[system, volumes]),
+            )
+        self.register_outputs({})
+
+
+def _addon_version(addon: str, settings: ControlPlaneSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """The version that AWS names as the default for the cluster's."""
+    return eks.get_addon_version_output(
+        addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
+    ).version
+
+
+def _admin_entries(settings: ControlPlaneSettings, account: iam.Account) -> dict[str, pulumi_eks.AccessEntryArgs]:
+    policy_arn = f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+    return {
+        # account and path: two accounts may have a role of one name
+        "-".join(principal_arn.split(":")[4:]): pulumi_eks.AccessEntryArgs(
+            principal_arn=principal_arn,
+            access_policies={
+                "admin": pulumi_eks.AccessPolicyAssociationArgs(
+                    policy_arn=policy_arn, access_scope=eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
+                )
+            },
+        )
+        for principal_arn in settings.admin_principal_arns
+    }

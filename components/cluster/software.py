@@ -1,0 +1,320 @@
+"""What is installed on the EKS cluster, each thing at one pinned version, and who training jobs are.
+
+Device plugins offer accelerators and EFA to pods, Cluster Autoscaler turns a waiting pod into a node; Kueue and
+Kubeflow Trainer are there when the stack file asks for them. All of it but the roles goes through the Kubernetes API.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_aws import eks
+
+from components import iam
+from components.cluster.nodes import EFA_LABEL, NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
+from components.schema import Settings
+
+NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
+"""Who training jobs are on the cluster."""
+AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
+KUEUE_API = "kueue.x-k8s.io/v1beta2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A Helm chart at one version."""
+
+    chart: str
+    """Its name in the repository, or its address in an OCI registry."""
+    version: str
+    """Its version."""
+    repository: str | None = None
+    """The repository's address; None for an OCI registry."""
+    namespace: str = "kube-system"
+    """Where it is installed."""
+    after: tuple[str, ...] = ()
+    """Charts that are installed before it, where both are."""
+
+
+CHARTS: Mapping[str, Chart] = {
+    # kubernetes.github.io/autoscaler; the image is the cluster version's own, below
+    "cluster-autoscaler": Chart(
+        chart="cluster-autoscaler", version="9.59.0", repository="https://kubernetes.github.io/autoscaler"
+    ),
+    # github.com/NVIDIA/k8s-device-plugin
+    "device-plugin": Chart(
+        chart="nvidia-device-plugin", version="0.19.2", repository="https://nvidia.github.io/k8s-device-plugin"
+    ),
+    # AWS Neuron documentation, "Neuron Helm Chart"
+    "neuron-device-plugin": Chart(chart="oci://public.ecr.aws/neuron/neuron-helm-chart", version="1.10.0"),
+    # github.com/aws/eks-charts
+    "efa-device-plugin": Chart(
+        chart="aws-efa-k8s-device-plugin", version="v0.5.29", repository="https://aws.github.io/eks-charts"
+    ),
+    # github.com/kubeflow/trainer; a TrainJob is v1alpha1, and changes between minor versions
+    "trainer": Chart(
+        chart="oci://ghcr.io/kubeflow/charts/kubeflow-trainer", version="2.3.0", namespace="kubeflow-system"
+    ),
+    # github.com/kubernetes-sigs/kueue; the first that queues TrainJobs of Trainer 2.3 (changelog of 0.20). It looks at
+    # its start for the kinds of job that there are
+    "kueue": Chart(
+        chart="oci://registry.k8s.io/kueue/charts/kueue",
+        version="0.20.0",
+        namespace="kueue-system",
+        after=("trainer",),
+    ),
+}
+"""Everything that Helm installs: name of the release -> chart, in the order of installation."""
+
+AUTOSCALER_IMAGES = {"1.34": "v1.34.4", "1.35": "v1.35.2", "1.36": "v1.36.1"}
+"""Kubernetes version -> tag of Cluster Autoscaler's image, which must be of the same minor version (its README)."""
+
+
+class SoftwareSettings(Settings):
+    """What the `eks` section says of what is installed."""
+
+    device_plugin: bool = True
+    """Whether the device plugins are installed, without which no pod can ask for a GPU or EFA."""
+    kueue: bool = False
+    """Whether Kueue is installed, with a queue for each GPU node group."""
+    trainer: bool = False
+    """Whether Kubeflow Trainer is installed."""
+
+
+class ClusterSoftware(pulumi.ComponentResource):
+    """Helm releases, training's namespace and identity, and with Kueue a queue per GPU node group."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: SoftwareSettings,
+        *,
+        version: str,
+        shapes: Mapping[str, NodeShape],
+        cluster_name: pulumi.Output[str],
+        statements: Sequence[iam.Statement],
+        account: iam.Account,
+        nodes: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API."""
+        super().__init__("distributed-training:index:ClusterSoftware", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        autoscaler = PodIdentity(
+            f"{name}-autoscaler",
+            cluster_name=cluster_name,
+            namespace=CHARTS["cluster-autoscaler"].namespace,
+            service_account=AUTOSCALER_SERVICE_ACCOUNT,
+            statements=_scale(cluster_name, account),
+            opts=child,
+        )
+        PodIdentity(
+            f"{name}-{SERVICE_ACCOUNT}",
+            cluster_name=cluster_name,
+            namespace=NAMESPACE,
+            service_account=SERVICE_ACCOUNT,
+            statements=statements,
+            opts=child,
+        )
+        values = {
+            "cluster-autoscaler": _autoscaler_values(version, cluster_name, account),
+            **(_device_plugin_values(shapes.values()) if settings.device_plugin else {}),
+            # the runtime that a PyTorch TrainJob refers to
+            **({"trainer": {"runtimes": {"torchDistributed": {"enabled": True}}}} if settings.trainer else {}),
+            **({"kueue": {}} if settings.kueue else {}),
+        }
+        releases: dict[str, pulumi.Resource] = {}
+        for chart_name, chart in CHARTS.items():
+            if chart_name in values:
+                releases[chart_name] = kubernetes.helm.v3.Release(
+                    f"{name}-{chart_name}",
+                    name=chart_name,
+                    chart=chart.chart,
+                    version=chart.version,
+                    repository_opts=None if chart.repository is None else {"repo": chart.repository},
+                    namespace=chart.namespace,
+                    create_namespace=chart.namespace != "kube-system",
+                    values=values[chart_name],
+                    opts=pulumi.ResourceOptions(
+                        parent=self,
+                        # pods need nodes to start on and to be taken off from; a pod gets the identity that its
+                        # service account has when it starts
+                        depends_on=[*nodes, autoscaler, *(releases[one] for one in chart.after if one in releases)],
+                    ),
+                )
+        queues = [
+            ClusterQueue(f"{name}-{group}", group, shape, release=releases["kueue"], opts=child)
+            for group, shape in (shapes.items() if settings.kueue else ())
+        ]
+        namespace = kubernetes.core.v1.Namespace(
+            name,
+            metadata={"name": NAMESPACE},
+            # jobs of Kueue and Trainer end only while these run, and a queue only when it has no job: so the namespace
+            # goes before all of them
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*nodes, *releases.values(), *queues]),
+        )
+        in_namespace = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        kubernetes.core.v1.ServiceAccount(
+            f"{name}-{SERVICE_ACCOUNT}",
+            metadata={"name": SERVICE_ACCOUNT, "namespace": NAMESPACE},
+            opts=in_namespace,
+        )
+        for group in shapes if settings.kueue else ():
+            kubernetes.apiextensions.CustomResource(
+                f"{name}-{group}-local",
+                api_version=KUEUE_API,
+                kind="LocalQueue",
+                metadata={"name": group, "namespace": NAMESPACE},
+                spec={"clusterQueue": group},
+                opts=in_namespace,
+            )
+        self.register_outputs({})
+
+
+class ClusterQueue(pulumi.ComponentResource):
+    """Kueue's queue for the nodes of one GPU group: it starts a job when the whole of it fits into the group."""
+
+    def __init__(
+        self, name: str, group: str, shape: NodeShape, *, release: pulumi.Resource, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("distributed-training:index:ClusterQueue", name, {}, opts)
+        flavor = kubernetes.apiextensions.CustomResource(
+            f"{name}-flavor",
+            api_version=KUEUE_API,
+            kind="ResourceFlavor",
+            metadata={"name": group},
+            spec={
+                "nodeLabels": {NODE_GROUP_LABEL: group},
+                "tolerations": [{"key": shape.accelerator, "operator": "Exists", "effect": "NoSchedule"}],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
+        )
+        quotas = _quotas(shape)
+        kubernetes.apiextensions.CustomResource(
+            f"{name}-queue",
+            api_version=KUEUE_API,
+            kind="ClusterQueue",
+            metadata={"name": group},
+            spec={
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+                "resourceGroups": [
+                    {
+                        "coveredResources": list(quotas),
+                        "flavors": [
+                            {
+                                "name": group,
+                                "resources": [
+                                    {"name": resource, "nominalQuota": quota} for resource, quota in quotas.items()
+                                ],
+                            }
+                        ],
+                    }
+                ],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[flavor]),
+        )
+        self.register_outputs({})
+
+
+class PodIdentity(pulumi.ComponentResource):
+    """A role for the pods of one service account, through EKS Pod Identity."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cluster_name: pulumi.Output[str],
+        namespace: str,
+        service_account: str,
+        statements: Sequence[iam.Statement],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:PodIdentity", name, {}, opts)
+        role = iam.ServiceRole(
+            name,
+            service="pods.eks.amazonaws.com",
+            service_account=(namespace, service_account),
+            statements=statements,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        eks.PodIdentityAssociation(
+            name,
+            cluster_name=cluster_name,
+            namespace=namespace,
+            service_account=service_account,
+            role_arn=role.arn,
+            # a pod that starts with a role without its policies fails
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+        )
+        self.register_outputs({})
+
+
+def _autoscaler_values(version: str, cluster_name: pulumi.Output[str], account: iam.Account) -> dict[str, Any]:
+    return {
+        "autoDiscovery": {"clusterName": cluster_name},
+        # it would ask the instance's metadata, which pods cannot reach
+        "awsRegion": account.region,
+        "image": {"tag": AUTOSCALER_IMAGES[version]},
+        "rbac": {"serviceAccount": {"name": AUTOSCALER_SERVICE_ACCOUNT}},
+        # of the groups that fit a pod the one that leaves least unused; system nodes go again when they are not needed
+        "extraArgs": {"expander": "least-waste", "skip-nodes-with-system-pods": "false"},
+    }
+
+
+def _device_plugin_values(shapes: Iterable[NodeShape]) -> dict[str, dict[str, Any]]:
+    """Release -> values, of the device plugins that these nodes need."""
+    shapes = list(shapes)
+    accelerators = sorted({shape.accelerator for shape in shapes})
+    tolerations = {one: {"key": one, "operator": "Exists", "effect": "NoSchedule"} for one in accelerators}
+    values: dict[str, dict[str, Any]] = {}
+    if NVIDIA in accelerators:
+        values["device-plugin"] = {"tolerations": [tolerations[NVIDIA]]}
+    if NEURON in accelerators:
+        # the chart tolerates its taint itself; EKS's own monitoring agent looks after the nodes
+        values["neuron-device-plugin"] = {"npd": {"enabled": False}}
+    if any(EFA_LABEL in shape.labels for shape in shapes):
+        values["efa-device-plugin"] = {"nodeSelector": {EFA_LABEL: "true"}, "tolerations": list(tolerations.values())}
+    return values
+
+
+def _quotas(shape: NodeShape) -> dict[str, str]:
+    """Resource -> what the group has of it with all its nodes."""
+    return {
+        "cpu": str(shape.vcpus * shape.max_size),
+        "memory": f"{shape.memory_mib * shape.max_size // 1024}Gi",
+        **{resource: str(count * shape.max_size) for resource, count in shape.resources.items()},
+    }
+
+
+def _scale(cluster_name: pulumi.Output[str], account: iam.Account) -> list[iam.Statement]:
+    """What Cluster Autoscaler may do: scale this cluster's node groups (its AWS README, "IAM Policy")."""
+    owned = cluster_name.apply(lambda name: {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{name}": "owned"})
+    return [
+        iam.allow(
+            ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"],
+            [account.arn("autoscaling", "autoScalingGroup:*:autoScalingGroupName/eks-*")],
+            # EKS puts the tag on the Auto Scaling groups of managed node groups
+            {"StringEquals": owned},
+        ),
+        iam.allow(
+            ["eks:DescribeNodegroup"],
+            [pulumi.Output.concat(account.arn("eks", "nodegroup/"), cluster_name, "/*/*")],
+        ),
+        # AWS knows no narrower resource for these
+        iam.allow(
+            [
+                "autoscaling:DescribeAutoScalingGroups",
+                "autoscaling:DescribeAutoScalingInstances",
+                "autoscaling:DescribeLaunchConfigurations",
+                "autoscaling:DescribeScalingActivities",
+                "autoscaling:DescribeTags",
+                "ec2:DescribeImages",
+                "ec2:DescribeInstanceTypes",
+                "ec2:DescribeLaunchTemplateVersions",
+                "ec2:GetInstanceTypesFromInstanceRequirements",
+            ],
+            ["*"],
+        ),
+    ]

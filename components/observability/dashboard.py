@@ -1,0 +1,161 @@
+"""The one page that shows whether the platform works: a row of widgets for every part that there is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from components.cluster import GpuCluster
+from components.fargate_workers import FargateWorkers
+from components.task_queue import TaskQueue
+
+WIDGET_COLUMNS = 24
+"""Width of a CloudWatch dashboard."""
+WIDGET_HEIGHT = 6
+
+VCPU_CLASSES = ("Standard", "G", "P", "Trn")
+"""Families of instance types that share a quota of vCPUs (EC2 user guide, "Amazon EC2 service quotas")."""
+
+Metric = Sequence[pulumi.Input[str]]
+"""A metric in a dashboard's words: namespace, name, then names and values of dimensions."""
+Widget = dict[str, Any]
+"""A dashboard's widget without its place."""
+
+
+def widgets(
+    *,
+    region: str,
+    alarm_arns: Sequence[pulumi.Output[str]],
+    queues: Mapping[str, TaskQueue],
+    workers: FargateWorkers | None,
+    job_log_group_name: pulumi.Output[str] | None,
+    cluster: GpuCluster | None,
+) -> list[dict[str, Any]]:
+    """The widgets of the dashboard, each in its place."""
+    rows = [
+        *([[_alarm_widget(alarm_arns)]] if alarm_arns else []),
+        *_queue_rows(queues),
+        *(_worker_rows(workers) if workers else []),
+        *([] if job_log_group_name is None else _job_rows(job_log_group_name)),
+        *(_cluster_rows(cluster) if cluster else []),
+        *([] if job_log_group_name is None and cluster is None else [[_vcpu_graph()]]),
+    ]
+    return _grid(rows, region)
+
+
+def _queue_rows(queues: Mapping[str, TaskQueue]) -> list[list[Widget]]:
+    return [
+        [
+            _graph(
+                f"Queue {name}: tasks that wait, are in hand, failed for good",
+                [
+                    ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue.queue_name],
+                    ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", queue.queue_name],
+                    ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue.dead_letter_name],
+                ],
+            ),
+            _graph(
+                f"Queue {name}: age of the oldest task in seconds",
+                [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue.queue_name]],
+            ),
+        ]
+        for name, queue in queues.items()
+    ]
+
+
+def _worker_rows(workers: FargateWorkers) -> list[list[Widget]]:
+    service = ("ClusterName", workers.cluster_name, "ServiceName", workers.service_name)
+    return [
+        [
+            _graph(
+                "Workers: asked for and running",
+                [["ECS/ContainerInsights", one, *service] for one in ("DesiredTaskCount", "RunningTaskCount")],
+            ),
+            _graph(
+                "Workers: CPU and memory of the busiest, in percent",
+                [["AWS/ECS", one, *service] for one in ("CPUUtilization", "MemoryUtilization")],
+            ),
+        ]
+    ]
+
+
+def _job_rows(log_group_name: pulumi.Output[str]) -> list[list[Widget]]:
+    return [
+        [
+            {
+                "type": "log",
+                "properties": {
+                    "title": "Batch jobs by state, of those that changed it in the time shown",
+                    "view": "table",
+                    "query": pulumi.Output.concat(
+                        "SOURCE '",
+                        log_group_name,
+                        "' | stats latest(detail.status) as state, latest(detail.jobQueue) as queue by detail.jobId",
+                        " | stats count(*) as jobs by queue, state",
+                    ),
+                },
+            }
+        ]
+    ]
+
+
+def _cluster_rows(cluster: GpuCluster) -> list[list[Widget]]:
+    waiting: Metric = ["AWS/EKS", "scheduler_pending_pods_UNSCHEDULABLE", "ClusterName", cluster.cluster_name]
+    nodes: list[Metric] = [
+        ["AWS/AutoScaling", "GroupInServiceInstances", "AutoScalingGroupName", name]
+        for name in cluster.autoscaling_group_names
+    ]
+    return [
+        [
+            *([_graph("EKS: GPU nodes in service, by node group", nodes)] if nodes else []),
+            _graph("EKS: pods that no node has room for", [waiting]),
+        ]
+    ]
+
+
+def _vcpu_graph() -> Widget:
+    return _graph(
+        "vCPUs that run in this account and region, by quota",
+        [
+            [
+                "AWS/Usage",
+                "ResourceCount",
+                "Service",
+                "EC2",
+                "Type",
+                "Resource",
+                "Resource",
+                "vCPU",
+                "Class",
+                vcpu_class,
+            ]
+            for capacity in ("OnDemand", "Spot")
+            for vcpu_class in (f"{family}/{capacity}" for family in VCPU_CLASSES)
+        ],
+        period_seconds=300,
+    )
+
+
+def _graph(title: str, metrics: Sequence[Metric], *, period_seconds: int = 60) -> Widget:
+    properties = {"title": title, "metrics": metrics, "stat": "Maximum", "period": period_seconds}
+    return {"type": "metric", "properties": properties}
+
+
+def _alarm_widget(alarm_arns: Sequence[pulumi.Output[str]]) -> Widget:
+    return {"type": "alarm", "properties": {"title": "Alarms", "alarms": alarm_arns}}
+
+
+def _grid(rows: Sequence[Sequence[Widget]], region: str) -> list[dict[str, Any]]:
+    """The widgets in their places, as wide as their row has room."""
+    return [
+        {
+            "type": widget["type"],
+            "x": WIDGET_COLUMNS // len(row) * column,
+            "y": WIDGET_HEIGHT * line,
+            "width": WIDGET_COLUMNS // len(row),
+            "height": WIDGET_HEIGHT,
+            "properties": widget["properties"] | ({} if widget["type"] == "alarm" else {"region": region}),
+        }
+        for line, row in enumerate(rows)
+        for column, widget in enumerate(row)
+    ]

@@ -1,0 +1,102 @@
+"""What tells whether the platform works: alerts for people, and a dashboard."""
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_aws import budgets, cloudwatch
+
+from components import iam
+from components.batch import BatchJobQueue
+from components.cluster import GpuCluster
+from components.fargate_workers import FargateWorkers
+from components.observability.alarms import alarms
+from components.observability.dashboard import widgets
+from components.observability.events import JobEvents, events
+from components.observability.topic import AlertsSettings, AlertTopic
+from components.task_queue import TaskQueue
+
+
+class Observability(pulumi.ComponentResource):
+    """A topic for alerts, alarms and events that go to it, and a dashboard."""
+
+    topic_arn: pulumi.Output[str]
+    """ARN of the topic that every alert goes to."""
+    dashboard_url: pulumi.Output[str]
+    """Where the dashboard is shown."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: AlertsSettings,
+        *,
+        account: iam.Account,
+        queues: Mapping[str, TaskQueue],
+        job_queues: Mapping[str, BatchJobQueue],
+        workers: FargateWorkers | None,
+        cluster: GpuCluster | None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("distributed-training:index:Observability", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        topic = AlertTopic(name, settings, account=account, opts=child)
+        raised = [
+            cloudwatch.MetricAlarm(
+                f"{name}-{alarm_name}",
+                # an idle queue and a service at zero emit nothing, and that is no fault
+                treat_missing_data="notBreaching",
+                alarm_actions=[topic.arn],
+                ok_actions=[topic.arn],
+                opts=child,
+                **alarm,
+            )
+            for alarm_name, alarm in alarms(queues, workers).items()
+        ]
+        for event_name, (description, pattern) in events(job_queues, workers, cluster).items():
+            rule = cloudwatch.EventRule(
+                f"{name}-{event_name}",
+                description=description,
+                event_pattern=pulumi.Output.json_dumps(pattern, sort_keys=True),
+                opts=child,
+            )
+            cloudwatch.EventTarget(f"{name}-{event_name}", rule=rule.name, arn=topic.arn, opts=child)
+        if settings.monthly_budget_usd is not None:
+            budgets.Budget(
+                name,
+                budget_type="COST",
+                time_unit="MONTHLY",
+                limit_amount=f"{settings.monthly_budget_usd:.2f}",
+                limit_unit="USD",
+                notifications=[
+                    {
+                        "comparison_operator": "GREATER_THAN",
+                        "notification_type": kind,
+                        "threshold": threshold,
+                        "threshold_type": "PERCENTAGE",
+                        "subscriber_sns_topic_arns": [topic.arn],
+                    }
+                    for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
+                ],
+                # Budgets refuses a topic that it may not publish to
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
+            )
+        job_events = JobEvents(f"{name}-job-events", job_queues, opts=child) if job_queues else None
+        shown = widgets(
+            region=account.region,
+            alarm_arns=[alarm.arn for alarm in raised],
+            queues=queues,
+            workers=workers,
+            job_log_group_name=None if job_events is None else job_events.log_group_name,
+            cluster=cluster,
+        )
+        dashboard = cloudwatch.Dashboard(
+            name,
+            dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}",
+            dashboard_body=pulumi.Output.json_dumps({"widgets": shown}, sort_keys=True),
+            opts=child,
+        )
+        self.topic_arn = topic.arn
+        self.dashboard_url = pulumi.Output.concat(
+            f"https://{account.region}.console.aws.amazon.com/cloudwatch/home?region={account.region}#dashboards/dashboard/",
+            dashboard.dashboard_name,
+        )
+        self.register_outputs({"topicArn": self.topic_arn, "dashboardUrl": self.dashboard_url})

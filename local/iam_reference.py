@@ -1,0 +1,67 @@
+"""What AWS's service authorization reference says of an action, and a linter of policies that knows it.
+
+Both come with the package `parliament` (distributed as ol-parliament).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, cast
+
+
+def access_level(action: str) -> str:
+    """What an action does, in AWS's words: List, Read, Write, Tagging or Permissions management."""
+    return _action(action)["access_level"]
+
+
+def dependent_actions(action: str) -> set[str]:
+    """What AWS asks for besides, of whoever calls this."""
+    return {one for listed in _action(action)["resource_types"] for one in listed["dependent_actions"]}
+
+
+def resource_types(action: str) -> set[str]:
+    """The kinds of resource that an action can be allowed on; empty where it is on all or none."""
+    return {one["resource_type"].rstrip("*") for one in _action(action)["resource_types"]} - {""}
+
+
+def resource_arns(action: str) -> set[str]:
+    """Patterns of the ARNs of those kinds, with `${Partition}`, `${Region}`, `${Account}` and more to fill in."""
+    kinds = resource_types(action)
+    return {one["arn"] for service in _services(action) for one in service["resources"] if one["resource"] in kinds}
+
+
+def lint(policy: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a policy: actions that do not exist, resources that do not fit them, privileges to gain."""
+    analyzed = _parliament().analyze_policy_string(json.dumps(policy))
+    found = [str(finding) for finding in analyzed.findings]
+    if any(one.startswith("UNKNOWN_ACTION") for one in found):
+        return found
+    # where each kind of resource is optional, parliament does not look
+    return found + [
+        f"RESOURCE_MISMATCH - {action} is for none of these - {statement['Resource']}"
+        for statement, read in zip(policy["Statement"], analyzed.statements, strict=True)
+        for action in _listed(statement.get("Action", []))
+        if ":" in action and "*" not in action
+        if resource_types(action) and not read.get_resources_for_privilege(*action.split(":"))
+    ]
+
+
+@cache
+def _action(action: str) -> dict[str, Any]:
+    name = action.split(":")[1]
+    return next(one for service in _services(action) for one in service["privileges"] if one["privilege"] == name)
+
+
+def _services(action: str) -> Iterator[dict[str, Any]]:
+    """The chapters on the service of an action; some have more than one."""
+    return (one for one in _parliament().iam_definition if one["prefix"] == action.split(":")[0])
+
+
+def _parliament() -> Any:
+    import parliament  # here, because it reads all of the reference
+
+    return cast("Any", parliament)
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

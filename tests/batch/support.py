@@ -1,0 +1,61 @@
+"""What the tests of Batch job queues share: queues to deploy, and an AWS that names things the same every time."""
+
+import json
+import zlib
+from typing import Any
+
+from local.aws import Created, Resource
+from local.cloud import LocalCloud
+from local.engine import Registration
+
+ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"
+COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
+JOB_DEFINITION = "aws:batch/jobDefinition:JobDefinition"
+JOB_QUEUE = "aws:batch/jobQueue:JobQueue"
+LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+PLACEMENT_GROUP = "aws:ec2/placementGroup:PlacementGroup"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+SCHEDULING_POLICY = "aws:batch/schedulingPolicy:SchedulingPolicy"
+SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:wandb-AbCdEf"
+
+SINGLE: dict[str, Any] = {
+    "instanceTypes": ["g6.12xlarge", "g6e.12xlarge", "g5.12xlarge"],
+    "capacity": ["spot", "onDemand"],
+    "maxVcpus": 192,
+    "vcpus": 40,
+    "memoryMib": 160_000,
+    "gpus": 4,
+}
+"""The dev stack's queue."""
+
+MULTI: dict[str, Any] = {
+    "nodes": 2,
+    "instanceTypes": ["p5.48xlarge"],
+    "capacity": ["onDemand"],
+    "efa": True,
+    "maxVcpus": 384,
+    "vcpus": 180,
+    "memoryMib": 1_900_000,
+    "gpus": 8,
+    "timeoutHours": 2,
+}
+"""A production queue for jobs on two nodes."""
+
+BLOCK = MULTI | {"capacity": ["capacityBlock"], "capacityReservationId": "cr-0123456789abcdef0"}
+
+
+class StableCloud(LocalCloud):
+    """An AWS whose ids and ARNs follow from the resource, so that two runs can be compared."""
+
+    def wrong_with(self, registration: Registration) -> list[str]:
+        """Nothing: these ids and ARNs are not like AWS's."""
+        del registration
+        return []
+
+    def create(self, resource: Resource) -> Created:
+        kind = resource.type.rsplit(":", 1)[-1]
+        name = f"{resource.name}-{kind}"
+        outputs = {"name": name, "arn": self.aws.arn(kind.lower(), name), "bucket": name, "repositoryUrl": name}
+        # every change makes a version
+        version = zlib.crc32(json.dumps(dict(resource.inputs), sort_keys=True).encode())
+        return Created(id=name, outputs=outputs | {"latestVersion": version, "dashboardName": name})

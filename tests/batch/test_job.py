@@ -1,0 +1,146 @@
+"""The job definition of a job queue: its container, and what is tried again."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import boto3
+import pytest
+from botocore.validate import ParamValidator
+
+from local import engine
+from tests.batch.support import (
+    JOB_DEFINITION,
+    MULTI,
+    ROLE_POLICY,
+    SECRET,
+    SINGLE,
+)
+from tests.conftest import RunStack
+from tests.support import all_of, one_of
+
+
+def expected_container(name: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "image": "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime",
+        "command": ["nvidia-smi"],
+        "jobRoleArn": f"arn:aws:role:us-west-2:123456789012:{name}-job-Role",
+        "executionRoleArn": f"arn:aws:role:us-west-2:123456789012:{name}-execution-Role",
+        "resourceRequirements": [
+            {"type": "GPU", "value": str(settings["gpus"])},
+            {"type": "VCPU", "value": str(settings["vcpus"])},
+            {"type": "MEMORY", "value": str(settings["memoryMib"])},
+        ],
+        "environment": [{"name": "ARTIFACTS_BUCKET", "value": "artifacts-Bucket"}],
+        "secrets": [],
+        "linuxParameters": {
+            "initProcessEnabled": True,
+            "sharedMemorySize": settings["memoryMib"] // 2,
+            "devices": [],
+        },
+        "ulimits": [
+            {"name": "memlock", "softLimit": -1, "hardLimit": -1},
+            {"name": "nofile", "softLimit": 65_536, "hardLimit": 65_536},
+            {"name": "stack", "softLimit": 67_108_864, "hardLimit": 67_108_864},
+        ],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": f"{name}-LogGroup",
+                "awslogs-region": "us-west-2",
+                "awslogs-stream-prefix": "job",
+            },
+        },
+        "privileged": False,
+        **more,
+    }
+
+
+RETRY = {
+    "attempts": 3,
+    "evaluateOnExits": [
+        {"onStatusReason": "Host EC2*", "action": "RETRY"},
+        {"onReason": "CannotPullContainerError*", "action": "RETRY"},
+        {"onReason": "*", "action": "EXIT"},
+    ],
+}
+
+
+def test_a_single_node_definition_says_all_that_a_training_container_needs(stable: engine.Run) -> None:
+    inputs = dict(one_of(stable, JOB_DEFINITION, "single").inputs)
+    assert json.loads(inputs.pop("containerProperties")) == expected_container("single", SINGLE)
+    assert inputs == {
+        "type": "container",
+        "platformCapabilities": ["EC2"],
+        "retryStrategy": RETRY,
+        "timeout": {"attemptDurationSeconds": 86_400},
+        "propagateTags": True,
+        "deregisterOnNewRevision": False,
+    }
+
+
+def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: engine.Run) -> None:
+    inputs = dict(one_of(stable, JOB_DEFINITION, "multi").inputs)
+    container = expected_container("multi", MULTI, instanceType="p5.48xlarge")
+    container["environment"] += [
+        {"name": "FI_PROVIDER", "value": "efa"},
+        {"name": "NCCL_DEBUG", "value": "INFO"},
+        {"name": "NCCL_SOCKET_IFNAME", "value": "^docker,ecs,lo,veth"},
+    ]
+    container["linuxParameters"]["devices"] = [
+        {
+            "hostPath": f"/dev/infiniband/uverbs{index}",
+            "containerPath": f"/dev/infiniband/uverbs{index}",
+            "permissions": ["READ", "WRITE", "MKNOD"],
+        }
+        for index in range(32)
+    ]
+    assert json.loads(inputs.pop("nodeProperties")) == {
+        "numNodes": 2,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
+    }
+    assert inputs == {
+        "type": "multinode",
+        "retryStrategy": RETRY,
+        "timeout": {"attemptDurationSeconds": 7200},
+        "propagateTags": True,
+        "deregisterOnNewRevision": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "shape"),
+    [("single", "containerProperties", "ContainerProperties"), ("multi", "nodeProperties", "NodeProperties")],
+)
+def test_the_json_of_a_definition_fits_the_apis_own_shape_and_is_in_stable_order(
+    name: str, key: str, shape: str, stable: engine.Run
+) -> None:
+    text = one_of(stable, JOB_DEFINITION, name).inputs[key]
+    client = cast("Any", boto3).client("batch", region_name="us-west-2")
+    said = json.loads(text)
+    report = ParamValidator().validate(said, client.meta.service_model.shape_for(shape))
+    assert not report.has_errors(), report.generate_report()
+    assert text == json.dumps(said, sort_keys=True)
+
+
+def test_a_container_finds_the_bucket_the_queues_its_environment_and_its_secrets(run_stably: RunStack) -> None:
+    own = {"environment": {"EPOCHS": "3"}, "secrets": {"WANDB_API_KEY": f"{SECRET}:key::"}, "sharedMemoryMib": 1024}
+    run = run_stably({"queues": {"tasks": {}}, "batch": {"single": SINGLE | own}})
+    container = json.loads(one_of(run, JOB_DEFINITION, "single").inputs["containerProperties"])
+    assert [one["name"] for one in container["environment"]] == ["ARTIFACTS_BUCKET", "EPOCHS", "QUEUE_URL_TASKS"]
+    assert container["secrets"] == [{"name": "WANDB_API_KEY", "valueFrom": f"{SECRET}:key::"}]
+    assert container["linuxParameters"]["sharedMemorySize"] == 1024
+    # the agent reads the secret before the container starts, and the job itself may not
+    may_read = {
+        name: "secretsmanager:GetSecretValue" in policy.inputs["policy"]
+        for name, policy in all_of(run, ROLE_POLICY).items()
+    }
+    assert may_read["single-execution"]
+    assert not may_read["single-job"]
+    (statement,) = [
+        one
+        for one in json.loads(one_of(run, ROLE_POLICY, "single-execution").inputs["policy"])["Statement"]
+        if one["Action"] == ["secretsmanager:GetSecretValue"]
+    ]
+    assert statement["Resource"] == [SECRET]

@@ -1,0 +1,598 @@
+"""A Batch job queue: what it is made of, what changes when a setting does, and what is refused."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytest
+
+from local import engine
+from local.aws import Aws
+from tests.batch.support import (
+    BLOCK,
+    COMPUTE_ENVIRONMENT,
+    ENVIRONMENT_ARN,
+    JOB_DEFINITION,
+    JOB_QUEUE,
+    LAUNCH_TEMPLATE,
+    MULTI,
+    ROLE_POLICY,
+    SCHEDULING_POLICY,
+    SECRET,
+    SINGLE,
+)
+from tests.conftest import RunStack
+from tests.support import all_of, one_of
+
+
+@pytest.fixture(scope="module")
+def deployed(run_sections: RunStack) -> engine.Run:
+    return run_sections({"batch": {"single": SINGLE, "multi": MULTI}}, preview=False)
+
+
+def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: engine.Run) -> None:
+    template = one_of(stable, LAUNCH_TEMPLATE, "single")
+    same = {
+        "minVcpus": 0,
+        "maxVcpus": 192,
+        "instanceTypes": ["g6.12xlarge", "g6e.12xlarge", "g5.12xlarge"],
+        "instanceRole": "arn:aws:instanceprofile:us-west-2:123456789012:single-InstanceProfile",
+        "ec2Configurations": [{"imageType": "ECS_AL2023_NVIDIA"}],
+        "launchTemplate": {
+            "launchTemplateId": "single-LaunchTemplate",
+            "version": str(stable.created[template.urn].outputs["latestVersion"]),
+        },
+        "securityGroupIds": ["single-SecurityGroup"],
+        "subnets": ["network-us-west-2a-private-Subnet", "network-us-west-2b-private-Subnet"],
+    }
+    for name, kind, strategy in (
+        ("single-spot", "SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
+        ("single-on-demand", "EC2", "BEST_FIT_PROGRESSIVE"),
+    ):
+        environment = one_of(stable, COMPUTE_ENVIRONMENT, name)
+        assert environment.inputs == {
+            "type": "MANAGED",
+            "computeResources": {**same, "type": kind, "allocationStrategy": strategy},
+            "updatePolicy": {"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": 360},
+        }
+        assert environment.ignore_changes == ("computeResources.desiredVcpus",)
+    assert one_of(stable, JOB_QUEUE, "single").inputs == {
+        "state": "ENABLED",
+        "priority": 10,
+        "computeEnvironmentOrders": [
+            {
+                "order": 1,
+                "computeEnvironment": f"{ENVIRONMENT_ARN}:single-spot-ComputeEnvironment",
+            },
+            {
+                "order": 2,
+                "computeEnvironment": f"{ENVIRONMENT_ARN}:single-on-demand-ComputeEnvironment",
+            },
+        ],
+        "jobStateTimeLimitActions": [
+            {"action": "CANCEL", "state": "RUNNABLE", "reason": reason, "maxTimeSeconds": seconds}
+            for reason, seconds in (
+                ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", 14_400),
+                ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", 600),
+                ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", 600),
+            )
+        ],
+    }
+
+
+def test_fair_share_gives_the_queue_a_scheduling_policy(run_stably: RunStack) -> None:
+    run = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamB": 0.5, "teamA*": 1.0}}}})
+    assert one_of(run, SCHEDULING_POLICY, "single").inputs == {
+        "fairSharePolicy": {
+            "shareDecaySeconds": 3600,
+            "shareDistributions": [
+                {"shareIdentifier": "teamA*", "weightFactor": 1},
+                {"shareIdentifier": "teamB", "weightFactor": 0.5},
+            ],
+        }
+    }
+    queue = one_of(run, JOB_QUEUE, "single")
+    assert queue.inputs["schedulingPolicyArn"].endswith(":single-SchedulingPolicy")
+    # Batch refuses to add it to a queue and to take it away
+    assert queue.replace_on_changes == ("schedulingPolicyArn",)
+
+
+@pytest.mark.parametrize(("hours", "minutes"), [(0.25, 30), (0.51, 31), (2, 120), (6, 360), (168, 360)])
+def test_an_update_waits_for_running_jobs_as_long_as_the_provider_allows(
+    hours: float, minutes: int, run_stably: RunStack
+) -> None:
+    run = run_stably({"batch": {"single": SINGLE | {"timeoutHours": hours}}})
+    policy = one_of(run, COMPUTE_ENVIRONMENT, "single-spot").inputs["updatePolicy"]
+    assert policy == {"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": minutes}
+    assert one_of(run, JOB_DEFINITION, "single").inputs["timeout"] == {"attemptDurationSeconds": hours * 3600}
+
+
+def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_jobs(run_stably: RunStack) -> None:
+    run = run_stably({"queues": {"tasks": {}, "results": {}}, "workers": {}, "batch": {"single": SINGLE}})
+    statements = json.loads(one_of(run, ROLE_POLICY, "workers-task").inputs["policy"])["Statement"]
+    region = "us-west-2:123456789012"
+    definition = f"arn:aws:batch:{region}:job-definition/single-JobDefinition"
+    assert [one for one in statements if one["Action"][0].startswith("batch:")] == [
+        {
+            "Effect": "Allow",
+            "Action": ["batch:SubmitJob"],
+            "Resource": [
+                f"arn:aws:jobqueue:{region}:single-JobQueue",
+                definition,
+                f"{definition}:*",
+                f"arn:aws:batch:{region}:job/*",
+            ],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["batch:CancelJob", "batch:TerminateJob"],
+            "Resource": [f"arn:aws:batch:{region}:job/*"],
+        },
+        {"Effect": "Allow", "Action": ["batch:DescribeJobs", "batch:ListJobs"], "Resource": ["*"]},
+    ]
+
+
+REPLACE_AN_ENVIRONMENT = {
+    "name",
+    "namePrefix",
+    "type",
+    "eksConfiguration",
+    "computeResources.placementGroup",
+    "computeResources.spotIamFleetRole",
+}
+"""Properties of a compute environment whose change replaces it (hashicorp/terraform-provider-aws,
+internal/service/batch/compute_environment.go: `ForceNew` in the schema)."""
+
+REPLACE_A_QUEUE = {"name", "schedulingPolicyArn"}
+"""Properties of a job queue whose change replaces it: the first to the provider, the second to AWS and so to us."""
+
+IN_PLACE_STRATEGIES = {"BEST_FIT_PROGRESSIVE", "SPOT_CAPACITY_OPTIMIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"}
+"""The strategies with which, and with no service role but Batch's own, the others change in place (same file,
+`isUpdatableComputeEnvironment`)."""
+
+BLOCKS = ("ec2Configurations", "launchTemplate")
+"""Blocks whose coming and going replaces the environment, though not a change inside them (same file)."""
+
+
+def differences(before: Any, after: Any, path: str = "") -> set[str]:
+    """Dotted paths of what differs between two inputs; a list is one value."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        was, now = cast("dict[str, Any]", before), cast("dict[str, Any]", after)
+        return {
+            line
+            for key in was.keys() | now.keys()
+            for line in differences(was.get(key), now.get(key), f"{path}.{key}" if path else key)
+        }
+    return set() if before == after else {path}
+
+
+def changes(before: engine.Run, after: engine.Run, part: str = "BatchJobQueue") -> dict[str, set[str]]:
+    """Type and name of what differs under the components of a type -> which inputs do, or that it comes or goes."""
+
+    def of(run: engine.Run) -> dict[str, engine.Registration]:
+        return {f"{one.type.split(':')[-1]} {one.name}": one for one in run.registrations.values() if part in one.urn}
+
+    was, now = of(before), of(after)
+    found = {name: differences(was[name].inputs, now[name].inputs) for name in was.keys() & now.keys()}
+    found |= {name: {"is new"} for name in now.keys() - was.keys()} | {
+        name: {"is gone"} for name in was.keys() - now.keys()
+    }
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def replaced(before: engine.Run, after: engine.Run) -> set[str]:
+    """Names of the compute environments and queues that the provider would replace, by the tables above."""
+    environments, queues = (
+        [(was[name], now[name]) for name in was.keys() & now.keys()]
+        for was, now in ((all_of(before, type_), all_of(after, type_)) for type_ in (COMPUTE_ENVIRONMENT, JOB_QUEUE))
+    )
+    return {
+        f"environment {now.name}"
+        for was, now in environments
+        if differences(was.inputs, now.inputs) & REPLACE_AN_ENVIRONMENT
+        or blocks(was) != blocks(now)
+        or not (changes_in_place(was) and changes_in_place(now))
+    } | {f"queue {now.name}" for was, now in queues if differences(was.inputs, now.inputs) & REPLACE_A_QUEUE}
+
+
+def blocks(environment: engine.Registration) -> list[bool]:
+    return [key in environment.inputs["computeResources"] for key in BLOCKS]
+
+
+def changes_in_place(environment: engine.Registration) -> bool:
+    strategy = environment.inputs["computeResources"]["allocationStrategy"]
+    return strategy in IN_PLACE_STRATEGIES and "serviceRole" not in environment.inputs
+
+
+ENVIRONMENTS = ("ComputeEnvironment single-spot", "ComputeEnvironment single-on-demand")
+
+
+def both(paths: set[str]) -> dict[str, set[str]]:
+    """The same change of each compute environment of the dev queue."""
+    return dict.fromkeys(ENVIRONMENTS, paths)
+
+
+NEW_VERSION = both({"computeResources.launchTemplate.version"})
+
+DEFINITION = "JobDefinition single"
+
+
+@pytest.fixture(scope="module")
+def dev(run_stably: RunStack) -> engine.Run:
+    return run_stably({"batch": {"single": SINGLE}})
+
+
+def test_nothing_changes_when_nothing_changed(dev: engine.Run, run_stably: RunStack) -> None:
+    again = run_stably({"batch": {"single": SINGLE}})
+    assert {urn: one.inputs for urn, one in again.registrations.items()} == {
+        urn: one.inputs for urn, one in dev.registrations.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("edit", "changed"),
+    [
+        ({"image": "pytorch/pytorch:2.9.1"}, {DEFINITION: {"containerProperties"}}),
+        ({"command": ["python", "launch.py"]}, {DEFINITION: {"containerProperties"}}),
+        ({"environment": {"EPOCHS": "3"}}, {DEFINITION: {"containerProperties"}}),
+        ({"memoryMib": 120_000}, {DEFINITION: {"containerProperties"}}),
+        (
+            {"secrets": {"WANDB_API_KEY": SECRET}},
+            {DEFINITION: {"containerProperties"}, "RolePolicy single-execution": {"policy"}},
+        ),
+        (
+            {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"]},
+            both({"computeResources.instanceTypes"}),
+        ),
+        # another first type of the same kind
+        (
+            {"instanceTypes": ["g5.12xlarge", "g6.12xlarge"]},
+            both({"computeResources.instanceTypes"}),
+        ),
+        # to another kind of machine image
+        (
+            {"instanceTypes": ["c7i.48xlarge", "m7i.48xlarge"], "gpus": 0},
+            {
+                DEFINITION: {"containerProperties"},
+                **both({"computeResources.instanceTypes", "computeResources.ec2Configurations"}),
+            },
+        ),
+        ({"maxVcpus": 960}, both({"computeResources.maxVcpus"})),
+        ({"minVcpus": 48}, both({"computeResources.minVcpus"})),
+        ({"rootVolumeGib": 500}, {"LaunchTemplate single": {"blockDeviceMappings"}, **NEW_VERSION}),
+        (
+            {"timeoutHours": 2},
+            {
+                DEFINITION: {"timeout.attemptDurationSeconds"},
+                **both({"updatePolicy.jobExecutionTimeoutMinutes"}),
+            },
+        ),
+        # beyond what an update can wait for
+        ({"timeoutHours": 48}, {DEFINITION: {"timeout.attemptDurationSeconds"}}),
+        ({"attempts": 5}, {DEFINITION: {"retryStrategy.attempts"}}),
+        ({"priority": 20}, {"JobQueue single": {"priority"}}),
+        (
+            {"capacity": ["onDemand"]},
+            {ENVIRONMENTS[0]: {"is gone"}, "JobQueue single": {"computeEnvironmentOrders"}},
+        ),
+    ],
+)
+def test_an_edit_changes_this_and_replaces_neither_an_environment_nor_the_queue(
+    edit: dict[str, Any], changed: dict[str, set[str]], dev: engine.Run, run_stably: RunStack
+) -> None:
+    after = run_stably({"batch": {"single": SINGLE | edit}})
+    assert changes(dev, after) == changed
+    assert replaced(dev, after) == set()
+
+
+def test_another_zone_is_another_subnet_of_the_environments(dev: engine.Run, run_stably: RunStack) -> None:
+    after = run_stably({"network": {"availabilityZones": 3}, "batch": {"single": SINGLE}})
+    assert changes(dev, after) == both({"computeResources.subnets"})
+    assert replaced(dev, after) == set()
+
+
+def test_other_tags_of_the_stack_are_another_version_of_the_launch_template(
+    dev: engine.Run, run_stably: RunStack, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "default_tags", {**aws.default_tags, "CostCenter": "42"})
+    after = run_stably({"batch": {"single": SINGLE}})
+    assert changes(dev, after) == {"LaunchTemplate single": {"tagSpecifications"}, **NEW_VERSION}
+    assert replaced(dev, after) == set()
+
+
+def test_a_reservation_for_a_multi_node_queue_replaces_its_environment(run_stably: RunStack) -> None:
+    before = run_stably({"batch": {"multi": MULTI}})
+    after = run_stably({"batch": {"multi": MULTI | {"capacityReservationId": "cr-01234567"}}})
+    assert replaced(before, after) == {"environment multi-on-demand"}
+    # the new one is made before the old one goes: neither has a name that the other would want
+    for run in (before, after):
+        assert not {"name", "namePrefix"} & one_of(run, COMPUTE_ENVIRONMENT, "multi-on-demand").inputs.keys()
+
+
+def test_fair_share_replaces_the_queue_and_what_is_under_it_stays(dev: engine.Run, run_stably: RunStack) -> None:
+    after = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamA": 1.0}}}})
+    assert changes(dev, after) == {
+        "JobQueue single": {"schedulingPolicyArn"},
+        "SchedulingPolicy single": {"is new"},
+    }
+    assert replaced(dev, after) == {"queue single"}
+    heavier = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamA": 2.0}}}})
+    assert changes(after, heavier) == {"SchedulingPolicy single": {"fairSharePolicy.shareDistributions"}}
+    assert replaced(after, heavier) == set()
+
+
+def test_no_resource_of_a_queue_has_a_name_that_its_replacement_would_want(stable: engine.Run) -> None:
+    named = {
+        one.urn
+        for one in stable.registrations.values()
+        if "BatchJobQueue" in one.urn and {"name", "namePrefix"} & one.inputs.keys()
+    }
+    assert named == set()
+
+
+def needs(run: engine.Run, urn: str) -> set[str]:
+    """Type and name of everything that must exist before a resource, and so outlives it."""
+    seen: set[str] = set()
+    waiting = [urn]
+    while waiting:
+        for one in run.registrations[waiting.pop()].dependencies - seen:
+            seen.add(one)
+            waiting.append(one)
+    return {f"{run.registrations[one].type.split(':')[-1]} {run.registrations[one].name}" for one in seen}
+
+
+def test_the_queue_goes_before_its_environments_and_these_before_their_roles(stable: engine.Run) -> None:
+    policy = "RolePolicyAttachment single-instance-AmazonEC2ContainerServiceforEC2Role"
+    under_an_environment = {
+        policy,
+        "Role single-instance",
+        "InstanceProfile single",
+        "LaunchTemplate single",
+        "SecurityGroup single",
+        "SecurityGroupEgressRule single",
+    }
+    under_the_queue = {*ENVIRONMENTS, "RolePolicy single-job", "RolePolicy single-execution", "LogGroup single"}
+    assert needs(stable, one_of(stable, JOB_QUEUE, "single").urn) >= under_an_environment | under_the_queue
+    for name in ("single-spot", "single-on-demand"):
+        before = needs(stable, one_of(stable, COMPUTE_ENVIRONMENT, name).urn)
+        assert before >= under_an_environment
+        assert "JobQueue single" not in before
+    before = needs(stable, one_of(stable, COMPUTE_ENVIRONMENT, "multi-on-demand").urn)
+    assert {"PlacementGroup multi", "SecurityGroupIngressRule multi-nodes"} <= before
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({"nodes": 1001}, ["nodes: must be less than or equal to 1000, got 1001"]),
+        (
+            {"nodes": 5, "capacity": ["onDemand"], "instanceTypes": ["g6.12xlarge"], "maxVcpus": 192},
+            ["maxVcpus: must be at least nodes x vcpus (200), or no job ever starts, got 192"],
+        ),
+        (
+            {"nodes": 4, "vcpus": 40, "capacity": ["onDemand"], "instanceTypes": ["g6.12xlarge"], "maxVcpus": 160},
+            ["maxVcpus: must be at least 192, because each node is a whole g6.12xlarge, got 160"],
+        ),
+        ({"gpus": 5}, ["gpus: must be at most 4, what g6.12xlarge, g6e.12xlarge can give, got 5"]),
+        ({"vcpus": 49}, ["vcpus: must be at most 48, what g6.12xlarge, g6e.12xlarge can give, got 49"]),
+        (
+            {"memoryMib": 380_000},
+            ["memoryMib: must be at most 373555, what g6.12xlarge, g6e.12xlarge can give, got 380000"],
+        ),
+        (
+            {"instanceTypes": ["g5.48xlarge", "g6e.12xlarge"], "gpus": 8, "memoryMib": 747_110, "vcpus": 190},
+            [],
+        ),
+        (
+            {"instanceTypes": ["g6.24xlarge", "g6e.16xlarge"], "memoryMib": 450_000},
+            [
+                (
+                    "instanceTypes: must hold a type that gives all of {'gpus': 4, 'vcpus': 40, 'memoryMib': 450000} "
+                    "to one container, got 'g6.24xlarge, g6e.16xlarge'"
+                )
+            ],
+        ),
+        (
+            MULTI | {"capacity": ["spot"]},
+            [
+                (
+                    "capacity: must be without spot with nodes over 1, because Batch runs no multi-node job there, "
+                    "got ['spot']"
+                )
+            ],
+        ),
+        (
+            MULTI | {"instanceTypes": ["p5.48xlarge", "p5en.48xlarge"], "efa": False},
+            [
+                (
+                    "instanceTypes: must be one type with nodes over 1, because all nodes of a job are alike, "
+                    "got ['p5.48xlarge', 'p5en.48xlarge']"
+                )
+            ],
+        ),
+        (
+            {"efa": True},
+            [
+                (
+                    "instanceTypes: must be one type with efa, because the launch template has that type's network "
+                    "cards, got ['g6.12xlarge', 'g6e.12xlarge']"
+                )
+            ],
+        ),
+        (
+            {"efa": True, "instanceTypes": ["g5.xlarge"], "gpus": 1, "vcpus": 3, "memoryMib": 12_000},
+            ["efa: must be false, because g5.xlarge has no EFA, got true"],
+        ),
+        (
+            {"instanceTypes": ["c7i.48xlarge", "c7g.16xlarge"], "gpus": 0, "memoryMib": 100_000},
+            [
+                (
+                    "instanceTypes: must share one processor architecture, "
+                    "got {'c7i.48xlarge': 'x86_64', 'c7g.16xlarge': 'arm64'}"
+                )
+            ],
+        ),
+        (
+            {"instanceTypes": ["g6.12xlarge", "m7i.48xlarge"]},
+            [
+                (
+                    "instanceTypes: must be all with GPUs or all without, because their images differ, "
+                    "got {'g6.12xlarge': 4, 'm7i.48xlarge': 0}"
+                )
+            ],
+        ),
+        (
+            {"instanceTypes": ["g5g.16xlarge"], "gpus": 2, "memoryMib": 100_000},
+            ["instanceTypes: must be types whose accelerators Batch's images have a driver for, got 'g5g.16xlarge'"],
+        ),
+        (
+            {"capacity": ["spot", "onDemand", "spot", "onDemand"]},
+            [
+                (
+                    "capacity: must be one to 3 kinds, because a queue has no more compute environments, "
+                    "got ['spot', 'onDemand', 'spot', 'onDemand']"
+                )
+            ],
+        ),
+        (
+            {"capacity": []},
+            ["capacity: must be one to 3 kinds, because a queue has no more compute environments, got []"],
+        ),
+        ({"capacity": ["spot", "spot"]}, ["capacity: must name each kind once, got ['spot', 'spot']"]),
+        (
+            {"capacity": ["reserved"]},
+            ["capacity.0: must be 'spot', 'onDemand' or 'capacityBlock', got 'reserved'"],
+        ),
+        (
+            {"capacityReservationId": "cr-01234567"},
+            [("capacity: must be [onDemand] or [capacityBlock] with capacityReservationId, got ['spot', 'onDemand']")],
+        ),
+        (
+            BLOCK | {"capacity": ["capacityBlock", "onDemand"]},
+            [
+                (
+                    "capacity: must be capacityBlock alone, because nothing else starts from its launch template, "
+                    "got ['capacityBlock', 'onDemand']"
+                )
+            ],
+        ),
+        (
+            BLOCK | {"capacityReservationId": None},
+            ["capacityReservationId: is required with capacity capacityBlock, got null"],
+        ),
+        (
+            {"capacity": ["capacityBlock"], "capacityReservationId": "cr-01234567"},
+            [
+                (
+                    "instanceTypes: must be one type with capacity capacityBlock, the one that was bought, "
+                    "got ['g6.12xlarge', 'g6e.12xlarge']"
+                )
+            ],
+        ),
+        (
+            BLOCK | {"instanceTypes": ["g6e.48xlarge"], "memoryMib": 160_000},
+            ["instanceTypes: must be types that EC2 offers as capacity-block, got 'g6e.48xlarge'"],
+        ),
+        (
+            {"capacityReservationId": "block-1", "capacity": ["onDemand"]},
+            ["capacityReservationId: must match pattern '^cr-[0-9a-f]{8,17}$', got 'block-1'"],
+        ),
+        (
+            MULTI | {"instanceTypes": ["p5e.48xlarge"]},
+            [
+                (
+                    "instanceTypes: must be offered in us-west-2a, where the instances would be, "
+                    "got {'p5e.48xlarge': ['us-west-2c']}"
+                )
+            ],
+        ),
+        ({"timeoutHours": 0.01}, ["timeoutHours: must be 0.0167 or more, 60 seconds, got 0.01"]),
+        ({"attempts": 0}, ["attempts: must be greater than or equal to 1, got 0"]),
+        ({"attempts": 11}, ["attempts: must be less than or equal to 10, got 11"]),
+        ({"minVcpus": 400}, ["minVcpus: must be at most maxVcpus (384), got 400"]),
+        (
+            {"sharedMemoryMib": 160_001},
+            ["sharedMemoryMib: must be at most memoryMib (160000), which it is taken from, got 160001"],
+        ),
+        (
+            {"fairShare": {"team-a": 1.0}},
+            ["fairShare.team-a: must match pattern '^[0-9A-Za-z]{1,254}[0-9A-Za-z*]?$', got 'team-a'"],
+        ),
+        (
+            {"fairShare": {"team*": 1.0, "teamA": 1.0}},
+            ["fairShare.teamA: must not begin as team* does, which holds it already, got 'teamA'"],
+        ),
+        ({"fairShare": {"teamA": 0.0}}, ["fairShare.teamA: must be greater than or equal to 0.0001, got 0.0"]),
+        (
+            {"environment": {"AWS_BATCH_JOB_ID": "1"}},
+            [
+                (
+                    "environment.AWS_BATCH_JOB_ID: must not begin with AWS_BATCH, which Batch keeps for itself, "
+                    "got 'AWS_BATCH_JOB_ID'"
+                )
+            ],
+        ),
+        (
+            {"environment": {"TOKEN": "1"}, "secrets": {"TOKEN": SECRET}},
+            ["secrets.TOKEN: must not stand under environment too, got 'TOKEN'"],
+        ),
+    ],
+)
+def test_a_queue_that_could_never_run_a_job_is_refused(
+    settings: dict[str, Any],
+    lines: list[str],
+    run_stably: RunStack,
+    mistakes_in: Callable[[Mapping[str, Any]], list[str]],
+) -> None:
+    sections = {"batch": {"q": settings}}
+    if not lines:
+        assert all_of(run_stably(sections), JOB_QUEUE)
+        return
+    assert mistakes_in(sections) == [f"batch.q.{line}" for line in lines]
+
+
+def test_a_job_of_each_queue_is_done(deployed: engine.Run, aws: Aws) -> None:
+    batch, logs = aws.client("batch"), aws.client("logs")
+    submitted = {
+        name: batch.submit_job(
+            jobName=name, jobQueue=queue, jobDefinition=deployed.exports["batch_job_definition_arns"][name]
+        )
+        for name, queue in deployed.exports["batch_job_queue_arns"].items()
+    }
+    for name, type_ in (("single", "containerProperties"), ("multi", "nodeProperties")):
+        job = finished(batch, submitted[name]["jobId"])
+        assert job["status"] == "SUCCEEDED"
+        assert job["jobQueue"] == deployed.exports["batch_job_queue_arns"][name]
+        assert job["jobDefinition"] == deployed.exports["batch_job_definition_arns"][name]
+        assert type_ in one_of(deployed, JOB_DEFINITION, name).inputs
+    container = json.loads(one_of(deployed, JOB_DEFINITION, "single").inputs["containerProperties"])
+    group = container["logConfiguration"]["options"]["awslogs-group"]
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert found["retentionInDays"] == 30
+    # what the container agent does on an instance, which moto has not
+    stream = finished(batch, submitted["single"]["jobId"])["container"]["logStreamName"]
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    logs.put_log_events(
+        logGroupName=group,
+        logStreamName=stream,
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": "step 1"}],
+    )
+    (event,) = logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
+    assert event["message"] == "step 1"
+    may_write = json.loads(one_of(deployed, ROLE_POLICY, "single-execution").inputs["policy"])["Statement"]
+    assert {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [f"{found['logGroupArn']}:*"],
+    } in may_write
+
+
+def finished(batch: Any, job_id: str) -> dict[str, Any]:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        (job,) = batch.describe_jobs(jobs=[job_id])["jobs"]
+        if job["status"] in ("SUCCEEDED", "FAILED"):
+            return job
+        time.sleep(0.05)
+    raise TimeoutError(job_id)

@@ -1,0 +1,140 @@
+"""What is installed on the EKS cluster, and who training jobs are."""
+
+import json
+import re
+from typing import Any
+
+from components.cluster.control_plane import STANDARD_SUPPORT_ENDS
+from components.cluster.software import AUTOSCALER_IMAGES, CHARTS
+from local.engine import Run
+from tests.cluster.support import (
+    ADDON,
+    GROUPS,
+    KUEUE,
+    NODE_GROUP,
+    RELEASE,
+    needs,
+)
+from tests.conftest import RunStack
+from tests.support import all_of, one_of
+
+
+def test_each_release_is_of_the_pinned_chart(deployed: Run) -> None:
+    releases = {name.removeprefix("training-"): one.inputs for name, one in all_of(deployed, RELEASE).items()}
+    assert set(releases) == set(CHARTS)
+    for name, inputs in releases.items():
+        chart = CHARTS[name]
+        assert (inputs["name"], inputs["chart"], inputs["version"]) == (name, chart.chart, chart.version)
+        assert inputs.get("repositoryOpts", {}).get("repo") == chart.repository
+        # the two ways of naming a chart exclude each other
+        assert chart.chart.startswith("oci://") is (chart.repository is None)
+
+
+def test_only_what_a_stack_needs_is_installed(plain: Run, run_sections: RunStack) -> None:
+    assert set(all_of(plain, RELEASE)) == {"training-cluster-autoscaler", "training-device-plugin"}
+    assert not all_of(plain, f"{KUEUE}:ClusterQueue")
+    without_gpus: dict[str, Any] = {"gpuNodeGroups": {}}
+    for eks in (without_gpus, {"devicePlugin": False}):
+        assert set(all_of(run_sections({"eks": eks}), RELEASE)) == {"training-cluster-autoscaler"}
+
+
+def test_device_plugins_run_behind_the_taints(deployed: Run) -> None:
+    nvidia = one_of(deployed, RELEASE, "training-device-plugin").inputs["values"]
+    assert nvidia == {"tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]}
+    efa = one_of(deployed, RELEASE, "training-efa-device-plugin").inputs["values"]
+    assert efa["nodeSelector"] == {"vpc.amazonaws.com/efa.present": "true"}
+    assert nvidia["tolerations"][0] in efa["tolerations"]
+
+
+def test_the_autoscaler_is_of_the_clusters_version_and_scales_its_groups_and_no_other(deployed: Run) -> None:
+    cluster = deployed.exports["eks_cluster_name"]
+    values = one_of(deployed, RELEASE, "training-cluster-autoscaler").inputs["values"]
+    assert values["autoDiscovery"] == {"clusterName": cluster}
+    assert values["awsRegion"] == "us-west-2"
+    assert values["image"]["tag"].startswith("v1.35.")
+    policy = json.loads(one_of(deployed, "aws:iam/rolePolicy:RolePolicy", "training-autoscaler").inputs["policy"])
+    scale, describe_nodes, describe = policy["Statement"]
+    assert scale["Action"] == ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+    assert scale["Condition"] == {"StringEquals": {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster}": "owned"}}
+    assert describe_nodes["Resource"] == [f"arn:aws:eks:us-west-2:123456789012:nodegroup/{cluster}/*/*"]
+    assert all(re.match(r"\w+:(Describe|Get)", action) for action in describe["Action"])
+    assert identity_of(deployed, "training-autoscaler") == (
+        "kube-system",
+        values["rbac"]["serviceAccount"]["name"],
+    )
+
+
+def test_a_training_job_may_use_artifacts_and_queues(deployed: Run) -> None:
+    policy = json.loads(one_of(deployed, "aws:iam/rolePolicy:RolePolicy", "training-trainer").inputs["policy"])
+    allowed = {action: one["Resource"] for one in policy["Statement"] for action in one["Action"]}
+    assert allowed["s3:PutObject"] == [f"arn:aws:s3:::{deployed.exports['artifacts_bucket']}/*"]
+    assert allowed["sqs:SendMessage"] == [deployed.exports["queue_arns"]["tasks"]]
+    assert "s3:DeleteObject" not in allowed
+    account = one_of(deployed, "kubernetes:core/v1:ServiceAccount", "training-trainer").inputs["metadata"]
+    assert (
+        identity_of(deployed, "training-trainer") == (account["namespace"], account["name"]) == ("training", "trainer")
+    )
+
+
+def identity_of(run: Run, name: str) -> tuple[str, str]:
+    """The service account that a role is for, by its association and by its trust."""
+    role = one_of(run, "aws:iam/role:Role", name)
+    association = one_of(run, "aws:eks/podIdentityAssociation:PodIdentityAssociation", name).inputs
+    assert association["roleArn"] == run.created[role.urn].outputs["arn"]
+    (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+    assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    tags = trust["Condition"]["StringEquals"]
+    found = tags["aws:RequestTag/kubernetes-namespace"], tags["aws:RequestTag/kubernetes-service-account"]
+    assert found == (association["namespace"], association["serviceAccount"])
+    return found
+
+
+def test_kueue_has_a_queue_for_each_group_with_all_that_its_nodes_offer(deployed: Run) -> None:
+    flavors, queues, locals_ = (
+        all_of(deployed, f"{KUEUE}:{kind}") for kind in ("ResourceFlavor", "ClusterQueue", "LocalQueue")
+    )
+    assert {one.inputs["metadata"]["name"] for one in queues.values()} == set(GROUPS)
+    assert {one.inputs["metadata"]["name"] for one in flavors.values()} == set(GROUPS)
+    for one in locals_.values():
+        assert one.inputs["metadata"]["namespace"] == "training"
+        assert one.inputs["spec"]["clusterQueue"] == one.inputs["metadata"]["name"]
+    assert {one.inputs["metadata"]["name"] for one in locals_.values()} == set(GROUPS)
+    spec = queues["training-fast-queue"].inputs["spec"]
+    (resources,) = spec["resourceGroups"]
+    assert set(resources["coveredResources"]) == {"cpu", "memory", "nvidia.com/gpu", "vpc.amazonaws.com/efa"}
+    (flavor,) = resources["flavors"]
+    assert {one["name"]: one["nominalQuota"] for one in flavor["resources"]} == {
+        "cpu": "384",
+        "memory": "4096Gi",
+        "nvidia.com/gpu": "16",
+        "vpc.amazonaws.com/efa": "64",
+    }
+    assert flavors["training-fast-flavor"].inputs["spec"]["nodeLabels"] == {"node-group": "fast"}
+
+
+def test_no_release_outlives_the_nodes_that_it_runs_on(deployed: Run) -> None:
+    groups = {one.urn for one in all_of(deployed, NODE_GROUP).values()}
+    for release in all_of(deployed, RELEASE).values():
+        assert groups <= needs(deployed, release), release.urn
+    for addon in ("coredns", "metrics-server"):
+        assert one_of(deployed, NODE_GROUP, "training-system").urn in needs(
+            deployed, one_of(deployed, ADDON, f"training-{addon}")
+        )
+
+
+def test_jobs_go_before_what_ends_them(deployed: Run) -> None:
+    namespace = one_of(deployed, "kubernetes:core/v1:Namespace", "training")
+    kueue, trainer = (one_of(deployed, RELEASE, f"training-{name}") for name in ("kueue", "trainer"))
+    queues = all_of(deployed, f"{KUEUE}:ClusterQueue").values()
+    # what needs another is deleted before it
+    assert {kueue.urn, trainer.urn, *(one.urn for one in queues)} <= needs(deployed, namespace)
+    for queue in queues:
+        assert kueue.urn in needs(deployed, queue)
+    for kind in (f"{KUEUE}:LocalQueue", "kubernetes:core/v1:ServiceAccount"):
+        for one in all_of(deployed, kind).values():
+            assert namespace.urn in one.dependencies
+
+
+def test_every_supported_version_has_an_autoscaler() -> None:
+    assert set(AUTOSCALER_IMAGES) == set(STANDARD_SUPPORT_ENDS)

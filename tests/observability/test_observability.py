@@ -1,0 +1,144 @@
+"""Alarms, events and dashboard together: that they watch what AWS emits, and what exists."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local import engine
+from local.aws import Aws
+from tests.conftest import RunStack
+from tests.observability.support import ALARM, RULE, widgets
+from tests.support import all_of, one_of
+
+SQS = ({"QueueName"}, "SQS developer guide, Available CloudWatch metrics for Amazon SQS")
+ECS = ({"ClusterName", "ServiceName"}, "ECS developer guide, Amazon ECS CloudWatch metrics")
+INSIGHTS = ({"ClusterName", "ServiceName"}, "CloudWatch user guide, Amazon ECS Container Insights metrics")
+
+EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
+    (namespace, metric): (dimensions, statistics, source)
+    for namespace, metric, (dimensions, source), statistics in (
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", SQS, {"Average", "Maximum", "Minimum"}),
+        ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", SQS, {"Average", "Maximum", "Minimum"}),
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage", SQS, {"Average", "Maximum", "Minimum"}),
+        ("AWS/SQS", "NumberOfMessagesReceived", SQS, {"Average", "Maximum", "Minimum", "Sum"}),
+        ("AWS/ECS", "CPUUtilization", ECS, {"Average", "Maximum", "Minimum"}),
+        ("AWS/ECS", "MemoryUtilization", ECS, {"Average", "Maximum", "Minimum"}),
+        ("ECS/ContainerInsights", "DesiredTaskCount", INSIGHTS, {"Average", "Maximum", "Minimum"}),
+        ("ECS/ContainerInsights", "RunningTaskCount", INSIGHTS, {"Average", "Maximum", "Minimum"}),
+        (
+            "AWS/AutoScaling",
+            "GroupInServiceInstances",
+            ({"AutoScalingGroupName"}, "EKS user guide, View metrics for Amazon EC2 Auto Scaling groups"),
+            {"Average", "Maximum", "Minimum"},
+        ),
+        (
+            "AWS/EKS",
+            "scheduler_pending_pods_UNSCHEDULABLE",
+            ({"ClusterName"}, "EKS user guide, Monitor cluster data with Amazon CloudWatch"),
+            {"Average", "Maximum", "Minimum"},
+        ),
+        (
+            "AWS/Usage",
+            "ResourceCount",
+            ({"Service", "Type", "Resource", "Class"}, "Service Quotas API, GetServiceQuota, UsageMetric of EC2"),
+            {"Maximum"},
+        ),
+    )
+}
+"""Metric -> the dimensions and the meaningful statistics that AWS documents for it, and where."""
+
+Watched = tuple[str, str, dict[str, str], str]
+"""A metric that is watched: namespace, name, dimensions, statistic."""
+
+
+def of_alarms(run: engine.Run) -> Iterator[Watched]:
+    for name, alarm in all_of(run, ALARM).items():
+        if not name.startswith("alerts-"):
+            continue
+        if "metricName" in alarm.inputs:
+            one = alarm.inputs
+            yield one["namespace"], one["metricName"], one["dimensions"], one["statistic"]
+        for query in alarm.inputs.get("metricQueries", []):
+            if "metric" in query:
+                one = query["metric"]
+                yield one["namespace"], one["metricName"], one["dimensions"], one["stat"]
+
+
+def of_dashboard(run: engine.Run) -> Iterator[Watched]:
+    for widget in widgets(run):
+        for namespace, metric, *pairs in widget["properties"].get("metrics", []):
+            dimensions = dict(zip(pairs[::2], pairs[1::2], strict=True))
+            yield namespace, metric, dimensions, widget["properties"]["stat"]
+
+
+def test_alarms_and_dashboard_watch_only_what_aws_emits(deployed: engine.Run) -> None:
+    watched = [*of_alarms(deployed), *of_dashboard(deployed)]
+    for namespace, metric, dimensions, statistic in watched:
+        expected, statistics, _source = EMITTED[namespace, metric]
+        assert set(dimensions) == expected, (namespace, metric)
+        assert statistic in statistics, (namespace, metric)
+    assert {one[:2] for one in watched} == set(EMITTED), "the table holds what is watched and nothing more"
+
+
+def test_what_is_watched_exists(deployed: engine.Run, aws: Aws) -> None:
+    described = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="alerts-")["MetricAlarms"]
+    ours = {created.id for urn, created in deployed.created.items() if f"${ALARM}::alerts-" in urn}
+    assert ours <= {alarm["AlarmName"] for alarm in described}
+    for _namespace, _metric, dimensions, _statistic in [*of_alarms(deployed), *of_dashboard(deployed)]:
+        match dimensions:
+            case {"QueueName": name}:
+                assert aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+            case {"ClusterName": cluster, "ServiceName": service}:
+                found = aws.client("ecs").describe_services(cluster=cluster, services=[service])
+                assert found["services"][0]["status"] == "ACTIVE"
+            case {"ClusterName": cluster}:
+                assert aws.client("eks").describe_cluster(name=cluster)
+            case {"AutoScalingGroupName": name}:
+                _, cluster, group, _ = deployed.exports["eks_node_group_arns"]["gpu"].split("/")
+                found = aws.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=group)
+                assert found["nodegroup"]["resources"]["autoScalingGroups"] == [{"name": name}]
+            case _:
+                assert dimensions["Service"] == "EC2"
+    for widget in widgets(deployed):
+        for arn in widget["properties"].get("alarms", []):
+            assert arn.rsplit(":", 1)[1] in ours
+
+
+def test_a_budget_warns_at_80_percent_and_when_the_whole_is_forecast(deployed: engine.Run, aws: Aws) -> None:
+    budgets = aws.client("budgets")
+    (name,) = [
+        one.id.split(":", 1)[1] for urn, one in deployed.created.items() if "$aws:budgets/budget:Budget::" in urn
+    ]
+    budget = budgets.describe_budget(AccountId="123456789012", BudgetName=name)["Budget"]
+    assert (budget["TimeUnit"], budget["BudgetType"]) == ("MONTHLY", "COST")
+    assert (float(budget["BudgetLimit"]["Amount"]), budget["BudgetLimit"]["Unit"]) == (5000, "USD")
+    notices = budgets.describe_notifications_for_budget(AccountId="123456789012", BudgetName=name)["Notifications"]
+    assert {(one["NotificationType"], one["Threshold"]) for one in notices} == {("ACTUAL", 80), ("FORECASTED", 100)}
+    resource = one_of(deployed, "aws:budgets/budget:Budget", "alerts")
+    assert {tuple(one["subscriberSnsTopicArns"]) for one in resource.inputs["notifications"]} == {
+        (deployed.exports["alerts_topic_arn"],)
+    }
+    policy = one_of(deployed, "aws:sns/topicPolicy:TopicPolicy", "alerts")
+    assert policy.urn in resource.dependencies, "Budgets refuses a topic that it may not publish to"
+
+
+@pytest.mark.parametrize(
+    ("sections", "rules", "alarms"),
+    [
+        ({}, set[str](), set[str]()),
+        ({"queues": {"tasks": {}}}, set[str](), {"tasks-dead-letters", "tasks-too-old", "tasks-unconsumed"}),
+        ({"batch": {"single": {}}}, {"job-events", "job-failed", "job-queue-blocked", "spot-reclaimed"}, set[str]()),
+        ({"eks": {}}, {"spot-reclaimed"}, set[str]()),
+        ({"eks": {"gpuNodeGroups": {}}}, {"spot-reclaimed"}, set[str]()),
+    ],
+    ids=["nothing", "queues", "batch", "eks", "eks without GPU"],
+)
+def test_only_the_parts_that_there_are_are_watched(
+    sections: dict[str, Any], rules: set[str], alarms: set[str], run_sections: RunStack
+) -> None:
+    run = run_sections(sections, preview=False)
+    assert set(all_of(run, RULE)) == {f"alerts-{name}" for name in rules}
+    assert set(all_of(run, ALARM)) == {f"alerts-{name}" for name in alarms}
+    assert all_of(run, "aws:budgets/budget:Budget") == {}
+    assert all(widget["properties"].get("metrics") != [] for widget in widgets(run))

@@ -1,0 +1,149 @@
+"""The examples for EKS: that Kubernetes and Trainer take them, and that they fit the nodes they ask for."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from components.cluster.software import CHARTS
+from local import stack_files
+from tests.cluster.support import (
+    KUEUE,
+)
+from tests.conftest import ROOT, RunStack
+from tests.support import one_of
+
+EXAMPLES = sorted((ROOT / "examples" / "eks").glob("*.yaml"))
+
+
+def manifests(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def lost(given: Any, kept: Any, path: str = "") -> list[str]:
+    """Paths of what a model did not keep, because it knows no such key."""
+    if isinstance(given, dict):
+        mapping = cast("dict[str, Any]", given)
+        return [
+            line
+            for key, one in mapping.items()
+            for line in (lost(one, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key}"])
+        ]
+    if isinstance(given, list):
+        pairs = zip(cast("list[Any]", given), kept, strict=True)
+        return [line for one, other in pairs for line in lost(one, other, f"{path}[]")]
+    return [] if given == kept else [path]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_what_kubernetes_and_trainer_take(path: Path) -> None:
+    import kubernetes_validate
+    from kubeflow_trainer_api.models.trainer_v1alpha1_train_job import TrainerV1alpha1TrainJob
+
+    for manifest in manifests(path):
+        assert manifest["metadata"]["namespace"] == "training"
+        if manifest["kind"] == "TrainJob":
+            # Trainer's own models know the types, and drop what they do not know
+            model = TrainerV1alpha1TrainJob.from_dict(manifest)
+            assert model is not None
+            assert lost(manifest, model.to_dict()) == []
+        else:
+            cast("Any", kubernetes_validate).validate(manifest, "1.35", strict=True)
+
+
+def test_the_trainer_whose_models_check_the_example_is_the_one_installed() -> None:
+    from importlib.metadata import version
+
+    assert version("kubeflow-trainer-api") == CHARTS["trainer"].version
+
+
+def jobs() -> dict[str, tuple[int, dict[str, Any], dict[str, Any], str]]:
+    """File -> nodes, pod's spec, resources of its container, queue."""
+    plain = {
+        path: manifest
+        for path in ("job.yaml", "job-efa.yaml")
+        for manifest in manifests(ROOT / "examples" / "eks" / path)
+    }
+    found = {
+        path: (
+            manifest["spec"]["completions"],
+            manifest["spec"]["template"]["spec"],
+            manifest["spec"]["template"]["spec"]["containers"][0]["resources"],
+            manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"],
+        )
+        for path, manifest in plain.items()
+    }
+    (train_job,) = manifests(ROOT / "examples" / "eks" / "trainjob.yaml")
+    (patch,) = train_job["spec"]["runtimePatches"]
+    (node,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    trainer = train_job["spec"]["trainer"]
+    found["trainjob.yaml"] = (
+        trainer["numNodes"],
+        node["template"]["spec"]["template"]["spec"],
+        trainer["resourcesPerNode"],
+        train_job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"],
+    )
+    return found
+
+
+@pytest.mark.parametrize("path", ["job.yaml", "job-efa.yaml", "trainjob.yaml"])
+def test_an_example_is_the_training_identity_on_two_gpu_nodes(path: str) -> None:
+    nodes, pod, resources, _ = jobs()[path]
+    assert nodes == 2
+    assert pod["serviceAccountName"] == "trainer"
+    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
+    assert resources["limits"]["nvidia.com/gpu"] > 0
+    assert ("vpc.amazonaws.com/efa" in resources["limits"]) is (path == "job-efa.yaml")
+
+
+@pytest.mark.parametrize("path", ["job.yaml", "trainjob.yaml"])
+def test_an_example_fits_the_nodes_of_the_dev_stack(path: str, run_sections: RunStack) -> None:
+    eks = json.loads(stack_files.read(ROOT, "dev").config["distributed-training:eks"])
+    fits(jobs()[path], eks["gpuNodeGroups"], run_sections)
+
+
+def test_the_efa_example_fits_the_group_that_it_names(run_sections: RunStack) -> None:
+    text = (ROOT / "examples" / "eks" / "job-efa.yaml").read_text()
+    named = re.search(r"^#   (efa: .*)$", text, re.MULTILINE)
+    assert named is not None
+    fits(jobs()["job-efa.yaml"], yaml.safe_load(named[1]), run_sections)
+
+
+def fits(job: tuple[int, dict[str, Any], dict[str, Any], str], groups: Any, run_sections: RunStack) -> None:
+    nodes, _, resources, queue = job
+    run = run_sections({"eks": {"gpuNodeGroups": groups, "kueue": True}})
+    (group,) = one_of(run, f"{KUEUE}:ClusterQueue", f"training-{queue}-queue").inputs["spec"]["resourceGroups"]
+    quotas = {one["name"]: one["nominalQuota"] for one in group["flavors"][0]["resources"]}
+    asked = [*resources["requests"].items(), *resources["limits"].items()]
+    assert {resource for resource, _ in asked} == set(quotas)
+    for resource, amount in asked:
+        per_node = number(quotas[resource]) / groups[queue]["maxSize"]
+        # the node keeps some processor and memory for itself
+        assert nodes <= groups[queue]["maxSize"]
+        assert number(amount) <= per_node * (0.9 if resource in {"cpu", "memory"} else 1), resource
+
+
+def number(quantity: str | int) -> int:
+    return int(str(quantity).removesuffix("Gi"))
+
+
+def test_the_training_script_is_python() -> None:
+    config, _ = manifests(ROOT / "examples" / "eks" / "common.yaml")
+    compile(config["data"]["train.py"], "train.py", "exec")
+
+
+def test_the_nodes_of_an_example_find_the_first_by_the_services_name() -> None:
+    _, service = manifests(ROOT / "examples" / "eks" / "common.yaml")
+    for path in ("job.yaml", "job-efa.yaml"):
+        (job,) = manifests(ROOT / "examples" / "eks" / path)
+        template = job["spec"]["template"]
+        assert template["spec"]["subdomain"] == service["metadata"]["name"]
+        assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+        (script,) = template["spec"]["containers"][0]["args"]
+        assert f"--master-addr {job['metadata']['name']}-0.{service['metadata']['name']} " in script
+        assert (
+            f"--nproc-per-node {template['spec']['containers'][0]['resources']['limits']['nvidia.com/gpu']} " in script
+        )
