@@ -15,6 +15,8 @@ LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 LARGEST_DASHBOARD_BYTES = 1024 * 1024
 MOST_WIDGETS = 500
 """CloudWatch user guide, "CloudWatch service quotas"."""
+MOST_ALARMS_OF_WIDGET = 100
+"""CloudWatch API, "Dashboard body structure and syntax"."""
 
 
 class LogGroup(Tagged, token=LOG_GROUP):
@@ -126,7 +128,9 @@ class Dashboard(ResourceType, token="aws:cloudwatch/dashboard:Dashboard"):
             "dashboardName", r"[A-Za-z0-9_-]{1,255}", "must be 1 to 255 letters, digits, hyphens and underscores"
         )
         yield from given.at_most("dashboardBody", LARGEST_DASHBOARD_BYTES, "bytes")
-        yield from given.parsed("dashboardBody").at_most("widgets", MOST_WIDGETS, "widgets")
+        body = given.parsed("dashboardBody")
+        yield from body.at_most("widgets", MOST_WIDGETS, "widgets")
+        yield from body.at_most("widgets[].properties.alarms", MOST_ALARMS_OF_WIDGET, "alarms")
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Put it."""
