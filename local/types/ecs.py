@@ -121,6 +121,11 @@ class TaskDefinition(_Ecs, token=TASK_DEFINITION):
         found = ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
         return {**found["taskDefinition"], "tags": found.get("tags", [])}
 
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Nothing: every other change makes another one."""
+        del aws, there, new
+        return {}
+
     def delete(self, aws: Aws, there: State) -> None:
         """Take it out of use."""
         aws.client("ecs").deregister_task_definition(taskDefinition=there.outputs["arn"])
@@ -162,6 +167,9 @@ class Service(_Ecs, token=SERVICE):
         found = aws.client("ecs").describe_services(
             cluster=there.inputs["cluster"], services=[there.id], include=["TAGS"]
         )["services"]
+        for one in found:
+            network = one["networkConfiguration"]["awsvpcConfiguration"]
+            network["assignPublicIp"] = network["assignPublicIp"] == "ENABLED"
         return next((one for one in found if one["status"] == "ACTIVE"), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
