@@ -29,9 +29,10 @@ class Tagged(ResourceType):
         return found.get("tags", found.get("Tags"))
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Give it these tags, and take those keys away."""
+        """Give it these tags, and take those keys away; AWS refuses to do either with nothing."""
         client, arn = aws.client(self.service), there.outputs["arn"]
-        call(client, "tag_resource", {"resourceArn": arn, "tags": tags})
+        if tags:
+            call(client, "tag_resource", {"resourceArn": arn, "tags": tags})
         if gone:
             call(client, "untag_resource", {"resourceArn": arn, "tagKeys": gone})
 
