@@ -1,15 +1,40 @@
-"""Limits of tags, which hold for every type (AWS general reference, "Tag naming limits and requirements")."""
+"""Tags: their limits, which hold for every type, and the operations by which most services keep them under an ARN."""
 
 import re
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, cast
 
+from local.aws import Aws
+from local.parameters import call
 from local.properties import Property
+from local.record import ResourceType
+from local.run import State
 from local.wire import UNKNOWN
 
 TAGS_PER_RESOURCE = 50
 KEY_CHARACTERS = 128
 VALUE_CHARACTERS = 256
+"""AWS general reference, "Tag naming limits and requirements"."""
+
+
+class Tagged(ResourceType):
+    """A type whose tags its service keeps under its ARN."""
+
+    service: ClassVar[str]
+    """The service's name in boto3."""
+
+    def tags_of(self, aws: Aws, there: State) -> Any:
+        """Its tags, as a mapping or as a list of pairs."""
+        found = call(aws.client(self.service), "list_tags_for_resource", {"resourceArn": there.outputs["arn"]})
+        return found.get("tags", found.get("Tags"))
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Give it these tags, and take those keys away; AWS refuses to do either with nothing."""
+        client, arn = aws.client(self.service), there.outputs["arn"]
+        if tags:
+            call(client, "tag_resource", {"resourceArn": arn, "tags": tags})
+        if gone:
+            call(client, "untag_resource", {"resourceArn": arn, "tagKeys": gone})
 
 
 def mistakes(given: Property) -> Iterator[str]:

@@ -1,127 +1,262 @@
 """AWS Batch: compute environments, job queues, job definitions and scheduling policies."""
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from local import api
 from local.aws import Aws
+from local.costs import Line, Priced
 from local.parameters import call, complete, only
-from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.properties import Property
+from local.record import tag_actions
+from local.run import Created, Resource, State
+from local.tags import Tagged
 from local.types.iam import service_linked_role
 
+COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
+SCHEDULING_POLICY = "aws:batch/schedulingPolicy:SchedulingPolicy"
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_DEFINITION_BYTES = 24 * 1024
+"""Batch user guide, "AWS Batch service quotas"."""
+SHORTEST_TIMEOUT_SECONDS = 60
+"""Batch API, `JobTimeout`."""
+MOST_SHARES = 500
+"""Batch API, `FairsharePolicy`."""
+MOST_SUBNETS = 16
+"""Batch API, `ComputeResource`."""
 
-class ComputeEnvironment(ResourceType, token="aws:batch/computeEnvironment:ComputeEnvironment"):
+
+class _Batch(Tagged):
+    """What Batch tags."""
+
+    service = "batch"
+    name = "name"
+
+
+class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
     """A compute environment; the update policy goes in a call of its own, as the creation does not take it."""
 
-    name = "name"
+    takes = ("batch", "CreateComputeEnvironment")
+    rename = {"name": "computeEnvironmentName"}
+    refers = {
+        "computeResources.instanceRole": "aws:iam/instanceProfile:InstanceProfile",
+        "computeResources.launchTemplate.launchTemplateId": "aws:ec2/launchTemplate:LaunchTemplate",
+        "computeResources.placementGroup": "aws:ec2/placementGroup:PlacementGroup",
+        "computeResources.securityGroupIds[]": "aws:ec2/securityGroup:SecurityGroup",
+        "computeResources.subnets[]": "aws:ec2/subnet:Subnet",
+    }
     needs = (
         "batch:CreateComputeEnvironment batch:DeleteComputeEnvironment batch:DescribeComputeEnvironments"
         " batch:UpdateComputeEnvironment ec2:DescribeLaunchTemplateVersions iam:CreateServiceLinkedRole iam:PassRole"
         f" {tag_actions('batch')}"
     )
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """More vCPUs than the API has numbers for, and too many subnets."""
+        yield from given.within("computeResources.maxVcpus", 1, LARGEST_INTEGER)
+        yield from given.at_most("computeResources.subnets", MOST_SUBNETS, "subnets")
+
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it, with the service role that AWS fills in where none is given, and that moto wants."""
         batch = aws.client("batch")
-        inputs = complete(aws, new)
-        inputs.setdefault("state", "ENABLED")
-        name = inputs["name"]
-        # moto wants the service role that AWS fills in when none is given
-        inputs.setdefault("serviceRole", service_linked_role(aws, "batch.amazonaws.com"))
-        made = call(
+        role = service_linked_role(aws, "batch.amazonaws.com")
+        inputs: dict[str, Any] = {"state": "ENABLED", "serviceRole": role} | complete(aws, new)
+        arn = call(
             batch,
             "create_compute_environment",
             inputs,
-            rename={"name": "computeEnvironmentName"},
-            leave=("updatePolicy",),
-            computeResources=_compute_resources(aws, inputs.get("computeResources")),
-        )
-        arn = made["computeEnvironmentArn"]
+            rename=self.rename,
+            leave=["updatePolicy"],
+            computeResources=_with_security_groups(aws, inputs["computeResources"]),
+        )["computeEnvironmentArn"]
         if "updatePolicy" in inputs:
             call(batch, "update_compute_environment", only(inputs, "updatePolicy"), computeEnvironment=arn)
-        described = batch.describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"][0]
+        made = batch.describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"][0]
         return Created(
-            id=name,
-            outputs=inputs
-            | {
-                "arn": arn,
-                "ecsClusterArn": described["ecsClusterArn"],
-                "status": described["status"],
-                "statusReason": described.get("statusReason", ""),
-            },
+            id=inputs["name"],
+            outputs=inputs | {"arn": arn} | only(made, "ecsClusterArn", "status", "statusReason"),
+        )
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it but its update policy, which moto does not keep."""
+        batch = aws.client("batch")
+        found = batch.describe_compute_environments(computeEnvironments=[there.outputs["arn"]])["computeEnvironments"]
+        return next(iter(found), None)
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Change its resources in place."""
+        call(
+            aws.client("batch"),
+            "update_compute_environment",
+            new.inputs,
+            leave=["name", "tags", "type"],
+            computeEnvironment=there.outputs["arn"],
+        )
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Disable it first: Batch deletes no other."""
+        batch, arn = aws.client("batch"), there.outputs["arn"]
+        batch.update_compute_environment(computeEnvironment=arn, state="DISABLED")
+        batch.delete_compute_environment(computeEnvironment=arn)
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """As many instances as the least and the most vCPUs ask for."""
+        compute: dict[str, Any] = one.resource.inputs["computeResources"]
+        vcpus = {instance_type: one.vcpus_of(instance_type) for instance_type in compute["instanceTypes"]}
+        yield from one.instances(
+            {
+                instance_type: (math.ceil(compute["minVcpus"] / count), math.ceil(compute["maxVcpus"] / count))
+                for instance_type, count in vcpus.items()
+            }
         )
 
 
-class SchedulingPolicy(ResourceType, token="aws:batch/schedulingPolicy:SchedulingPolicy"):
+class SchedulingPolicy(_Batch, token=SCHEDULING_POLICY):
     """A fair-share scheduling policy."""
 
-    name = "name"
     needs = (
         "batch:CreateSchedulingPolicy batch:DeleteSchedulingPolicy batch:DescribeSchedulingPolicies"
         f" batch:UpdateSchedulingPolicy {tag_actions('batch')}"
     )
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """Too many shares."""
+        yield from given.at_most("fairSharePolicy.shareDistributions", MOST_SHARES, "share identifiers")
+
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
         inputs = complete(aws, new)
         arn = call(aws.client("batch"), "create_scheduling_policy", inputs)["arn"]
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it."""
+        return next(iter(aws.client("batch").describe_scheduling_policies(arns=[there.id])["schedulingPolicies"]), None)
 
-class JobQueue(ResourceType, token="aws:batch/jobQueue:JobQueue"):
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Share otherwise."""
+        call(aws.client("batch"), "update_scheduling_policy", new.inputs, leave=["name", "tags"], arn=there.id)
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        aws.client("batch").delete_scheduling_policy(arn=there.id)
+
+
+class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
     """A job queue."""
 
-    name = "name"
+    rename = {"name": "jobQueueName"}
+    refers = {
+        "computeEnvironmentOrders[].computeEnvironment": COMPUTE_ENVIRONMENT,
+        "schedulingPolicyArn": SCHEDULING_POLICY,
+    }
     needs = (
         f"batch:CreateJobQueue batch:DeleteJobQueue batch:DescribeJobQueues batch:UpdateJobQueue {tag_actions('batch')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
         inputs = complete(aws, new)
-        names = {"name": "jobQueueName"}
-        arn = call(aws.client("batch"), "create_job_queue", inputs, rename=names, leave=("timeouts",))["jobQueueArn"]
+        arn = call(aws.client("batch"), "create_job_queue", inputs, rename=self.rename)["jobQueueArn"]
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it but its time limits, which moto does not keep."""
+        return next(iter(aws.client("batch").describe_job_queues(jobQueues=[there.id])["jobQueues"]), None)
 
-class JobDefinition(ResourceType, token="aws:batch/jobDefinition:JobDefinition"):
-    """A revision of a job definition."""
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Change its priority, its state or its compute environments."""
+        call(aws.client("batch"), "update_job_queue", new.inputs, leave=["name", "tags"], jobQueue=there.id)
+        return {}
 
-    name = "name"
+    def delete(self, aws: Aws, there: State) -> None:
+        """Disable it first: Batch deletes no other."""
+        batch = aws.client("batch")
+        batch.update_job_queue(jobQueue=there.id, state="DISABLED")
+        batch.delete_job_queue(jobQueue=there.id)
+
+
+class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
+    """A job definition: the revision that was registered last."""
+
+    takes = ("batch", "RegisterJobDefinition")
+    rename = {"name": "jobDefinitionName"}
+    documents = {
+        "containerProperties": api.document("batch", "ContainerProperties"),
+        "nodeProperties": api.document("batch", "NodeProperties"),
+    }
+    refers = {
+        f"{container}.{key}": type_
+        for container in ("containerProperties", "nodeProperties.nodeRangeProperties[].container")
+        for key, type_ in (
+            ("executionRoleArn", "aws:iam/role:Role"),
+            ("jobRoleArn", "aws:iam/role:Role"),
+            ("logConfiguration.options.awslogs-group", "aws:cloudwatch/logGroup:LogGroup"),
+        )
+    }
     needs = (
         "batch:DeregisterJobDefinition batch:DescribeJobDefinitions batch:RegisterJobDefinition iam:PassRole"
         f" {tag_actions('batch')}"
     )
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """No image, a definition that is too large, an attempt that may last too long."""
+        nodes = given.parsed("nodeProperties").select("nodeRangeProperties[].container")
+        for container in (given.parsed("containerProperties"), *nodes):
+            if container.is_known:
+                yield from container.required("image")
+        for properties in ("containerProperties", "nodeProperties"):
+            yield from given.at_most(properties, LARGEST_DEFINITION_BYTES, "bytes")
+        yield from given.within("timeout.attemptDurationSeconds", SHORTEST_TIMEOUT_SECONDS, LARGEST_INTEGER)
+
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Register a revision."""
         inputs = complete(aws, new)
         made = call(
             aws.client("batch"),
             "register_job_definition",
             inputs,
-            rename={"name": "jobDefinitionName"},
-            leave=("deregisterOnNewRevision",),
+            rename=self.rename,
+            leave=["deregisterOnNewRevision"],
         )
         arn = made["jobDefinitionArn"]
         return Created(
             id=arn, outputs=inputs | {"arn": arn, "arnPrefix": arn.rpartition(":")[0], "revision": made["revision"]}
         )
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """The revision, as long as it is active."""
+        found = aws.client("batch").describe_job_definitions(jobDefinitions=[there.outputs["arn"]])["jobDefinitions"]
+        for one in found:
+            for rule in one["retryStrategy"].get("evaluateOnExit", []):
+                # the API gives back in lower case what it was given in either
+                rule["action"] = rule["action"].upper()
+        return next((one for one in found if one["status"] == "ACTIVE"), None)
 
-def _compute_resources(aws: Aws, given: dict[str, Any] | None) -> dict[str, Any] | None:
-    if given is None or given["type"].startswith("FARGATE"):
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Register another revision, and take the one before out of use unless it is to stay."""
+        outputs = self.create(aws, new).outputs
+        if new.inputs.get("deregisterOnNewRevision", True):
+            aws.client("batch").deregister_job_definition(jobDefinition=there.outputs["arn"])
+        return outputs
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take all its revisions out of use."""
+        batch, name = aws.client("batch"), there.outputs["name"]
+        for one in batch.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]:
+            batch.deregister_job_definition(jobDefinition=one["jobDefinitionArn"])
+
+
+def _with_security_groups(aws: Aws, given: dict[str, Any]) -> dict[str, Any]:
+    """The compute resources with the security groups of the launch template, where moto wants them too."""
+    if given.get("securityGroupIds"):
         return given
-    # moto wants what AWS does without: a minimum of vCPUs, and security groups beside those of a launch template
-    defaults: dict[str, Any] = {"minVcpus": 0}
-    given = {key: value for key, value in given.items() if value is not None}
-    if "securityGroupIds" not in given and (template := given.get("launchTemplate")):
-        defaults["securityGroupIds"] = _security_groups(aws, template)
-    return defaults | given
-
-
-def _security_groups(aws: Aws, template: dict[str, Any]) -> list[str]:
-    found = call(
-        aws.client("ec2"),
-        "describe_launch_template_versions",
-        {key: template[key] for key in ("launchTemplateId", "launchTemplateName") if key in template},
-        versions=[template.get("version", "$Default")],
-    )["LaunchTemplateVersions"][0]["LaunchTemplateData"]
-    interfaces = found.get("NetworkInterfaces", [])
-    groups = [group for interface in interfaces for group in interface.get("Groups", [])]
-    return list(dict.fromkeys([*found.get("SecurityGroupIds", []), *groups]))
+    template = given["launchTemplate"]
+    versions = aws.client("ec2").describe_launch_template_versions(
+        LaunchTemplateId=template["launchTemplateId"], Versions=[template["version"]]
+    )
+    interfaces = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["NetworkInterfaces"]
+    return {**given, "securityGroupIds": list(dict.fromkeys(group for one in interfaces for group in one["Groups"]))}

@@ -1,81 +1,81 @@
 """AWS Budgets."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from local.aws import Aws
-from local.parameters import call, complete, refuse_unknown
+from local.parameters import call, complete
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
-
-TIME_FORMAT = "%Y-%m-%d_%H:%M"
-"""How the provider writes a time."""
+from local.run import Created, Resource, State
 
 
 class Budget(ResourceType, token="aws:budgets/budget:Budget"):
-    """A budget and whom it warns."""
+    """A budget and the topic that it warns."""
 
     name = "name"
+    takes = ("budgets", "CreateBudget")
+    rename = {
+        "budgetType": "Budget.BudgetType",
+        "limitAmount": "Budget.BudgetLimit.Amount",
+        "limitUnit": "Budget.BudgetLimit.Unit",
+        "name": "Budget.BudgetName",
+        "notifications": "NotificationsWithSubscribers",
+        "tags": "ResourceTags",
+        "timeUnit": "Budget.TimeUnit",
+    }
+    refers = {"notifications[].subscriberSnsTopicArns[]": "aws:sns/topic:Topic"}
     needs = f"budgets:ModifyBudget budgets:ViewBudget {tag_actions('budgets')}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
         inputs = complete(aws, new)
-        account_id = inputs.get("accountId", aws.account_id)
-        around = ("accountId", "notifications", "tags", "tagsAll")
+        notifications = [_with_subscribers(one) for one in inputs.get("notifications", [])]
         call(
             aws.client("budgets"),
             "create_budget",
-            {"accountId": account_id, "resourceTags": inputs["tagsAll"] or None},
-            rename={
-                "Budget.name": "BudgetName",
-                "Budget.limitAmount": "BudgetLimit.Amount",
-                "Budget.limitUnit": "BudgetLimit.Unit",
-                "Budget.plannedLimits": "PlannedBudgetLimits",
-                "Budget.timePeriodEnd": "TimePeriod.End",
-                "Budget.timePeriodStart": "TimePeriod.Start",
-            },
-            Budget=_shaped({key: value for key, value in inputs.items() if key not in around}),
-            notificationsWithSubscribers=[_notification(entry) for entry in inputs.get("notifications", [])] or None,
+            inputs,
+            rename=self.rename,
+            accountId=aws.account_id,
+            notifications=notifications or None,
         )
+        name = inputs["name"]
         return Created(
-            id=f"{account_id}:{inputs['name']}",
+            id=f"{aws.account_id}:{name}",
             outputs=inputs
-            | {"accountId": account_id, "arn": f"arn:{aws.partition}:budgets::{account_id}:budget/{inputs['name']}"},
+            | {"accountId": aws.account_id, "arn": f"arn:{aws.partition}:budgets::{aws.account_id}:budget/{name}"},
         )
 
-
-def _shaped(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The budget with its lists of named values as maps and its times as times, as the API has them."""
-    shaped = dict(inputs)
-    if "costFilters" in inputs:
-        shaped["costFilters"] = {entry["name"]: entry["values"] for entry in inputs["costFilters"]}
-    if "plannedLimits" in inputs:
-        shaped["plannedLimits"] = {
-            str(int(_time(limit["startTime"]).timestamp())): {"amount": limit["amount"], "unit": limit["unit"]}
-            for limit in inputs["plannedLimits"]
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """All of it but its subscribers and tags, which moto does not tell."""
+        budgets, named = aws.client("budgets"), _named(there)
+        budget = budgets.describe_budget(**named)["Budget"]
+        return {
+            "Budget": budget,
+            "NotificationsWithSubscribers": budgets.describe_notifications_for_budget(**named)["Notifications"],
         }
-    if "metrics" in inputs:
-        shaped["metrics"] = [inputs["metrics"]]
-    for key in ("timePeriodStart", "timePeriodEnd"):
-        if key in inputs:
-            shaped[key] = _time(inputs[key])
-    return shaped
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Make it anew: moto changes none."""
+        self.delete(aws, there)
+        return self.create(aws, new).outputs
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Nothing: moto keeps no tags of it."""
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        aws.client("budgets").delete_budget(**_named(there))
 
 
-def _notification(given: Mapping[str, Any]) -> dict[str, Any]:
-    about = ("comparisonOperator", "notificationType", "threshold", "thresholdType")
-    addresses = {"EMAIL": "subscriberEmailAddresses", "SNS": "subscriberSnsTopicArns"}
-    refuse_unknown(given, (*about, *addresses.values()))
+def _named(there: State) -> dict[str, str]:
+    account_id, _, name = there.id.partition(":")
+    return {"AccountId": account_id, "BudgetName": name}
+
+
+def _with_subscribers(given: Mapping[str, Any]) -> dict[str, Any]:
+    notification = {key: one for key, one in given.items() if key != "subscriberSnsTopicArns"}
+    topics = given.get("subscriberSnsTopicArns", [])
     return {
-        "notification": {key: given[key] for key in about if key in given},
-        "subscribers": [
-            {"subscriptionType": kind, "address": address}
-            for kind, key in addresses.items()
-            for address in given.get(key, [])
-        ],
+        "notification": notification,
+        "subscribers": [{"subscriptionType": "SNS", "address": topic} for topic in topics],
     }
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)

@@ -1,63 +1,120 @@
 """Amazon CloudWatch and CloudWatch Logs: alarms, dashboards, log groups and what comes with them."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from local.aws import Aws
+from local.costs import Line, Priced
 from local.parameters import call, complete
+from local.properties import Property
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+from local.tags import Tagged
+
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+LARGEST_DASHBOARD_BYTES = 1024 * 1024
+MOST_WIDGETS = 500
+"""CloudWatch user guide, "CloudWatch service quotas"."""
+MOST_ALARMS_OF_WIDGET = 100
+"""CloudWatch API, "Dashboard body structure and syntax"."""
 
 
-class LogGroup(ResourceType, token="aws:cloudwatch/logGroup:LogGroup"):
+class LogGroup(Tagged, token=LOG_GROUP):
     """A log group; a retention of 0 days keeps the logs for ever."""
 
+    service = "logs"
     name = "name"
+    rename = {"name": "logGroupName"}
     needs = (
         "logs:CreateLogGroup logs:DeleteLogGroup logs:DeleteRetentionPolicy logs:DescribeLogGroups"
         f" logs:PutRetentionPolicy {tag_actions('logs')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        logs = aws.client("logs")
+        """Make it."""
         inputs = complete(aws, new)
         name = inputs["name"]
-        leave = ("retentionInDays", "skipDestroy")
-        call(logs, "create_log_group", inputs, rename={"name": "logGroupName"}, leave=leave)
-        if inputs.get("retentionInDays"):
-            logs.put_retention_policy(logGroupName=name, retentionInDays=inputs["retentionInDays"])
+        call(aws.client("logs"), "create_log_group", inputs, rename=self.rename, leave=["retentionInDays"])
+        _retain(aws, name, inputs.get("retentionInDays"))
         return Created(id=name, outputs=inputs | {"arn": aws.arn("logs", f"log-group:{name}")})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it."""
+        groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=there.id)["logGroups"]
+        found = next((one for one in groups if one["logGroupName"] == there.id), None)
+        return found and {"retentionInDays": 0, **found, "tags": self.tags_of(aws, there)}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Keep its logs for longer or for less long."""
+        _retain(aws, there.id, new.inputs.get("retentionInDays"))
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its logs."""
+        aws.client("logs").delete_log_group(logGroupName=there.id)
 
 
 class LogResourcePolicy(ResourceType, token="aws:cloudwatch/logResourcePolicy:LogResourcePolicy"):
     """Which services may write to log groups."""
 
+    refers = {"policyDocument": LOG_GROUP}
     needs = "logs:DeleteResourcePolicy logs:DescribeResourcePolicies logs:PutResourcePolicy"
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Put it."""
         call(aws.client("logs"), "put_resource_policy", new.inputs)
         return Created(id=new.inputs["policyName"])
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it."""
+        found = aws.client("logs").describe_resource_policies()["resourcePolicies"]
+        return next((one for one in found if one["policyName"] == there.id), None)
 
-class MetricAlarm(ResourceType, token="aws:cloudwatch/metricAlarm:MetricAlarm"):
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        aws.client("logs").delete_resource_policy(policyName=there.id)
+
+
+class MetricAlarm(Tagged, token="aws:cloudwatch/metricAlarm:MetricAlarm"):
     """An alarm on a metric or on an expression over metrics."""
 
+    service = "cloudwatch"
     name = "name"
+    rename = {
+        "name": "AlarmName",
+        "metricQueries": "Metrics",
+        "Metrics.metric": "MetricStat",
+        "Metrics.MetricStat.dimensions": "Metric.Dimensions",
+        "Metrics.MetricStat.metricName": "Metric.MetricName",
+        "Metrics.MetricStat.namespace": "Metric.Namespace",
+    }
     needs = f"cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm {tag_actions('cloudwatch')}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Put it."""
         inputs = complete(aws, new)
-        call(
-            aws.client("cloudwatch"),
-            "put_metric_alarm",
-            inputs,
-            rename={
-                "name": "AlarmName",
-                "metricQueries": "Metrics",
-                "Metrics.metric": "MetricStat",
-                "Metrics.MetricStat.dimensions": "Metric.Dimensions",
-                "Metrics.MetricStat.metricName": "Metric.MetricName",
-                "Metrics.MetricStat.namespace": "Metric.Namespace",
-            },
-        )
+        call(aws.client("cloudwatch"), "put_metric_alarm", inputs, rename=self.rename)
         return Created(id=inputs["name"], outputs=inputs | {"arn": aws.arn("cloudwatch", f"alarm:{inputs['name']}")})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it, its metrics without the step that the inputs do not have."""
+        alarms = aws.client("cloudwatch").describe_alarms(AlarmNames=[there.id])["MetricAlarms"]
+        if not alarms:
+            return None
+        metrics = [
+            {**one, "metric": {**one["MetricStat"], **one["MetricStat"]["Metric"]}} if "MetricStat" in one else one
+            for one in alarms[0].get("Metrics", [])
+        ]
+        return {**alarms[0], "Metrics": metrics, "tags": self.tags_of(aws, there)}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        aws.client("cloudwatch").delete_alarms(AlarmNames=[there.id])
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """The metrics that it reads."""
+        metrics = sum("metric" in query for query in one.resource.inputs.get("metricQueries", [])) or 1
+        yield Line(resource="alarms", price="CloudWatch alarm", at_rest=metrics, at_most=metrics)
 
 
 class Dashboard(ResourceType, token="aws:cloudwatch/dashboard:Dashboard"):
@@ -65,8 +122,39 @@ class Dashboard(ResourceType, token="aws:cloudwatch/dashboard:Dashboard"):
 
     needs = "cloudwatch:DeleteDashboards cloudwatch:GetDashboard cloudwatch:PutDashboard"
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """A name that the stack's own makes illegal, and more than a dashboard holds."""
+        yield from given.matches(
+            "dashboardName", r"[A-Za-z0-9_-]{1,255}", "must be 1 to 255 letters, digits, hyphens and underscores"
+        )
+        yield from given.at_most("dashboardBody", LARGEST_DASHBOARD_BYTES, "bytes")
+        body = given.parsed("dashboardBody")
+        yield from body.at_most("widgets", MOST_WIDGETS, "widgets")
+        yield from body.at_most("widgets[].properties.alarms", MOST_ALARMS_OF_WIDGET, "alarms")
+
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Put it."""
         cloudwatch = aws.client("cloudwatch")
         name = new.inputs["dashboardName"]
         call(cloudwatch, "put_dashboard", new.inputs)
         return Created(id=name, outputs={"dashboardArn": cloudwatch.get_dashboard(DashboardName=name)["DashboardArn"]})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """All of it."""
+        return aws.client("cloudwatch").get_dashboard(DashboardName=there.id)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        aws.client("cloudwatch").delete_dashboards(DashboardNames=[there.id])
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """A month of it."""
+        yield one.line("CloudWatch dashboard")
+
+
+def _retain(aws: Aws, name: str, days: int | None) -> None:
+    logs = aws.client("logs")
+    if days:
+        logs.put_retention_policy(logGroupName=name, retentionInDays=days)
+    else:
+        logs.delete_retention_policy(logGroupName=name)

@@ -1,102 +1,215 @@
 """Amazon ECS: clusters, task definitions and services."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from local import api
 from local.aws import Aws
+from local.costs import Line, Priced
 from local.parameters import call, complete
+from local.properties import Property
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+from local.tags import Tagged
 
-CLUSTER_NAMES = {
-    "name": "clusterName",
-    "configuration.executeCommandConfiguration.logConfiguration.s3BucketEncryptionEnabled": "s3EncryptionEnabled",
-}
-
-SERVICE_NAMES = {
-    "name": "serviceName",
-    "iamRole": "role",
-    "alarms": "deploymentConfiguration.alarms",
-    "deploymentCircuitBreaker": "deploymentConfiguration.deploymentCircuitBreaker",
-    "deploymentMaximumPercent": "deploymentConfiguration.maximumPercent",
-    "deploymentMinimumHealthyPercent": "deploymentConfiguration.minimumHealthyPercent",
-    "loadBalancers.elbName": "loadBalancerName",
-    "networkConfiguration": "networkConfiguration.awsvpcConfiguration",
-    "orderedPlacementStrategies": "placementStrategy",
-}
+CLUSTER = "aws:ecs/cluster:Cluster"
+TASK_DEFINITION = "aws:ecs/taskDefinition:TaskDefinition"
+SERVICE = "aws:ecs/service:Service"
+ROLE = "aws:iam/role:Role"
+LARGEST_DEFINITION_BYTES = 64 * 1024
+"""ECS developer guide, "Amazon ECS service quotas"."""
+MOST_SUBNETS = 16
+"""ECS API, `AwsVpcConfiguration`."""
 
 
-class Cluster(ResourceType, token="aws:ecs/cluster:Cluster"):
+class _Ecs(Tagged):
+    """What ECS tags."""
+
+    service = "ecs"
+    name = "name"
+
+
+class Cluster(_Ecs, token=CLUSTER):
     """A cluster."""
 
-    name = "name"
+    rename = {"name": "clusterName"}
     needs = (
         "ecs:CreateCluster ecs:DeleteCluster ecs:DescribeClusters ecs:UpdateCluster ecs:UpdateClusterSettings"
         f" iam:CreateServiceLinkedRole {tag_actions('ecs')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
         inputs = complete(aws, new)
-        made = call(aws.client("ecs"), "create_cluster", inputs, rename=CLUSTER_NAMES)["cluster"]
-        return Created(id=made["clusterArn"], outputs=inputs | {"arn": made["clusterArn"]})
+        arn = call(aws.client("ecs"), "create_cluster", inputs, rename=self.rename)["cluster"]["clusterArn"]
+        return Created(id=arn, outputs=inputs | {"arn": arn})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it, as long as it is active."""
+        return _cluster(aws, there.id)
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Change its settings."""
+        call(aws.client("ecs"), "update_cluster", new.inputs, leave=["name", "tags"], cluster=there.id)
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        aws.client("ecs").delete_cluster(cluster=there.id)
 
 
 class ClusterCapacityProviders(ResourceType, token="aws:ecs/clusterCapacityProviders:ClusterCapacityProviders"):
     """What capacity a cluster may use; the API wants both lists, also empty ones."""
 
+    rename = {"clusterName": "cluster"}
+    refers = {"clusterName": CLUSTER}
     needs = "ecs:DescribeClusters ecs:PutClusterCapacityProviders"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        empty: dict[str, Any] = {"capacityProviders": [], "defaultCapacityProviderStrategies": []}
-        inputs = empty | dict(new.inputs)
-        call(aws.client("ecs"), "put_cluster_capacity_providers", inputs, rename={"clusterName": "cluster"})
+        """Put both lists."""
+        both: dict[str, Any] = {"capacityProviders": [], "defaultCapacityProviderStrategies": [], **new.inputs}
+        call(aws.client("ecs"), "put_cluster_capacity_providers", both, rename=self.rename)
         return Created(id=new.inputs["clusterName"])
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """What the cluster may use; nothing when that is nothing."""
+        found = _cluster(aws, there.id) or {}
+        return found if found.get("capacityProviders") else None
 
-class TaskDefinition(ResourceType, token="aws:ecs/taskDefinition:TaskDefinition"):
-    """A revision of a task definition."""
+    def delete(self, aws: Aws, there: State) -> None:
+        """Leave it no capacity."""
+        aws.client("ecs").put_cluster_capacity_providers(
+            cluster=there.id, capacityProviders=[], defaultCapacityProviderStrategy=[]
+        )
 
+
+class TaskDefinition(_Ecs, token=TASK_DEFINITION):
+    """A revision of a task definition, in which nothing but its tags can change."""
+
+    name = None
+    takes = ("ecs", "RegisterTaskDefinition")
+    documents = {"containerDefinitions": api.list_of("ecs", "ContainerDefinition")}
+    refers = {
+        "containerDefinitions[].logConfiguration.options.awslogs-group": "aws:cloudwatch/logGroup:LogGroup",
+        "executionRoleArn": ROLE,
+        "taskRoleArn": ROLE,
+    }
     needs = (
         "ecs:DeregisterTaskDefinition ecs:DescribeTaskDefinition ecs:RegisterTaskDefinition iam:PassRole"
         f" {tag_actions('ecs')}"
     )
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """A definition that is too large."""
+        yield from given.at_most("containerDefinitions", LARGEST_DEFINITION_BYTES, "bytes")
+
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Register it."""
         inputs = complete(aws, new, name=None)
-        made = call(
-            aws.client("ecs"),
-            "register_task_definition",
-            inputs,
-            rename={"volumes.hostPath": "host.sourcePath", "volumes.configureAtLaunch": "configuredAtLaunch"},
-            leave=("skipDestroy", "trackLatest"),
-        )["taskDefinition"]
+        made = call(aws.client("ecs"), "register_task_definition", inputs)["taskDefinition"]
         arn = made["taskDefinitionArn"]
         return Created(
             id=made["family"],
             outputs=inputs | {"arn": arn, "arnWithoutRevision": arn.rpartition(":")[0], "revision": made["revision"]},
         )
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """The revision, as long as it is active."""
+        ecs, arn = aws.client("ecs"), there.outputs["arn"]
+        if arn not in ecs.list_task_definitions(familyPrefix=there.id)["taskDefinitionArns"]:
+            return None
+        found = ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
+        return {**found["taskDefinition"], "tags": found.get("tags", [])}
 
-class Service(ResourceType, token="aws:ecs/service:Service"):
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Nothing: every other change makes another one."""
+        del aws, there, new
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it out of use."""
+        aws.client("ecs").deregister_task_definition(taskDefinition=there.outputs["arn"])
+
+
+class Service(_Ecs, token=SERVICE):
     """A service, with no task wanted unless the program says how many."""
 
-    name = "name"
+    takes = ("ecs", "CreateService")
+    rename = {
+        "name": "serviceName",
+        "deploymentCircuitBreaker": "deploymentConfiguration.deploymentCircuitBreaker",
+        "deploymentMaximumPercent": "deploymentConfiguration.maximumPercent",
+        "deploymentMinimumHealthyPercent": "deploymentConfiguration.minimumHealthyPercent",
+        "networkConfiguration": "networkConfiguration.awsvpcConfiguration",
+    }
+    refers = {
+        "cluster": CLUSTER,
+        "networkConfiguration.securityGroups[]": "aws:ec2/securityGroup:SecurityGroup",
+        "networkConfiguration.subnets[]": "aws:ec2/subnet:Subnet",
+        "taskDefinition": TASK_DEFINITION,
+    }
     needs = f"ecs:CreateService ecs:DeleteService ecs:DescribeServices ecs:UpdateService {tag_actions('ecs')}"
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """Too many subnets."""
+        yield from given.at_most("networkConfiguration.subnets", MOST_SUBNETS, "subnets")
+
     def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = complete(aws, new)
-        inputs.setdefault("desiredCount", 0)
-        network: dict[str, Any] | None = inputs.get("networkConfiguration")
-        if network is not None:
-            network = network | {"assignPublicIp": "ENABLED" if network.get("assignPublicIp") else "DISABLED"}
-        made = call(
+        """Make it."""
+        inputs = {"desiredCount": 0} | complete(aws, new)
+        network = _network(inputs)
+        made = call(aws.client("ecs"), "create_service", inputs, rename=self.rename, networkConfiguration=network)
+        arn = made["service"]["serviceArn"]
+        return Created(id=arn, outputs=inputs | {"arn": arn})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it that moto keeps, as long as it is active."""
+        found = aws.client("ecs").describe_services(
+            cluster=there.inputs["cluster"], services=[there.id], include=["TAGS"]
+        )["services"]
+        for one in found:
+            network = one["networkConfiguration"]["awsvpcConfiguration"]
+            network["assignPublicIp"] = network["assignPublicIp"] == "ENABLED"
+        return next((one for one in found if one["status"] == "ACTIVE"), None)
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Deploy it anew; how many tasks are wanted stays with whoever scales it, unless the program changes it."""
+        leave = ["name", "tags"]
+        if new.inputs.get("desiredCount") == there.inputs.get("desiredCount"):
+            leave.append("desiredCount")
+        call(
             aws.client("ecs"),
-            "create_service",
-            inputs,
-            rename=SERVICE_NAMES,
-            leave=("forceDelete", "forceNewDeployment", "sigintRollback", "triggers", "waitForSteadyState"),
-            networkConfiguration=network,
-        )["service"]
-        return Created(
-            id=made["serviceArn"],
-            outputs=inputs | {"arn": made["serviceArn"]},
+            "update_service",
+            new.inputs,
+            rename=self.rename,
+            leave=leave,
+            networkConfiguration=_network(new.inputs),
+            service=there.id,
         )
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """End its tasks and delete it."""
+        aws.client("ecs").delete_service(cluster=there.inputs["cluster"], service=there.id, force=True)
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """Fargate tasks between what the service starts with and what scaling may ask for."""
+        at_rest = one.resource.inputs["desiredCount"]
+        targets = one.needing("aws:appautoscaling/target:Target")
+        at_most = max((target.inputs["maxCapacity"] for target in targets), default=at_rest)
+        for task in one.needed(TASK_DEFINITION):
+            arm = " on ARM64" if task.inputs.get("runtimePlatform", {}).get("cpuArchitecture") == "ARM64" else ""
+            for what, size in (("vCPU", "cpu"), ("memory", "memory")):
+                amount = int(task.inputs[size]) / 1024
+                yield one.line(f"Fargate {what}{arm}", at_rest * amount, at_most * amount)
+
+
+def _cluster(aws: Aws, name: str) -> dict[str, Any] | None:
+    include = ["CONFIGURATIONS", "SETTINGS", "TAGS"]
+    found = aws.client("ecs").describe_clusters(clusters=[name], include=include)["clusters"]
+    return next((one for one in found if one["status"] == "ACTIVE"), None)
+
+
+def _network(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    network = inputs["networkConfiguration"]
+    return {**network, "assignPublicIp": "ENABLED" if network.get("assignPublicIp") else "DISABLED"}

@@ -1,72 +1,74 @@
 """Amazon EventBridge: rules and their targets."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from local.aws import Aws, hex_digits
 from local.parameters import call, complete
+from local.properties import Property
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+from local.tags import Tagged
 
+RULE = "aws:cloudwatch/eventRule:EventRule"
+LARGEST_PATTERN_CHARACTERS = 4096
+"""EventBridge API, `PutRule`."""
 TARGET_ID_DIGITS = 26
 """Length of the id that the provider makes up for a target."""
 
 
-class EventRule(ResourceType, token="aws:cloudwatch/eventRule:EventRule"):
-    """A rule on an event bus; `isEnabled` is the older way to say `state`."""
+class EventRule(Tagged, token=RULE):
+    """A rule on the default event bus."""
 
+    service = "events"
     name = "name"
     needs = (
         "events:DeleteRule events:DescribeRule events:DisableRule events:EnableRule events:PutRule"
         f" {tag_actions('events')}"
     )
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """A pattern that is too long."""
+        yield from given.at_most("eventPattern", LARGEST_PATTERN_CHARACTERS, "characters")
+
     def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = complete(aws, new)
-        state = inputs.get("state", "ENABLED" if inputs.get("isEnabled", True) else "DISABLED")
-        arn = call(aws.client("events"), "put_rule", inputs, leave=("forceDestroy", "isEnabled"), state=state)[
-            "RuleArn"
-        ]
-        bus = inputs.get("eventBusName", "default")
-        return Created(
-            id=inputs["name"] if bus == "default" else f"{bus}/{inputs['name']}",
-            outputs=inputs | {"arn": arn, "eventBusName": bus, "state": state},
-        )
+        """Put it."""
+        inputs = {"state": "ENABLED"} | complete(aws, new)
+        arn = call(aws.client("events"), "put_rule", inputs)["RuleArn"]
+        return Created(id=inputs["name"], outputs=inputs | {"arn": arn, "eventBusName": "default"})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """All of it."""
+        return {**aws.client("events").describe_rule(Name=there.id), "tags": self.tags_of(aws, there)}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it; EventBridge refuses while it has targets."""
+        aws.client("events").delete_rule(Name=there.id)
 
 
 class EventTarget(ResourceType, token="aws:cloudwatch/eventTarget:EventTarget"):
     """Where a rule sends its events."""
 
+    name = "targetId"
+    rename = {"targetId": "Id"}
+    refers = {"rule": RULE}
     needs = "events:ListTargetsByRule events:PutTargets events:RemoveTargets"
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Put it."""
         inputs = {"targetId": f"terraform-{hex_digits(TARGET_ID_DIGITS)}"} | dict(new.inputs)
-        bus = inputs.get("eventBusName", "default")
-        around = ("rule", "eventBusName", "forceDestroy", "region")
-        made = call(
-            aws.client("events"),
-            "put_targets",
-            {key: inputs[key] for key in around if key in inputs},
-            rename={
-                "Targets.targetId": "Id",
-                "Targets.appsyncTarget": "AppSyncParameters",
-                "Targets.AppSyncParameters.graphqlOperation": "GraphQLOperation",
-                "Targets.batchTarget": "BatchParameters",
-                "Targets.BatchParameters.arraySize": "ArrayProperties.Size",
-                "Targets.BatchParameters.jobAttempts": "RetryStrategy.Attempts",
-                "Targets.ecsTarget": "EcsParameters",
-                "Targets.EcsParameters.networkConfiguration": "NetworkConfiguration.awsvpcConfiguration",
-                "Targets.EcsParameters.orderedPlacementStrategies": "PlacementStrategy",
-                "Targets.httpTarget": "HttpParameters",
-                "Targets.inputTransformer.inputPaths": "InputPathsMap",
-                "Targets.kinesisTarget": "KinesisParameters",
-                "Targets.redshiftTarget": "RedshiftDataParameters",
-                "Targets.RedshiftDataParameters.secretsManagerArn": "SecretManagerArn",
-                "Targets.runCommandTargets": "RunCommandParameters.RunCommandTargets",
-                "Targets.sagemakerPipelineTarget": "SageMakerPipelineParameters",
-                "Targets.sqsTarget": "SqsParameters",
-            },
-            leave=("forceDestroy",),
-            Targets=[{key: value for key, value in inputs.items() if key not in around}],
-        )
+        rule, target_id = inputs["rule"], inputs["targetId"]
+        target = {"Id": target_id} | {key: one for key, one in inputs.items() if key not in ("rule", "targetId")}
+        made = call(aws.client("events"), "put_targets", {"rule": rule, "targets": [target]})
         if failures := made.get("FailedEntries"):
             raise ValueError(f"targetId: {failures[0]['ErrorMessage']}")
-        parts = (inputs["rule"], inputs["targetId"]) if bus == "default" else (bus, inputs["rule"], inputs["targetId"])
-        return Created(id="-".join(parts), outputs=inputs | {"eventBusName": bus})
+        return Created(id=f"{rule}-{target_id}", outputs=inputs | {"eventBusName": "default"})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it."""
+        found = aws.client("events").list_targets_by_rule(Rule=there.inputs["rule"])["Targets"]
+        return next((one for one in found if one["Id"] == there.outputs["targetId"]), None)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it from the rule."""
+        aws.client("events").remove_targets(Rule=there.inputs["rule"], Ids=[there.outputs["targetId"]])
