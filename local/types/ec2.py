@@ -25,18 +25,53 @@ TEMPLATE_DATA = (
 
 
 class Ec2Resource(ResourceType):
-    """What EC2 describes, tags and deletes by an id, each kind in the same way."""
+    """What EC2 makes, describes, tags and deletes by an id, each kind in the same way."""
 
+    kind: ClassVar[str]
+    """What tags and ARNs call it: `vpc`."""
     plural: ClassVar[str]
     """How the operation that describes them calls several: `vpcs`."""
     key: ClassVar[str]
     """The parameter that holds the id: `VpcId`."""
+    made_by: ClassVar[str]
+    """The operation that makes one: `create_vpc`."""
     ended_by: ClassVar[str]
     """The operation that ends one: `delete_vpc`."""
+    set_later: ClassVar[Collection[str]] = ()
+    """Inputs that the operation that makes it does not take."""
+    computed: ClassVar[Mapping[str, str]] = {}
+    """Property -> member of the answer that holds it."""
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
+        inputs = complete(aws, new, name=self.name)
+        answer = self.asked(aws, inputs, inputs, rename=self.rename, leave=self.set_later)
+        made = next((one for one in answer.values() if isinstance(one, dict) and self.key in one), answer)
+        computed = {name: made[member] for name, member in self.computed.items()}
+        return self.made(aws, made[self.key], inputs | computed)
+
+    def asked(
+        self,
+        aws: Aws,
+        inputs: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        *,
+        leave: Collection[str] = (),
+        **more: Any,
+    ) -> dict[str, Any]:
+        """The answer of the operation that makes it, with its tags."""
+        tags = inputs["tagsAll"]
+        specifications = [{"ResourceType": self.kind, "Tags": tags}] if tags else None
+        leave = (*leave, "tags", "tagsAll")
+        return call(aws.client("ec2"), self.made_by, parameters, leave=leave, TagSpecifications=specifications, **more)
+
+    def made(self, aws: Aws, id_: str, properties: Mapping[str, Any]) -> Created:
+        """It as it is made, with its ARN."""
+        return Created(id=id_, outputs={**properties, "arn": aws.arn("ec2", f"{self.kind}/{id_}")})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """The one with its id; a NAT gateway and an endpoint are still described for a while after their end."""
-        found = ec2_described(aws, self.plural, **{f"{self.key}s": [there.id]})
+        found = described(aws, self.plural, **{f"{self.key}s": [there.id]})
         return found[0] if found and found[0].get("State") != "deleted" else None
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
@@ -57,22 +92,12 @@ class Ec2Resource(ResourceType):
         getattr(aws.client("ec2"), self.ended_by)(**{self.key: there.id})
 
 
-def ec2_described(aws: Aws, plural: str, **parameters: Any) -> list[dict[str, Any]]:
+def described(aws: Aws, plural: str, **parameters: Any) -> list[dict[str, Any]]:
     """All of one kind that fit the parameters of the operation that describes them."""
     ec2 = aws.client("ec2")
     operation = f"describe_{plural}"
     answer = getattr(ec2, operation)(**parameters)
     return answer[ec2.meta.method_to_api_mapping[operation].removeprefix("Describe")]
-
-
-def ec2_created(
-    aws: Aws, operation: str, kind: str, inputs: Mapping[str, Any], *, leave: Collection[str] = (), **more: Any
-) -> dict[str, Any]:
-    """Call an EC2 operation, as `call` does, that tags what it creates as a resource of this kind."""
-    tags = inputs.get("tagsAll")
-    specifications = [{"ResourceType": kind, "Tags": tags}] if tags else None
-    leave = (*leave, "tags", "tagsAll")
-    return call(aws.client("ec2"), operation, inputs, leave=leave, TagSpecifications=specifications, **more)
 
 
 def filters(**values: str) -> list[dict[str, Any]]:
@@ -83,13 +108,16 @@ def filters(**values: str) -> list[dict[str, Any]]:
 class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate"):
     """A launch template; each change of what its instances are is another version."""
 
-    plural, key, ended_by = "launch_templates", "LaunchTemplateId", "delete_launch_template"
+    kind, plural, key = "launch-template", "launch_templates", "LaunchTemplateId"
+    made_by, ended_by = "create_launch_template", "delete_launch_template"
     name = "name"
     rename = {
         "name": "LaunchTemplateName",
         **{key: f"LaunchTemplateData.{key}" for key in TEMPLATE_DATA},
         "LaunchTemplateData.networkInterfaces.securityGroups": "Groups",
     }
+    set_later = ("updateDefaultVersion",)
+    computed = {"defaultVersion": "DefaultVersionNumber", "latestVersion": "LatestVersionNumber"}
     refers = {
         "networkInterfaces[].securityGroups[]": "aws:ec2/securityGroup:SecurityGroup",
         "placement.groupName": "aws:ec2/placementGroup:PlacementGroup",
@@ -99,35 +127,13 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
         f" ec2:DescribeLaunchTemplateVersions ec2:ModifyLaunchTemplate iam:PassRole {TAGS_OF_EC2}"
     )
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it with its first version, which is the default one."""
-        inputs = complete(aws, new)
-        made = ec2_created(
-            aws,
-            "create_launch_template",
-            "launch-template",
-            inputs,
-            rename=self.rename,
-            leave=("updateDefaultVersion",),
-        )["LaunchTemplate"]
-        template_id = made["LaunchTemplateId"]
-        return Created(
-            id=template_id,
-            outputs=inputs
-            | {
-                "arn": aws.arn("ec2", f"launch-template/{template_id}"),
-                "defaultVersion": made["DefaultVersionNumber"],
-                "latestVersion": made["LatestVersionNumber"],
-            },
-        )
-
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
         """Its latest version, and its tags."""
-        [latest] = ec2_described(aws, "launch_template_versions", LaunchTemplateId=there.id, Versions=["$Latest"])
+        [latest] = described(aws, "launch_template_versions", LaunchTemplateId=there.id, Versions=["$Latest"])
         data = latest["LaunchTemplateData"]
         # moto adds the template's own tags to those of its instances, and describes the template with its first tags
-        of_instances = [one for one in data.get("TagSpecifications", []) if one["ResourceType"] != "launch-template"]
-        tags = ec2_described(aws, "tags", Filters=filters(resource_id=there.id))
+        of_instances = [one for one in data.get("TagSpecifications", []) if one["ResourceType"] != self.kind]
+        tags = described(aws, "tags", Filters=filters(resource_id=there.id))
         return {
             **latest,
             "LaunchTemplateData": {**data, "TagSpecifications": of_instances},
@@ -137,12 +143,13 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Make another version, and the default one of it if the program wants that."""
         ec2 = aws.client("ec2")
+        leave = ("name", "tags", *self.set_later)
         made = call(
             ec2,
             "create_launch_template_version",
             new.inputs,
             rename=self.rename,
-            leave=("name", "tags", "updateDefaultVersion"),
+            leave=leave,
             launchTemplateId=there.id,
         )
         latest = made["LaunchTemplateVersion"]["VersionNumber"]
@@ -177,7 +184,7 @@ class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"
 def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What AWS says about one instance type, as far as the program asks."""
     name = inputs["instanceType"]
-    [found] = ec2_described(aws, "instance_types", InstanceTypes=[name])
+    [found] = described(aws, "instance_types", InstanceTypes=[name])
     network = found["NetworkInfo"]
     result = {
         "defaultVcpus": found["VCpuInfo"]["DefaultVCpus"],

@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from local import api
 from local.aws import Aws
@@ -12,7 +12,7 @@ from local.parameters import call, complete
 from local.properties import Property
 from local.record import ResourceType, answers
 from local.run import Created, Resource, State
-from local.types.ec2 import TAGS_OF_EC2, Ec2Resource, ec2_created, ec2_described, filters
+from local.types.ec2 import TAGS_OF_EC2, Ec2Resource, described, filters
 
 GROUP_RULES = (
     "ec2:AuthorizeSecurityGroupEgress ec2:AuthorizeSecurityGroupIngress ec2:DescribeSecurityGroupRules"
@@ -23,9 +23,6 @@ VPC = "aws:ec2/vpc:Vpc"
 SUBNET = "aws:ec2/subnet:Subnet"
 ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
-
-VPC_ATTRIBUTES = ("enableDnsHostnames", "enableDnsSupport")
-"""What a VPC takes only after its creation, each attribute in a call of its own."""
 
 ENDPOINT_PARTS = ("RouteTableIds", "SecurityGroupIds", "SubnetIds")
 """What an endpoint can gain and lose."""
@@ -41,92 +38,73 @@ PRIVATE_LINK = (
 class Vpc(Ec2Resource, token=VPC):
     """A VPC, with the route table, group and ACL that it is born with."""
 
-    plural, key, ended_by = "vpcs", "VpcId", "delete_vpc"
+    kind, plural, key = "vpc", "vpcs", "VpcId"
+    made_by, ended_by = "create_vpc", "delete_vpc"
+    set_later = ("enableDnsHostnames", "enableDnsSupport")
     needs = (
         "ec2:CreateVpc ec2:DeleteVpc ec2:DescribeNetworkAcls ec2:DescribeRouteTables ec2:DescribeSecurityGroups"
         f" ec2:DescribeVpcAttribute ec2:DescribeVpcs ec2:ModifyVpcAttribute {TAGS_OF_EC2}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it, then set its attributes."""
-        inputs = complete(aws, new, name=None)
-        made = ec2_created(aws, "create_vpc", "vpc", inputs, leave=VPC_ATTRIBUTES)["Vpc"]
-        vpc_id = made["VpcId"]
-        _set_attributes(aws, vpc_id, inputs)
-        [table] = ec2_described(aws, "route_tables", Filters=filters(vpc_id=vpc_id))
-        return Created(
-            id=vpc_id,
-            outputs=inputs
-            | {
-                "arn": aws.arn("ec2", f"vpc/{vpc_id}"),
-                "cidrBlock": made["CidrBlock"],
-                "defaultNetworkAclId": _own_acl(aws, vpc_id)["NetworkAclId"],
-                "defaultRouteTableId": table["RouteTableId"],
-                "defaultSecurityGroupId": _own_group(aws, vpc_id)["GroupId"],
-                "dhcpOptionsId": made["DhcpOptionsId"],
-                "instanceTenancy": made["InstanceTenancy"],
-                "mainRouteTableId": table["RouteTableId"],
-                "ownerId": made["OwnerId"],
-            },
-        )
+        """Make it, then set its attributes, each in a call of its own."""
+        made = super().create(aws, new)
+        self._set(aws, made.id, new)
+        return made
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """What it is, with its attributes."""
         found = super().describe(aws, there)
         ec2 = aws.client("ec2")
         attributes: dict[str, Any] = {}
-        for name in VPC_ATTRIBUTES if found else ():
+        for name in self.set_later if found else ():
             answer = ec2.describe_vpc_attribute(VpcId=there.id, Attribute=name)
             attributes[name] = answer[name[0].upper() + name[1:]]["Value"]
         return found and {**found, **attributes}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Set its attributes."""
-        _set_attributes(aws, there.id, new.inputs)
+        self._set(aws, there.id, new)
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it; moto keeps its ACL for ever, and that of subnets that are gone as well."""
+        """Delete it, and its ACL: moto keeps that, and the subnets in it, which another ACL must take first."""
         ec2 = aws.client("ec2")
-        acl, [other] = _own_acl(aws, there.id), ec2_described(aws, "vpcs", Filters=filters(is_default="true"))
+        [default] = described(aws, "vpcs", Filters=filters(is_default="true"))
+        acl, other = self._acl(aws, there.id), self._acl(aws, default["VpcId"])["NetworkAclId"]
         ec2.delete_vpc(VpcId=there.id)
-        stays = _own_acl(aws, other["VpcId"])["NetworkAclId"]
         for one in acl["Associations"]:
-            ec2.replace_network_acl_association(AssociationId=one["NetworkAclAssociationId"], NetworkAclId=stays)
+            ec2.replace_network_acl_association(AssociationId=one["NetworkAclAssociationId"], NetworkAclId=other)
         ec2.delete_network_acl(NetworkAclId=acl["NetworkAclId"])
+
+    def _set(self, aws: Aws, vpc_id: str, new: Resource) -> None:
+        for key in self.set_later:
+            if key in new.inputs:
+                call(aws.client("ec2"), "modify_vpc_attribute", {key: new.inputs[key]}, vpcId=vpc_id)
+
+    def _acl(self, aws: Aws, vpc_id: str) -> dict[str, Any]:
+        [found] = described(aws, "network_acls", Filters=filters(vpc_id=vpc_id, default="true"))
+        return found
 
 
 class Subnet(Ec2Resource, token=SUBNET):
     """A subnet."""
 
-    plural, key, ended_by = "subnets", "SubnetId", "delete_subnet"
+    kind, plural, key = "subnet", "subnets", "SubnetId"
+    made_by, ended_by = "create_subnet", "delete_subnet"
     refers = {"vpcId": VPC}
     needs = (
         "ec2:CreateSubnet ec2:DeleteSubnet ec2:DescribeNetworkInterfaces ec2:DescribeSubnets"
         f" ec2:ModifySubnetAttribute {TAGS_OF_EC2}"
     )
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
-        inputs = complete(aws, new, name=None)
-        made = ec2_created(aws, "create_subnet", "subnet", inputs)["Subnet"]
-        return Created(
-            id=made["SubnetId"],
-            outputs=inputs
-            | {
-                "arn": made["SubnetArn"],
-                "availabilityZone": made["AvailabilityZone"],
-                "availabilityZoneId": made["AvailabilityZoneId"],
-                "cidrBlock": made["CidrBlock"],
-                "ownerId": made["OwnerId"],
-            },
-        )
-
 
 class InternetGateway(Ec2Resource, token="aws:ec2/internetGateway:InternetGateway"):
     """An internet gateway, attached to its VPC."""
 
-    plural, key, ended_by = "internet_gateways", "InternetGatewayId", "delete_internet_gateway"
+    kind, plural, key = "internet-gateway", "internet_gateways", "InternetGatewayId"
+    made_by, ended_by = "create_internet_gateway", "delete_internet_gateway"
+    set_later = ("vpcId",)
     rename = {"vpcId": "Attachment.VpcId"}
     refers = {"vpcId": VPC}
     needs = (
@@ -136,18 +114,9 @@ class InternetGateway(Ec2Resource, token="aws:ec2/internetGateway:InternetGatewa
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it and attach it."""
-        inputs = complete(aws, new, name=None)
-        made = ec2_created(aws, "create_internet_gateway", "internet-gateway", inputs, leave=("vpcId",))
-        gateway_id = made["InternetGateway"]["InternetGatewayId"]
-        aws.client("ec2").attach_internet_gateway(InternetGatewayId=gateway_id, VpcId=inputs["vpcId"])
-        return Created(
-            id=gateway_id,
-            outputs=inputs
-            | {
-                "arn": aws.arn("ec2", f"internet-gateway/{gateway_id}"),
-                "ownerId": made["InternetGateway"]["OwnerId"],
-            },
-        )
+        made = super().create(aws, new)
+        aws.client("ec2").attach_internet_gateway(InternetGatewayId=made.id, VpcId=new.inputs["vpcId"])
+        return made
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """What it is, and what it is attached to."""
@@ -166,7 +135,7 @@ class InternetGateway(Ec2Resource, token="aws:ec2/internetGateway:InternetGatewa
         super().delete(aws, there)
 
     def _detach(self, aws: Aws, there: State) -> None:
-        [found] = ec2_described(aws, self.plural, InternetGatewayIds=[there.id])
+        [found] = described(aws, self.plural, InternetGatewayIds=[there.id])
         for one in found["Attachments"]:
             aws.client("ec2").detach_internet_gateway(InternetGatewayId=there.id, VpcId=one["VpcId"])
 
@@ -174,27 +143,13 @@ class InternetGateway(Ec2Resource, token="aws:ec2/internetGateway:InternetGatewa
 class Eip(Ec2Resource, token="aws:ec2/eip:Eip"):
     """An Elastic IP address."""
 
-    plural, key, ended_by = "addresses", "AllocationId", "release_address"
+    kind, plural, key = "elastic-ip", "addresses", "AllocationId"
+    made_by, ended_by = "allocate_address", "release_address"
+    computed = {"allocationId": "AllocationId", "publicIp": "PublicIp"}
     needs = (
         "ec2:AllocateAddress ec2:DescribeAddresses ec2:DescribeAddressesAttribute ec2:DisassociateAddress"
         f" ec2:ReleaseAddress {TAGS_OF_EC2}"
     )
-
-    def create(self, aws: Aws, new: Resource) -> Created:
-        """Get it."""
-        inputs = complete(aws, new, name=None)
-        made = ec2_created(aws, "allocate_address", "elastic-ip", inputs)
-        return Created(
-            id=made["AllocationId"],
-            outputs=inputs
-            | {
-                "allocationId": made["AllocationId"],
-                "arn": aws.arn("ec2", f"elastic-ip/{made['AllocationId']}"),
-                "domain": made["Domain"],
-                "publicIp": made["PublicIp"],
-                "publicDns": f"ec2-{made['PublicIp'].replace('.', '-')}.{aws.region}.compute.amazonaws.com",
-            },
-        )
 
     def paid(self, one: Priced) -> Iterator[Line]:
         """Every public address is paid for, also in use."""
@@ -204,34 +159,18 @@ class Eip(Ec2Resource, token="aws:ec2/eip:Eip"):
 class NatGateway(Ec2Resource, token="aws:ec2/natGateway:NatGateway"):
     """A NAT gateway."""
 
-    plural, key, ended_by = "nat_gateways", "NatGatewayId", "delete_nat_gateway"
+    kind, plural, key = "natgateway", "nat_gateways", "NatGatewayId"
+    made_by, ended_by = "create_nat_gateway", "delete_nat_gateway"
     refers = {"allocationId": "aws:ec2/eip:Eip", "subnetId": SUBNET}
     needs = f"ec2:CreateNatGateway ec2:DeleteNatGateway ec2:DescribeNatGateways {TAGS_OF_EC2}"
-
-    def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
-        inputs = complete(aws, new, name=None)
-        gateway = ec2_created(aws, "create_nat_gateway", "natgateway", inputs)["NatGateway"]
-        [address] = gateway["NatGatewayAddresses"]
-        return Created(
-            id=gateway["NatGatewayId"],
-            outputs=inputs
-            | {
-                "associationId": address.get("AssociationId", ""),
-                "connectivityType": gateway.get("ConnectivityType", "public"),
-                "networkInterfaceId": address["NetworkInterfaceId"],
-                "privateIp": address["PrivateIp"],
-                "publicIp": address.get("PublicIp", ""),
-            },
-        )
 
     def delete(self, aws: Aws, there: State) -> None:
         """Delete it; moto leaves its address bound to its network interface, and that where it is."""
         ec2 = aws.client("ec2")
         super().delete(aws, there)
-        for one in ec2_described(aws, "addresses", Filters=filters(allocation_id=there.inputs["allocationId"])):
+        for one in described(aws, self.plural, NatGatewayIds=[there.id])[0]["NatGatewayAddresses"]:
             ec2.disassociate_address(AssociationId=one["AssociationId"])
-        ec2.delete_network_interface(NetworkInterfaceId=there.outputs["networkInterfaceId"])
+            ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
 
     def paid(self, one: Priced) -> Iterator[Line]:
         """Paid by the hour, and by what goes through it."""
@@ -241,8 +180,9 @@ class NatGateway(Ec2Resource, token="aws:ec2/natGateway:NatGateway"):
 class RouteTable(Ec2Resource, token=ROUTE_TABLE):
     """A route table with its inline routes."""
 
-    plural, key, ended_by = "route_tables", "RouteTableId", "delete_route_table"
-    rename = {"cidrBlock": "DestinationCidrBlock"}
+    kind, plural, key = "route-table", "route_tables", "RouteTableId"
+    made_by, ended_by = "create_route_table", "delete_route_table"
+    set_later = ("routes",)
     refers = {"routes[].gatewayId": "aws:ec2/internetGateway:InternetGateway", "vpcId": VPC}
     needs = (
         "ec2:CreateRoute ec2:CreateRouteTable ec2:DeleteRoute ec2:DeleteRouteTable ec2:DescribeRouteTables"
@@ -251,13 +191,9 @@ class RouteTable(Ec2Resource, token=ROUTE_TABLE):
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it, then its routes."""
-        inputs = complete(aws, new, name=None)
-        made = ec2_created(aws, "create_route_table", "route-table", inputs, leave=("routes",))["RouteTable"]
-        table_id = made["RouteTableId"]
-        self._add_routes(aws, table_id, inputs)
-        return Created(
-            id=table_id, outputs=inputs | {"arn": aws.arn("ec2", f"route-table/{table_id}"), "ownerId": made["OwnerId"]}
-        )
+        made = super().create(aws, new)
+        self._add_routes(aws, made.id, new)
+        return made
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """What it is; the routes are those to address ranges that are not its VPC's own."""
@@ -273,12 +209,13 @@ class RouteTable(Ec2Resource, token=ROUTE_TABLE):
         """Take its inline routes away and add those of the program."""
         for route in there.inputs.get("routes", ()):
             aws.client("ec2").delete_route(RouteTableId=there.id, DestinationCidrBlock=route["cidrBlock"])
-        self._add_routes(aws, there.id, new.inputs)
+        self._add_routes(aws, there.id, new)
         return {}
 
-    def _add_routes(self, aws: Aws, table_id: str, inputs: Mapping[str, Any]) -> None:
-        for route in inputs.get("routes", ()):
-            call(aws.client("ec2"), "create_route", route, rename=self.rename, routeTableId=table_id)
+    def _add_routes(self, aws: Aws, table_id: str, new: Resource) -> None:
+        rename = {"cidrBlock": "DestinationCidrBlock"}
+        for route in new.inputs.get("routes", ()):
+            call(aws.client("ec2"), "create_route", route, rename=rename, routeTableId=table_id)
 
 
 class Route(ResourceType, token="aws:ec2/route:Route"):
@@ -299,7 +236,7 @@ class Route(ResourceType, token="aws:ec2/route:Route"):
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """The route of its table to its destination."""
-        [table] = ec2_described(aws, "route_tables", RouteTableIds=[there.inputs["routeTableId"]])
+        [table] = described(aws, "route_tables", RouteTableIds=[there.inputs["routeTableId"]])
         destination = there.inputs["destinationCidrBlock"]
         return next((one for one in table["Routes"] if one.get("DestinationCidrBlock") == destination), None)
 
@@ -328,11 +265,10 @@ class RouteTableAssociation(ResourceType, token="aws:ec2/routeTableAssociation:R
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """What the subnet is associated with now: another table has another id."""
-        found = ec2_described(
-            aws, "route_tables", Filters=[{"Name": "association.subnet-id", "Values": [there.inputs["subnetId"]]}]
-        )
+        subnet_id = there.inputs["subnetId"]
+        found = described(aws, "route_tables", Filters=filters(**{"association.subnet-id": subnet_id}))
         associations = (one for table in found for one in table["Associations"])
-        return next((one for one in associations if one.get("SubnetId") == there.inputs["subnetId"]), None)
+        return next((one for one in associations if one.get("SubnetId") == subnet_id), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Give the subnet another table."""
@@ -351,7 +287,8 @@ class RouteTableAssociation(ResourceType, token="aws:ec2/routeTableAssociation:R
 class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
     """A way from a VPC to an AWS service: a gateway in its route tables, or interfaces in its subnets."""
 
-    plural, key, ended_by = "vpc_endpoints", "VpcEndpointId", "delete_vpc_endpoints"
+    kind, plural, key = "vpc-endpoint", "vpc_endpoints", "VpcEndpointId"
+    made_by = "create_vpc_endpoint"
     refers = {
         "routeTableIds[]": ROUTE_TABLE,
         "securityGroupIds[]": SECURITY_GROUP,
@@ -371,29 +308,6 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
             name_of_api = (api.MODELS / service.removesuffix("-fips")).is_dir()
             if not name_of_api and not re.fullmatch(PRIVATE_LINK, service):
                 yield one.wrong(f"The Vpc Endpoint Service '{one.value}' does not exist")
-
-    def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
-        inputs = complete(aws, new, name=None)
-        made = ec2_created(aws, "create_vpc_endpoint", "vpc-endpoint", inputs)["VpcEndpoint"]
-        endpoint_id = made["VpcEndpointId"]
-        return Created(
-            id=endpoint_id,
-            outputs=inputs
-            | {
-                "arn": aws.arn("ec2", f"vpc-endpoint/{endpoint_id}"),
-                "dnsEntries": [
-                    {"dnsName": entry["DnsName"], "hostedZoneId": entry["HostedZoneId"]}
-                    for entry in made.get("DnsEntries", [])
-                ],
-                "networkInterfaceIds": made.get("NetworkInterfaceIds", []),
-                "ownerId": aws.account_id,
-                "prefixListId": _prefix_list(aws, made["ServiceName"]) or "",
-                "requesterManaged": False,
-                "securityGroupIds": [group["GroupId"] for group in made.get("Groups", [])],
-                "state": made["State"],
-            },
-        )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
         """What it is, its groups as ids."""
@@ -430,7 +344,8 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
 class SecurityGroup(Ec2Resource, token=SECURITY_GROUP):
     """A security group without rules: the provider revokes the egress rule that AWS adds."""
 
-    plural, key, ended_by = "security_groups", "GroupId", "delete_security_group"
+    kind, plural, key = "security-group", "security_groups", "GroupId"
+    made_by, ended_by = "create_security_group", "delete_security_group"
     name = "name"
     rename = {"name": "GroupName"}
     refers = {"vpcId": VPC}
@@ -438,28 +353,28 @@ class SecurityGroup(Ec2Resource, token=SECURITY_GROUP):
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it and empty it."""
-        inputs = complete(aws, new)
-        if inputs["name"].startswith("sg-"):
-            # the name of a part of the stack may be that
-            raise ValueError(f"name: cannot begin with sg-, got '{inputs['name']}'")
-        made = ec2_created(aws, "create_security_group", "security-group", inputs, rename=self.rename)
-        [group] = ec2_described(aws, self.plural, GroupIds=[made["GroupId"]])
-        return Created(id=group["GroupId"], outputs=inputs | _emptied(aws, group))
+        if new.name.startswith("sg-"):
+            # a part of the stack may be called so, and the group after it
+            raise ValueError(f"name: cannot begin with sg-, got '{new.name}'")
+        made = super().create(aws, new)
+        _empty(aws, made.id)
+        return made
 
 
 class DefaultSecurityGroup(Ec2Resource, token="aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"):
     """The group that a VPC is born with, taken over: all its rules go."""
 
-    plural, key = "security_groups", "GroupId"
+    kind, plural, key = "security-group", "security_groups", "GroupId"
     refers = {"vpcId": VPC}
     needs = GROUP_RULES
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Take it over."""
         inputs = complete(aws, new, name=None)
-        group = _own_group(aws, inputs["vpcId"])
-        made = Created(id=group["GroupId"], outputs=inputs | {"name": group["GroupName"]} | _emptied(aws, group))
-        self.retag(aws, State(id=made.id, inputs=new.inputs, outputs=made.outputs), inputs["tagsAll"], [])
+        [group] = described(aws, self.plural, Filters=filters(vpc_id=inputs["vpcId"], group_name="default"))
+        made = self.made(aws, group["GroupId"], inputs)
+        _empty(aws, made.id)
+        self.retag(aws, State(id=made.id, inputs=inputs, outputs=made.outputs), inputs["tagsAll"], [])
         return made
 
     def delete(self, aws: Aws, there: State) -> None:
@@ -469,8 +384,7 @@ class DefaultSecurityGroup(Ec2Resource, token="aws:ec2/defaultSecurityGroup:Defa
 class _Rule(Ec2Resource):
     """One rule of a security group, in one direction."""
 
-    plural, key = "security_group_rules", "SecurityGroupRuleId"
-    direction: ClassVar[str]
+    kind, plural, key = "security-group-rule", "security_group_rules", "SecurityGroupRuleId"
     rename = {"referencedSecurityGroupId": "ReferencedGroupInfo.GroupId", "securityGroupId": "GroupId"}
     refers = {"referencedSecurityGroupId": SECURITY_GROUP, "securityGroupId": SECURITY_GROUP}
     needs = GROUP_RULES
@@ -486,17 +400,9 @@ class _Rule(Ec2Resource):
         }.items():
             if key in rule:
                 rule[ranges] = [{member: rule.pop(key), **source}]
-        made = ec2_created(
-            aws,
-            f"authorize_security_group_{self.direction}",
-            "security-group-rule",
-            {"groupId": inputs["securityGroupId"], "ipPermissions": [rule], "tagsAll": inputs["tagsAll"]},
-        )
-        rule_id = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
-        return Created(
-            id=rule_id,
-            outputs=inputs | {"arn": aws.arn("ec2", f"security-group-rule/{rule_id}"), "securityGroupRuleId": rule_id},
-        )
+        answer = self.asked(aws, inputs, {"groupId": inputs["securityGroupId"], "ipPermissions": [rule]})
+        rule_id = answer["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+        return self.made(aws, rule_id, inputs | {"securityGroupRuleId": rule_id})
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Make it another rule under its id."""
@@ -513,26 +419,27 @@ class _Rule(Ec2Resource):
 
     def delete(self, aws: Aws, there: State) -> None:
         """Take it out of its group."""
-        revoke = getattr(aws.client("ec2"), f"revoke_security_group_{self.direction}")
+        revoke = getattr(aws.client("ec2"), self.ended_by)
         revoke(GroupId=there.inputs["securityGroupId"], SecurityGroupRuleIds=[there.id])
 
 
 class SecurityGroupIngressRule(_Rule, token="aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
     """What may come in."""
 
-    direction = "ingress"
+    made_by, ended_by = "authorize_security_group_ingress", "revoke_security_group_ingress"
 
 
 class SecurityGroupEgressRule(_Rule, token="aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
     """What may go out."""
 
-    direction = "egress"
+    made_by, ended_by = "authorize_security_group_egress", "revoke_security_group_egress"
 
 
 class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
     """A flow log of a VPC."""
 
-    plural, key, ended_by = "flow_logs", "FlowLogId", "delete_flow_logs"
+    kind, plural, key = "vpc-flow-log", "flow_logs", "FlowLogId"
+    made_by = "create_flow_logs"
     rename = {"iamRoleArn": "DeliverLogsPermissionArn", "vpcId": "ResourceId"}
     refers = {"iamRoleArn": "aws:iam/role:Role", "logDestination": "aws:cloudwatch/logGroup:LogGroup", "vpcId": VPC}
     needs = (
@@ -543,25 +450,16 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
     def create(self, aws: Aws, new: Resource) -> Created:
         """Begin it."""
         inputs = complete(aws, new, name=None)
-        made = ec2_created(
+        answer = self.asked(
             aws,
-            "create_flow_logs",
-            "vpc-flow-log",
             inputs,
+            {**inputs, "resourceIds": [inputs["vpcId"]], "resourceType": "VPC"},
             rename=self.rename,
             leave=("vpcId",),
-            resourceIds=[inputs["vpcId"]],
-            resourceType="VPC",
         )
-        if failures := made.get("Unsuccessful"):
+        if failures := answer.get("Unsuccessful"):
             raise ValueError(f"vpcId: {failures[0]['Error']['Message']}")
-        [flow_log_id] = made["FlowLogIds"]
-        return Created(
-            id=flow_log_id,
-            outputs={"logDestinationType": "cloud-watch-logs", "maxAggregationInterval": 600}
-            | inputs
-            | {"arn": aws.arn("ec2", f"vpc-flow-log/{flow_log_id}")},
-        )
+        return self.made(aws, answer["FlowLogIds"][0], inputs)
 
     def delete(self, aws: Aws, there: State) -> None:
         """End it."""
@@ -571,14 +469,14 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
 @answers("aws:ec2/getVpc:getVpc", needs="ec2:DescribeRouteTables ec2:DescribeVpcAttribute ec2:DescribeVpcs")
 def get_vpc(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The VPC with an id."""
-    [found] = ec2_described(aws, "vpcs", VpcIds=[inputs["id"]])
+    [found] = described(aws, "vpcs", VpcIds=[inputs["id"]])
     return {"arn": aws.arn("ec2", f"vpc/{inputs['id']}"), "cidrBlock": found["CidrBlock"], "id": inputs["id"]}
 
 
 @answers("aws:ec2/getSubnet:getSubnet", needs="ec2:DescribeSubnets")
 def get_subnet(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The subnet with an id."""
-    [found] = ec2_described(aws, "subnets", SubnetIds=[inputs["id"]])
+    [found] = described(aws, "subnets", SubnetIds=[inputs["id"]])
     return {
         "arn": found["SubnetArn"],
         "availabilityZone": found["AvailabilityZone"],
@@ -595,35 +493,17 @@ def get_subnets(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": aws.region, "ids": [entry["SubnetId"] for entry in found]}
 
 
-def _set_attributes(aws: Aws, vpc_id: str, inputs: Mapping[str, Any]) -> None:
-    for key in VPC_ATTRIBUTES:
-        if key in inputs:
-            call(aws.client("ec2"), "modify_vpc_attribute", {key: inputs[key]}, vpcId=vpc_id)
-
-
-def _own_acl(aws: Aws, vpc_id: str) -> dict[str, Any]:
-    """The network ACL that a VPC is born with."""
-    [found] = ec2_described(aws, "network_acls", Filters=filters(vpc_id=vpc_id, default="true"))
-    return found
-
-
-def _own_group(aws: Aws, vpc_id: str) -> dict[str, Any]:
-    """The security group that a VPC is born with."""
-    [found] = ec2_described(aws, "security_groups", Filters=filters(vpc_id=vpc_id, group_name="default"))
-    return found
-
-
-def _emptied(aws: Aws, group: Mapping[str, Any]) -> dict[str, Any]:
-    """The computed properties of a group whose rules are revoked here."""
-    ec2, group_id = aws.client("ec2"), group["GroupId"]
+def _empty(aws: Aws, group_id: str) -> None:
+    """Take all rules out of a security group."""
+    ec2 = aws.client("ec2")
+    [group] = described(aws, "security_groups", GroupIds=[group_id])
     if group["IpPermissions"]:
         ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=group["IpPermissions"])
     if group["IpPermissionsEgress"]:
         ec2.revoke_security_group_egress(GroupId=group_id, IpPermissions=group["IpPermissionsEgress"])
-    return {"arn": aws.arn("ec2", f"security-group/{group_id}"), "ownerId": group["OwnerId"]}
 
 
 def _prefix_list(aws: Aws, service_name: str) -> str | None:
     """The prefix list of a gateway endpoint, which AWS names after its service."""
-    lists = ec2_described(aws, "prefix_lists", Filters=filters(prefix_list_name=service_name))
+    lists = described(aws, "prefix_lists", Filters=filters(prefix_list_name=service_name))
     return lists[0]["PrefixListId"] if lists else None
