@@ -1,13 +1,13 @@
 """How tests look at a run of the program."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
-from local.run import Registration, Run
+from local.run import Registration, Resource, Run
 
 STACKS = sorted(path.name.split(".")[1] for path in Path(__file__).parents[1].glob("Pulumi.*.yaml"))
 """The stacks that have a stack file."""
@@ -19,6 +19,11 @@ WHOLE: dict[str, Any] = {
     "eks": {"gpuNodeGroups": {"gpu": {}}},
 }
 """Sections that deploy every part."""
+
+
+def resource(type_: str, inputs: Mapping[str, Any], name: str = "it") -> Resource:
+    """A resource as a provider is given it."""
+    return Resource(urn=f"urn:pulumi:test::test::{type_}::{name}", type=type_, name=name, inputs=inputs)
 
 
 def all_of(run: Run, type_: str) -> dict[str, Registration]:
