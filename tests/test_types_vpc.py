@@ -8,6 +8,7 @@ import pytest
 from local.aws import Aws
 from local.provider import Provider
 from local.run import RefusedError, State
+from local.types.ec2 import described
 from tests.conftest import RunStack
 from tests.support import resource
 
@@ -16,8 +17,8 @@ TABLE, ASSOCIATION = "aws:ec2/routeTable:RouteTable", "aws:ec2/routeTableAssocia
 GATEWAY, ENDPOINT = "aws:ec2/internetGateway:InternetGateway", "aws:ec2/vpcEndpoint:VpcEndpoint"
 GROUP, RULE = "aws:ec2/securityGroup:SecurityGroup", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 KINDS = (
-    "vpcs subnets route_tables internet_gateways security_groups security_group_rules network_acls addresses"
-    " network_interfaces flow_logs nat_gateways vpc_endpoints"
+    *("vpcs", "subnets", "route_tables", "internet_gateways", "security_groups", "security_group_rules"),
+    *("network_acls", "addresses", "network_interfaces", "flow_logs", "nat_gateways", "vpc_endpoints"),
 )
 
 
@@ -42,10 +43,8 @@ def changed(provider: Provider, type_: str, there: State, **inputs: Any) -> Stat
 def counts(aws: Aws) -> Counter[str]:
     """How many there are of each kind that have not ended."""
     found: Counter[str] = Counter()
-    for kind in KINDS.split():
-        answer = getattr(aws.client("ec2"), f"describe_{kind}")()
-        [things] = [value for value in answer.values() if isinstance(value, list)]
-        found[kind] = sum(one.get("State") != "deleted" for one in things)
+    for kind in KINDS:
+        found[kind] = sum(one.get("State") != "deleted" for one in described(aws, kind))
     return found
 
 

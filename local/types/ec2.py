@@ -46,7 +46,7 @@ class Ec2Resource(ResourceType):
         """Make it."""
         inputs = complete(aws, new, name=self.name)
         answer = self.asked(aws, inputs, inputs, rename=self.rename, leave=self.set_later)
-        made = next((one for one in answer.values() if isinstance(one, dict) and self.key in one), answer)
+        made = answer if self.key in answer else next(one for one in answer.values() if self.key in one)
         computed = {name: made[member] for name, member in self.computed.items()}
         return self.made(aws, made[self.key], inputs | computed)
 
