@@ -493,6 +493,40 @@ def get_subnets(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": aws.region, "ids": [entry["SubnetId"] for entry in found]}
 
 
+@answers("aws:ec2/getSecurityGroup:getSecurityGroup", needs="ec2:DescribeSecurityGroups")
+def get_security_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The security group of a VPC with a name."""
+    found = described(aws, "security_groups", Filters=filters(vpc_id=inputs["vpcId"], group_name=inputs["name"]))
+    if not found:
+        raise ValueError(f"name: must be a security group of {inputs['vpcId']}, got '{inputs['name']}'")
+    return {"arn": found[0]["SecurityGroupArn"], "id": found[0]["GroupId"], **inputs}
+
+
+@answers("aws:vpc/getSecurityGroupRules:getSecurityGroupRules", needs="ec2:DescribeSecurityGroupRules")
+def get_security_group_rules(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of all rules that fit."""
+    found = call(aws.client("ec2"), "describe_security_group_rules", inputs)["SecurityGroupRules"]
+    return {"id": aws.region, "ids": [rule["SecurityGroupRuleId"] for rule in found]}
+
+
+@answers("aws:vpc/getSecurityGroupRule:getSecurityGroupRule", needs="ec2:DescribeSecurityGroupRules")
+def get_security_group_rule(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule with an id."""
+    rule_id = inputs["securityGroupRuleId"]
+    [found] = described(aws, "security_group_rules", SecurityGroupRuleIds=[rule_id])
+    answer = {
+        "arn": aws.arn("ec2", f"security-group-rule/{rule_id}"),
+        "cidrIpv4": found.get("CidrIpv4"),
+        "id": rule_id,
+        "ipProtocol": found["IpProtocol"],
+        "isEgress": found["IsEgress"],
+        "referencedSecurityGroupId": found.get("ReferencedGroupInfo", {}).get("GroupId"),
+        "securityGroupId": found["GroupId"],
+        "securityGroupRuleId": rule_id,
+    }
+    return {key: value for key, value in answer.items() if value is not None}
+
+
 def _empty(aws: Aws, group_id: str) -> None:
     """Take all rules out of a security group."""
     ec2 = aws.client("ec2")
