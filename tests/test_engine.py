@@ -8,7 +8,8 @@ from pulumi_aws import batch, ec2, sqs
 
 from local import engine
 from local.aws import Aws
-from local.cloud import LocalCloud
+from local.provider import Provider
+from local.run import RefusedError
 
 Error = Callable[[Callable[[], None]], str]
 
@@ -18,8 +19,8 @@ def error(request: pytest.FixtureRequest, aws: Aws) -> Error:
     """The message that a program is refused with."""
 
     def run(program: Callable[[], None]) -> str:
-        result = engine.run(program, LocalCloud(aws), preview=request.param)
-        assert isinstance(result.error, engine.RefusedError | RuntimeError), result.error
+        result = engine.run(program, Provider(aws), preview=request.param)
+        assert isinstance(result.error, RefusedError | RuntimeError), result.error
         return " ".join(str(result.error).split())
 
     return run
@@ -95,11 +96,20 @@ def test_a_cycle(error: Error) -> None:
     assert "circular dependency involving a resource of type aws:sqs/queue:Queue named b" in error(program)
 
 
-def test_a_misspelt_key_in_a_json_document(error: Error) -> None:
+def test_inputs_that_the_sdk_does_not_declare(error: Error) -> None:
     def program() -> None:
-        batch.JobDefinition("job", type="container", container_properties='{"image": "a", "comand": ["true"]}')
+        batch.JobQueue("first", state="ENABLED", priority=1, compute_environment_orders=[{"orderr": 1}])  # pyright: ignore[reportArgumentType]
 
-    assert "::job: containerProperties.comand: is no key of ContainerProperties, got " in error(program)
+    assert "::first: computeEnvironmentOrders[0].orderr: is no property of " in error(program)
+
+
+def test_inputs_that_aws_refuses(error: Error) -> None:
+    def program() -> None:
+        sqs.Queue("first", visibility_timeout_seconds=50_000)
+
+    assert error(program).endswith(
+        "::first: visibilityTimeoutSeconds: expected to be in the range (0 - 43200), got 50000"
+    )
 
 
 def test_a_path_in_ignore_changes_that_names_no_property(error: Error) -> None:
@@ -113,9 +123,9 @@ def test_a_reference_to_what_is_not_there(aws: Aws) -> None:
     def program() -> None:
         ec2.Subnet("first", vpc_id="vpc-0123456789abcdef0", cidr_block="10.0.0.0/24")
 
-    run = engine.run(program, LocalCloud(aws), preview=False)
+    run = engine.run(program, Provider(aws), preview=False)
     assert str(run.error).endswith(
-        "::first: vpcId: must be a VPC that this stack made or was given, got 'vpc-0123456789abcdef0'"
+        "::first: CreateSubnet: InvalidVpcID.NotFound: VpcID vpc-0123456789abcdef0 does not exist."
     )
     assert run.created == {}
 
@@ -125,7 +135,7 @@ def test_apply_may_fail_on_a_value_that_a_preview_does_not_have(aws: Aws) -> Non
         queue = sqs.Queue("first")
         sqs.Queue("second", delay_seconds=queue.url.apply(lambda url: int(url.rsplit(":")[-1][:1])))
 
-    assert engine.run(program, LocalCloud(aws), preview=True).error is None
+    assert engine.run(program, Provider(aws), preview=True).error is None
 
 
 def test_a_run_leaves_nothing_for_the_next(aws: Aws) -> None:
@@ -139,7 +149,7 @@ def test_a_run_leaves_nothing_for_the_next(aws: Aws) -> None:
     def broken() -> None:
         raise RuntimeError("broken")
 
-    engine.run(program, LocalCloud(aws), preview=True)
-    assert str(engine.run(broken, LocalCloud(aws), preview=True).error) == "broken"
-    again = engine.run(nothing, LocalCloud(aws), preview=True)
+    engine.run(program, Provider(aws), preview=True)
+    assert str(engine.run(broken, Provider(aws), preview=True).error) == "broken"
+    again = engine.run(nothing, Provider(aws), preview=True)
     assert (again.registrations, again.exports, again.error) == ({}, {}, None)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,8 +15,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from local import engine
-from local.aws import Aws, Created, Resource
-from local.cloud import LocalCloud
+from local.aws import Aws
+from local.provider import Provider
+from local.run import RefusedError, Resource, State
 from tests.conftest import REGION, ROOT, run_config, stack_of
 from tests.support import WHOLE
 
@@ -56,8 +56,8 @@ class Raw:
 class FaultyAws(Aws):
     """An AWS that answers some calls with an error of its own."""
 
-    def __init__(self, fails: Callable[[str], bool], code: str) -> None:
-        super().__init__(REGION)
+    def __init__(self, endpoint_url: str, fails: Callable[[str], bool], code: str) -> None:
+        super().__init__(REGION, endpoint_url=endpoint_url)
         self.fails, self.code = fails, code
         self.calls: list[str] = []
 
@@ -79,12 +79,9 @@ class FaultyAws(Aws):
         return AWSResponse(request.url, 400, headers, cast("Any", Raw(ERROR_BODIES[protocol](self.code))))
 
 
-@contextmanager
-def faulty(aws: Aws, fails: Callable[[str], bool], code: str) -> Generator[FaultyAws]:
+def faulty(aws: Aws, fails: Callable[[str], bool], code: str) -> FaultyAws:
     """An AWS on the tests' own server, so that only what is asked of it differs."""
-    made = FaultyAws(fails, code)
-    made.endpoint_url = aws.endpoint_url
-    yield made
+    return FaultyAws(aws.endpoint_url, fails, code)
 
 
 @pytest.fixture
@@ -99,41 +96,39 @@ def test_every_call_that_is_throttled_once_is_made_again(aws: Aws) -> None:
     def once(operation: str) -> bool:
         return operation not in seen and not seen.add(operation)
 
-    with faulty(aws, once, "ThrottlingException") as throttling:
-        assert run_config(throttling, CONFIG, preview=False).error is None
+    throttling = faulty(aws, once, "ThrottlingException")
+    assert run_config(throttling, CONFIG, preview=False).error is None
     assert len(seen) > 60
     assert all(throttling.calls.count(operation) > 1 for operation in seen)
 
 
-class EachCallFails(LocalCloud):
-    """A cloud in which every call that makes a resource fails for good before it is let through."""
+class EachCallFails(Provider):
+    """A provider whose every call that makes a resource fails for good before it is let through."""
 
-    def __init__(self, aws: FaultyAws) -> None:
-        super().__init__(aws)
-        self.calls = aws.calls
+    def __init__(self, aws: Aws) -> None:
         self.fail: str | None = None
         self.failed: set[str] = set()
+        super().__init__(faulty(aws, self.fails, "AccessDenied"))
 
-    def create(self, resource: Resource) -> Created:
+    def create(self, resource: Resource) -> State:
         while True:
-            self.calls.clear()
             self.fail = None
             try:
                 return super().create(self._named_anew(resource))
-            except engine.RefusedError as error:
+            except RefusedError as error:
                 if str(error) != f"{resource.urn}: {self.fail}: AccessDenied: {MESSAGE}":
                     raise
                 self.failed.add(cast("str", self.fail))
 
     def _named_anew(self, resource: Resource) -> Resource:
         """A resource whose name, if it has one of its own, is not taken by an attempt that failed later on."""
-        if resource.type != "eks:index:Cluster":
+        if resource.type != "aws:eks/cluster:Cluster":
             return resource
         return replace(resource, inputs={**resource.inputs, "name": f"training-{len(self.failed)}"})
 
-    def answer(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self.fail = ""
-        return super().answer(token, arguments)
+        return super().invoke(token, arguments)
 
     def fails(self, operation: str) -> bool:
         if self.fail is None and operation not in self.failed:
@@ -142,16 +137,14 @@ class EachCallFails(LocalCloud):
 
 
 def test_every_call_that_fails_for_good_is_named_with_its_resource(aws: Aws) -> None:
-    each: EachCallFails
-    with faulty(aws, lambda operation: each.fails(operation), "AccessDenied") as failing:
-        each = EachCallFails(failing)
-        assert engine.run(stack_of(CONFIG), each, preview=False).error is None
+    each = EachCallFails(aws)
+    assert engine.run(stack_of(CONFIG), each, preview=False).error is None
     assert len(each.failed) > 55
 
 
 def test_nothing_is_made_after_a_failure(aws: Aws) -> None:
-    with faulty(aws, lambda operation: operation == "CreateJobQueue", "AccessDenied") as failing:
-        run = run_config(failing, CONFIG, preview=False)
+    failing = faulty(aws, lambda operation: operation == "CreateJobQueue", "AccessDenied")
+    run = run_config(failing, CONFIG, preview=False)
     assert str(run.error).endswith("::single: CreateJobQueue: AccessDenied: Rate exceeded")
     assert failing.calls[-1] == "CreateJobQueue"
     assert len(run.created) > 50

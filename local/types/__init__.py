@@ -22,7 +22,6 @@ from local.types import (
     s3,
     sns,
     sqs,
-    ssm,
     sts,
     vpc,
 )
@@ -47,7 +46,6 @@ __all__ = [
     "s3",
     "sns",
     "sqs",
-    "ssm",
     "sts",
     "vpc",
 ]

@@ -1,62 +1,162 @@
-"""Amazon EC2: launch templates, placement groups and facts about instance types."""
+"""Amazon EC2: launch templates, placement groups and facts about instance types; what all of its resources share."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 from local.aws import Aws, hex_digits
-from local.parameters import call, complete, only
+from local.parameters import call, complete
 from local.record import ResourceType, answers
-from local.run import Created, Resource
-from local.types.vpc import TAGS_OF_EC2, create
+from local.run import Created, Resource, State
 
-ADDRESSES = {"ipv4Addresses": "privateIpAddress", "ipv6Addresses": "ipv6Address"}
-"""Lists of addresses of a network interface -> the member of each that holds the address."""
+TAGS_OF_EC2 = "ec2:CreateTags ec2:DeleteTags"
+PLACEMENT_GROUP_HEX_DIGITS = 17
+TEMPLATE_DATA = (
+    "blockDeviceMappings",
+    "capacityReservationSpecification",
+    "instanceMarketOptions",
+    "instanceType",
+    "metadataOptions",
+    "networkInterfaces",
+    "placement",
+    "tagSpecifications",
+    "userData",
+)
+"""Inputs of a launch template that say what its instances are."""
 
-ABOUT_TEMPLATE = ("defaultVersion", "description", "name", "region", "tags", "tagsAll", "updateDefaultVersion")
-"""Inputs of a launch template that say nothing about the instances."""
+
+class Ec2Resource(ResourceType):
+    """What EC2 makes, describes, tags and deletes by an id, each kind in the same way."""
+
+    kind: ClassVar[str]
+    """What tags and ARNs call it: `vpc`."""
+    plural: ClassVar[str]
+    """How the operation that describes them calls several: `vpcs`."""
+    key: ClassVar[str]
+    """The parameter that holds the id: `VpcId`."""
+    made_by: ClassVar[str]
+    """The operation that makes one: `create_vpc`."""
+    ended_by: ClassVar[str]
+    """The operation that ends one: `delete_vpc`."""
+    set_later: ClassVar[Collection[str]] = ()
+    """Inputs that the operation that makes it does not take."""
+    computed: ClassVar[Mapping[str, str]] = {}
+    """Property -> member of the answer that holds it."""
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
+        inputs = complete(aws, new, name=self.name)
+        answer = self.asked(aws, inputs, inputs, rename=self.rename, leave=self.set_later)
+        made = answer if self.key in answer else next(one for one in answer.values() if self.key in one)
+        computed = {name: made[member] for name, member in self.computed.items()}
+        return self.made(aws, made[self.key], inputs | computed)
+
+    def asked(
+        self,
+        aws: Aws,
+        inputs: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        *,
+        leave: Collection[str] = (),
+        **more: Any,
+    ) -> dict[str, Any]:
+        """The answer of the operation that makes it, with its tags."""
+        tags = inputs["tagsAll"]
+        specifications = [{"ResourceType": self.kind, "Tags": tags}] if tags else None
+        leave = (*leave, "tags", "tagsAll")
+        return call(aws.client("ec2"), self.made_by, parameters, leave=leave, TagSpecifications=specifications, **more)
+
+    def made(self, aws: Aws, id_: str, properties: Mapping[str, Any]) -> Created:
+        """It as it is made, with its ARN."""
+        return Created(id=id_, outputs={**properties, "arn": aws.arn("ec2", f"{self.kind}/{id_}")})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """The one with its id; a NAT gateway and an endpoint are still described for a while after their end."""
+        found = described(aws, self.plural, **{f"{self.key}s": [there.id]})
+        return found[0] if found and found[0].get("State") != "deleted" else None
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Nothing: of most kinds all that changes in place is tags."""
+        del aws, there, new
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        ec2 = aws.client("ec2")
+        if tags:
+            call(ec2, "create_tags", {"resources": [there.id], "tags": tags})
+        if gone:
+            ec2.delete_tags(Resources=[there.id], Tags=[{"Key": key} for key in gone])
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it."""
+        getattr(aws.client("ec2"), self.ended_by)(**{self.key: there.id})
 
 
-class LaunchTemplate(ResourceType, token="aws:ec2/launchTemplate:LaunchTemplate"):
-    """A launch template with its first version, which is the default one."""
+def described(aws: Aws, plural: str, **parameters: Any) -> list[dict[str, Any]]:
+    """All of one kind that fit the parameters of the operation that describes them."""
+    ec2 = aws.client("ec2")
+    operation = f"describe_{plural}"
+    answer = getattr(ec2, operation)(**parameters)
+    return answer[ec2.meta.method_to_api_mapping[operation].removeprefix("Describe")]
 
+
+def filters(**values: str) -> list[dict[str, Any]]:
+    """Filters of a describing operation: `vpc_id="vpc-1"`."""
+    return [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in values.items()]
+
+
+class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate"):
+    """A launch template; each change of what its instances are is another version."""
+
+    kind, plural, key = "launch-template", "launch_templates", "LaunchTemplateId"
+    made_by, ended_by = "create_launch_template", "delete_launch_template"
     name = "name"
+    rename = {
+        "name": "LaunchTemplateName",
+        **{key: f"LaunchTemplateData.{key}" for key in TEMPLATE_DATA},
+        "LaunchTemplateData.networkInterfaces.securityGroups": "Groups",
+    }
+    set_later = ("updateDefaultVersion",)
+    computed = {"defaultVersion": "DefaultVersionNumber", "latestVersion": "LatestVersionNumber"}
+    refers = {
+        "networkInterfaces[].securityGroups[]": "aws:ec2/securityGroup:SecurityGroup",
+        "placement.groupName": "aws:ec2/placementGroup:PlacementGroup",
+    }
     needs = (
         "ec2:CreateLaunchTemplate ec2:CreateLaunchTemplateVersion ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplates"
         f" ec2:DescribeLaunchTemplateVersions ec2:ModifyLaunchTemplate iam:PassRole {TAGS_OF_EC2}"
     )
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = complete(aws, new)
-        data = {key: value for key, value in inputs.items() if key not in ABOUT_TEMPLATE}
-        if "networkInterfaces" in data:
-            data["networkInterfaces"] = [_interface(interface) for interface in data["networkInterfaces"]]
-        made = create(
-            aws,
-            "create_launch_template",
-            "launch-template",
-            only(inputs, *ABOUT_TEMPLATE),
-            rename={
-                "name": "LaunchTemplateName",
-                "description": "VersionDescription",
-                "LaunchTemplateData.securityGroupNames": "SecurityGroups",
-                "LaunchTemplateData.vpcSecurityGroupIds": "SecurityGroupIds",
-                "LaunchTemplateData.networkInterfaces.ipv4AddressCount": "SecondaryPrivateIpAddressCount",
-                "LaunchTemplateData.networkInterfaces.ipv4Addresses": "PrivateIpAddresses",
-                "LaunchTemplateData.networkInterfaces.securityGroups": "Groups",
-            },
-            leave=("defaultVersion", "updateDefaultVersion"),
-            LaunchTemplateData=data,
-        )["LaunchTemplate"]
-        template_id = made["LaunchTemplateId"]
-        return Created(
-            id=template_id,
-            outputs=inputs
-            | {
-                "arn": aws.arn("ec2", f"launch-template/{template_id}"),
-                "defaultVersion": made["DefaultVersionNumber"],
-                "latestVersion": made["LatestVersionNumber"],
-            },
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its latest version, and its tags."""
+        [latest] = described(aws, "launch_template_versions", LaunchTemplateId=there.id, Versions=["$Latest"])
+        data = latest["LaunchTemplateData"]
+        # moto adds the template's own tags to those of its instances, and describes the template with its first tags
+        of_instances = [one for one in data.get("TagSpecifications", []) if one["ResourceType"] != self.kind]
+        tags = described(aws, "tags", Filters=filters(resource_id=there.id))
+        return {
+            **latest,
+            "LaunchTemplateData": {**data, "TagSpecifications": of_instances},
+            "Tags": [{"Key": one["Key"], "Value": one["Value"]} for one in tags],
+        }
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Make another version, and the default one of it if the program wants that."""
+        ec2 = aws.client("ec2")
+        leave = ("name", "tags", *self.set_later)
+        made = call(
+            ec2,
+            "create_launch_template_version",
+            new.inputs,
+            rename=self.rename,
+            leave=leave,
+            launchTemplateId=there.id,
         )
+        latest = made["LaunchTemplateVersion"]["VersionNumber"]
+        if not new.inputs.get("updateDefaultVersion"):
+            return {"latestVersion": latest}
+        ec2.modify_launch_template(LaunchTemplateId=there.id, DefaultVersion=str(latest))
+        return {"latestVersion": latest, "defaultVersion": latest}
 
 
 class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"):
@@ -67,126 +167,54 @@ class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"
     needs = f"ec2:CreatePlacementGroup ec2:DeletePlacementGroup ec2:DescribePlacementGroups {TAGS_OF_EC2}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it; its id is its name."""
         inputs = complete(aws, new)
+        name = inputs["name"]
         return Created(
-            id=inputs["name"],
+            id=name,
             outputs=inputs
             | {
-                "arn": aws.arn("ec2", f"placement-group/{inputs['name']}"),
-                "placementGroupId": f"pg-{hex_digits(17)}",
+                "arn": aws.arn("ec2", f"placement-group/{name}"),
+                "placementGroupId": f"pg-{hex_digits(PLACEMENT_GROUP_HEX_DIGITS)}",
             },
         )
 
 
 @answers("aws:ec2/getInstanceType:getInstanceType", needs="ec2:DescribeInstanceTypes", lasting=True)
 def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What AWS says about one instance type."""
+    """What AWS says about one instance type, as far as the program asks."""
     name = inputs["instanceType"]
-    found = aws.client("ec2").describe_instance_types(InstanceTypes=[name])["InstanceTypes"][0]
-    info: dict[str, dict[str, Any]] = {
-        key: found.get(member, {})
-        for key, member in {
-            "cpu": "VCpuInfo",
-            "disk": "InstanceStorageInfo",
-            "ebs": "EbsInfo",
-            "fpga": "FpgaInfo",
-            "gpu": "GpuInfo",
-            "inference": "InferenceAcceleratorInfo",
-            "media": "MediaAcceleratorInfo",
-            "network": "NetworkInfo",
-            "neuron": "NeuronInfo",
-            "processor": "ProcessorInfo",
-        }.items()
-    }
-    ebs = info["ebs"].get("EbsOptimizedInfo", {})
-    cards = info["network"].get("NetworkCards", [])
+    [found] = described(aws, "instance_types", InstanceTypes=[name])
+    network = found["NetworkInfo"]
     result = {
-        "autoRecoverySupported": found.get("AutoRecoverySupported"),
-        "bandwidthWeightings": info["network"].get("BandwidthWeightings"),
-        "bareMetal": found.get("BareMetal"),
-        "bootModes": found.get("SupportedBootModes"),
-        "burstablePerformanceSupported": found.get("BurstablePerformanceSupported"),
-        "currentGeneration": found.get("CurrentGeneration"),
-        "dedicatedHostsSupported": found.get("DedicatedHostsSupported"),
-        "defaultCores": info["cpu"].get("DefaultCores"),
-        "defaultNetworkCardIndex": info["network"].get("DefaultNetworkCardIndex"),
-        "defaultThreadsPerCore": info["cpu"].get("DefaultThreadsPerCore"),
-        "defaultVcpus": info["cpu"].get("DefaultVCpus"),
-        "ebsEncryptionSupport": info["ebs"].get("EncryptionSupport"),
-        "ebsNvmeSupport": info["ebs"].get("NvmeSupport"),
-        "ebsOptimizedSupport": info["ebs"].get("EbsOptimizedSupport"),
-        "ebsPerformanceBaselineBandwidth": ebs.get("BaselineBandwidthInMbps"),
-        "ebsPerformanceBaselineIops": ebs.get("BaselineIops"),
-        "ebsPerformanceBaselineThroughput": ebs.get("BaselineThroughputInMBps"),
-        "ebsPerformanceMaximumBandwidth": ebs.get("MaximumBandwidthInMbps"),
-        "ebsPerformanceMaximumIops": ebs.get("MaximumIops"),
-        "ebsPerformanceMaximumThroughput": ebs.get("MaximumThroughputInMBps"),
-        "efaMaximumInterfaces": info["network"].get("EfaInfo", {}).get("MaximumEfaInterfaces"),
-        "efaSupported": info["network"].get("EfaSupported"),
-        "enaSrdSupported": info["network"].get("EnaSrdSupported"),
-        "enaSupport": info["network"].get("EnaSupport"),
-        "encryptionInTransitSupported": info["network"].get("EncryptionInTransitSupported"),
-        "fpgas": _accelerators(info["fpga"].get("Fpgas", [])),
-        "freeTierEligible": found.get("FreeTierEligible"),
-        "gpuses": _accelerators(info["gpu"].get("Gpus", [])),
-        "hibernationSupported": found.get("HibernationSupported"),
-        "hypervisor": found.get("Hypervisor"),
-        "id": name,
-        "inferenceAccelerators": _accelerators(info["inference"].get("Accelerators", [])),
-        "instanceDisks": [
-            {"count": disk["Count"], "size": disk["SizeInGB"], "type": disk["Type"]}
-            for disk in info["disk"].get("Disks", [])
-        ],
-        "instanceStorageSupported": found.get("InstanceStorageSupported"),
-        "instanceType": name,
-        "ipv6Supported": info["network"].get("Ipv6Supported"),
-        "maximumIpv4AddressesPerInterface": info["network"].get("Ipv4AddressesPerInterface"),
-        "maximumIpv6AddressesPerInterface": info["network"].get("Ipv6AddressesPerInterface"),
-        "maximumNetworkCards": info["network"].get("MaximumNetworkCards"),
-        "maximumNetworkInterfaces": info["network"].get("MaximumNetworkInterfaces"),
-        "mediaAccelerators": _accelerators(info["media"].get("Accelerators", [])),
-        "memorySize": found.get("MemoryInfo", {}).get("SizeInMiB"),
-        "networkCards": [
+        "defaultVcpus": found["VCpuInfo"]["DefaultVCpus"],
+        "efaMaximumInterfaces": network.get("EfaInfo", {}).get("MaximumEfaInterfaces"),
+        "efaSupported": network["EfaSupported"],
+        "gpuses": [
             {
-                "baselineBandwidth": card.get("BaselineBandwidthInGbps"),
-                "index": card.get("NetworkCardIndex"),
-                "maximumInterfaces": card.get("MaximumNetworkInterfaces"),
-                "peakBandwidth": card.get("PeakBandwidthInGbps"),
-                "performance": card.get("NetworkPerformance"),
+                "count": gpu["Count"],
+                "manufacturer": gpu["Manufacturer"],
+                "memorySize": gpu.get("MemoryInfo", {}).get("SizeInMiB"),
+                "name": gpu["Name"],
             }
-            for card in cards
+            for gpu in found.get("GpuInfo", {}).get("Gpus", [])
         ],
-        "networkPerformance": info["network"].get("NetworkPerformance"),
+        "id": name,
+        "instanceType": name,
+        "maximumNetworkCards": network["MaximumNetworkCards"],
+        "memorySize": found["MemoryInfo"]["SizeInMiB"],
         "neuronDevices": [
             {
                 "coreCount": device.get("CoreInfo", {}).get("Count"),
                 "coreVersion": device.get("CoreInfo", {}).get("Version"),
-                "count": device.get("Count"),
+                "count": device["Count"],
                 "memorySize": device.get("MemoryInfo", {}).get("SizeInMiB"),
                 "name": device.get("Name"),
             }
-            for device in info["neuron"].get("NeuronDevices", [])
+            for device in found.get("NeuronInfo", {}).get("NeuronDevices", [])
         ],
-        "nitroEnclavesSupport": found.get("NitroEnclavesSupport"),
-        "nitroTpmSupport": found.get("NitroTpmSupport"),
-        "nitroTpmSupportedVersions": found.get("NitroTpmInfo", {}).get("SupportedVersions"),
-        "phcSupport": found.get("PhcSupport"),
-        "region": aws.region,
-        "supportedArchitectures": info["processor"].get("SupportedArchitectures"),
-        "supportedCpuFeatures": info["processor"].get("SupportedFeatures"),
-        "supportedPlacementStrategies": found.get("PlacementGroupInfo", {}).get("SupportedStrategies"),
-        "supportedRootDeviceTypes": found.get("SupportedRootDeviceTypes"),
-        "supportedUsagesClasses": found.get("SupportedUsageClasses"),
-        "supportedVirtualizationTypes": found.get("SupportedVirtualizationTypes"),
-        "sustainedClockSpeed": info["processor"].get("SustainedClockSpeedInGhz"),
-        "totalFpgaMemory": info["fpga"].get("TotalFpgaMemoryInMiB"),
-        "totalGpuMemory": info["gpu"].get("TotalGpuMemoryInMiB"),
-        "totalInferenceMemory": info["inference"].get("TotalInferenceMemoryInMiB"),
-        "totalInstanceStorage": info["disk"].get("TotalSizeInGB"),
-        "totalMediaMemory": info["media"].get("TotalMediaMemoryInMiB"),
-        "totalNeuronDeviceMemory": info["neuron"].get("TotalNeuronDeviceMemoryInMiB"),
-        "validCores": info["cpu"].get("ValidCores"),
-        "validThreadsPerCores": info["cpu"].get("ValidThreadsPerCore"),
+        "supportedArchitectures": found["ProcessorInfo"]["SupportedArchitectures"],
+        "supportedUsagesClasses": found["SupportedUsageClasses"],
     }
     return {key: value for key, value in result.items() if value is not None}
 
@@ -203,26 +231,3 @@ def get_instance_type_offerings(aws: Aws, inputs: Mapping[str, Any]) -> dict[str
         "locationTypes": [offer["LocationType"] for offer in found],
         "locations": [offer["Location"] for offer in found],
     }
-
-
-def _interface(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A network interface with each of its addresses as the structure that the API wants; the first is primary."""
-    interface = dict(given)
-    for key, member in ADDRESSES.items():
-        if key in given:
-            interface[key] = [{member: address} for address in given[key]]
-    for address in interface.get("ipv4Addresses", [])[:1]:
-        address["primary"] = True
-    return interface
-
-
-def _accelerators(devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "count": device.get("Count"),
-            "manufacturer": device.get("Manufacturer"),
-            "memorySize": device.get("MemoryInfo", {}).get("SizeInMiB"),
-            "name": device.get("Name"),
-        }
-        for device in devices
-    ]

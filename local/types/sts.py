@@ -1,8 +1,7 @@
 """Who is calling, and where: AWS STS, the region, the partition and the availability zones."""
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from local.aws import Aws
 from local.parameters import call
@@ -18,17 +17,11 @@ def get_caller_identity(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"accountId": account, "arn": found["Arn"], "id": account, "userId": found["UserId"]}
 
 
-@answers("aws:index/getRegion:getRegion", lasting=True)
+@answers("aws:index/getRegion:getRegion")
 def get_region(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The region that is asked for, else this one."""
-    region = inputs.get("region") or inputs.get("name") or aws.region
-    return {
-        "description": _regions()[region]["description"],
-        "endpoint": f"ec2.{region}.amazonaws.com",
-        "id": region,
-        "name": region,
-        "region": region,
-    }
+    """The region of this AWS."""
+    del inputs
+    return {"endpoint": f"ec2.{aws.region}.amazonaws.com", "id": aws.region, "region": aws.region}
 
 
 @answers("aws:index/getDefaultTags:getDefaultTags")
@@ -52,32 +45,15 @@ def get_partition(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:index/getAvailabilityZones:getAvailabilityZones", needs="ec2:DescribeAvailabilityZones", lasting=True)
 def get_availability_zones(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The zones of the region in the state that is asked for, in the order of their names."""
-    filters = list(inputs.get("filters") or [])
-    if state := inputs.get("state"):
-        filters.append({"name": "state", "values": [state]})
-    found = call(
-        aws.client("ec2"),
-        "describe_availability_zones",
-        {"allAvailabilityZones": inputs.get("allAvailabilityZones"), "filters": filters},
-    )["AvailabilityZones"]
-    excluded: set[str] = {*(inputs.get("excludeNames") or ()), *(inputs.get("excludeZoneIds") or ())}
+    """The zones of the region that the filters let through, in the order of their names."""
+    left_out: list[str] = inputs.get("excludeZoneIds") or []
+    found = call(aws.client("ec2"), "describe_availability_zones", inputs, leave=("excludeZoneIds",))
     zones = sorted(
-        (zone for zone in found if not excluded & {zone["ZoneName"], zone["ZoneId"]}), key=lambda zone: zone["ZoneName"]
+        (zone for zone in found["AvailabilityZones"] if zone["ZoneId"] not in left_out),
+        key=lambda zone: zone["ZoneName"],
     )
     return {
-        # moto names no group; that of an ordinary zone is the region
-        "groupNames": sorted({zone.get("GroupName", aws.region) for zone in zones}),
         "id": aws.region,
         "names": [zone["ZoneName"] for zone in zones],
         "zoneIds": [zone["ZoneId"] for zone in zones],
     }
-
-
-@cache
-def _regions() -> dict[str, dict[str, str]]:
-    """Region -> what botocore knows of it; to ask moto, as one would ask AWS, takes most of a second."""
-    import botocore.session  # here, because a preview that knows the region's name needs none of it
-
-    known = cast("dict[str, list[dict[str, Any]]]", botocore.session.get_session().get_data("partitions"))
-    return {name: region for partition in known["partitions"] for name, region in partition["regions"].items()}
