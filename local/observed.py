@@ -41,7 +41,9 @@ def _like(value: Any, there: Any) -> Any:
     """What the API says, in the form that the input has; the input itself where the two are not alike."""
     if is_object(value):
         if is_list(there):
-            return value if (pairs := _pairs(there)) is None else pairs
+            # a block that may occur only once is a list of one in some APIs
+            alone = _like(value, there[0]) if len(there) == 1 else value
+            return alone if (pairs := _pairs(there)) is None else pairs
         seen = {key: _at(there, key) for key in value}
         return {key: one if seen[key] is ABSENT else _like(one, seen[key]) for key, one in value.items()}
     if is_list(value):
