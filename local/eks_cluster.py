@@ -109,11 +109,10 @@ def expand(component: Component, register: Register, *, region: str, partition: 
     if mistakes:
         raise RefusedError("\n".join(f"{component.urn}: {line}" for line in mistakes))
 
-    def add(type_: str, suffix: str, given: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
-        there = {key: value for key, value in given.items() if value is not None}
-        return register(
-            type_, f"{component.name}-{suffix}", there, {key: made_of[key] for key in made_of if key in there}
-        )
+    def add(type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
+        given = {key: value for key, value in inputs.items() if value is not None}
+        made_of = {key: urns for key, urns in made_of.items() if key in given}
+        return register(type_, f"{component.name}-{name}", given, made_of)
 
     role = _service_role(add, partition)
     cluster = add(

@@ -15,7 +15,9 @@ def fill() -> None:
 def _eks() -> None:
     """Versions of clusters and node groups can be updated, and node groups tagged."""
     from moto.core.responses import ActionResult
-    from moto.eks import models, responses, urls
+    from moto.eks import responses, urls
+    from moto.eks.exceptions import ResourceNotFoundException
+    from moto.eks.models import EKSBackend
 
     def update_cluster_version(self: Any) -> Any:
         self.eks_backend.describe_cluster(self._get_param("name")).version = self._get_param("version")
@@ -35,7 +37,10 @@ def _eks() -> None:
             for one in (cluster, *cluster.nodegroups.values()):
                 if one.arn == resource_arn:
                     return one.tags
-        raise models.ResourceNotFoundException(message=f"No resource found for: {resource_arn}.")
+        raise ResourceNotFoundException(message=f"No resource found for: {resource_arn}.")
+
+    def tag(self: Any, resource_arn: str, given: dict[str, str]) -> None:
+        tags(self, resource_arn).update(given)
 
     def untag(self: Any, resource_arn: str, tag_keys: list[str]) -> None:
         for key in tag_keys:
@@ -46,9 +51,8 @@ def _eks() -> None:
         update_cluster_version,
         update_nodegroup_version,
     )
-    backend: Any = models.EKSBackend
-    backend.list_tags_for_resource, backend.untag_resource = tags, untag
-    backend.tag_resource = lambda self, resource_arn, given: tags(self, resource_arn).update(given)
+    backend: Any = EKSBackend
+    backend.list_tags_for_resource, backend.tag_resource, backend.untag_resource = tags, tag, untag
     for path in ("updates", "node-groups/(?P<nodegroupName>[^/]+)/update-version"):
         urls.url_paths[f"{{0}}/clusters/(?P<name>[^/]+)/{path}$"] = urls.response.dispatch
 
