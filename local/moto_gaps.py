@@ -42,8 +42,8 @@ def _eks() -> None:
     def tag(self: Any, resource_arn: str, given: dict[str, str]) -> None:
         tags(self, resource_arn).update(given)
 
-    def untag(self: Any, resource_arn: str, tag_keys: list[str]) -> None:
-        for key in tag_keys:
+    def untag(self: Any, resource_arn: str, tag_keys: list[str] | str) -> None:
+        for key in [tag_keys] if isinstance(tag_keys, str) else tag_keys:
             tags(self, resource_arn).pop(key, None)
 
     response: Any = responses.EKSResponse

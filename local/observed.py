@@ -8,6 +8,8 @@ from local.parameters import member
 from local.wire import is_list, is_object
 
 ABSENT = object()
+MAPPINGS = ("labels", "tags")
+"""Inputs whose keys are a person's own, so that one more is a change."""
 PAIR = 2
 
 
@@ -20,7 +22,7 @@ def observed(
         there = _at(found, rename.get(key, key))
         if there is ABSENT:
             continue
-        seen = _like(value, there)
+        seen = there if key in MAPPINGS and is_object(there) else _like(value, there)
         if key == "tags" and is_object(seen):
             # the provider's own tags are not among the inputs
             seen = {tag: text for tag, text in seen.items() if tag in value or default_tags.get(tag) != text}
