@@ -1,15 +1,25 @@
-"""What this stack asks of AWS and moto does not do: filled before moto serves."""
+"""What this stack asks of AWS and moto does not do."""
 
 import json
+import threading
 from typing import Any
 
 
 def fill() -> None:
-    """Fill all gaps."""
-    _eks()
-    _fsx()
-    _s3()
-    _sqs()
+    """Let moto fill the gaps of a service when it loads it; to load them all takes as long as the server's start."""
+    from moto import backends
+
+    gaps = {"eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
+    load: Any = backends.get_backend
+    lock = threading.Lock()
+
+    def load_and_fill(name: str) -> Any:
+        with lock:
+            if (gap := gaps.pop(name, None)) is not None:
+                gap()
+        return load(name)
+
+    backends.get_backend = load_and_fill
 
 
 def _eks() -> None:

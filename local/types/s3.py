@@ -152,6 +152,7 @@ class BucketPolicy(_Setting, token="aws:s3/bucketPolicy:BucketPolicy"):
     """Who may use a bucket."""
 
     operation = "bucket_policy"
+    refers = {"bucket": BUCKET, "policy": BUCKET}
     needs = "s3:DeleteBucketPolicy s3:GetBucketPolicy s3:PutBucketPolicy"
 
 

@@ -61,7 +61,7 @@ class Topic(ResourceType, token=TOPIC):
 class TopicPolicy(ResourceType, token="aws:sns/topicPolicy:TopicPolicy"):
     """Who may use a topic, in place of the policy that it has by itself."""
 
-    refers = {"arn": TOPIC}
+    refers = {"arn": TOPIC, "policy": TOPIC}
     needs = "sns:GetTopicAttributes sns:SetTopicAttributes"
 
     def create(self, aws: Aws, new: Resource) -> Created:

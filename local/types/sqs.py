@@ -78,7 +78,6 @@ class _Attribute(ResourceType):
     """An attribute of a queue as a resource of its own, called as it is called there."""
 
     attribute: str
-    refers = {"queueUrl": QUEUE}
     needs = ATTRIBUTE_NEEDS
 
     def create(self, aws: Aws, new: Resource) -> Created:
@@ -101,12 +100,14 @@ class QueuePolicy(_Attribute, token="aws:sqs/queuePolicy:QueuePolicy"):
     """Who may use a queue."""
 
     attribute = "policy"
+    refers = {"policy": QUEUE, "queueUrl": QUEUE}
 
 
 class RedriveAllowPolicy(_Attribute, token="aws:sqs/redriveAllowPolicy:RedriveAllowPolicy"):
     """Which queues may use this one as their dead-letter queue."""
 
     attribute = "redriveAllowPolicy"
+    refers = {"queueUrl": QUEUE, "redriveAllowPolicy": QUEUE}
 
 
 def _set(aws: Aws, url: str, given: Mapping[str, Any]) -> None:
