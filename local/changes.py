@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from local.run import State
-from local.wire import UNKNOWN, holds_unknown
+from local.wire import UNKNOWN, holds_unknown, is_object
 
 Kind = Literal["added", "removed", "raised", "lowered", "changed", "unknown"]
 
@@ -48,16 +48,24 @@ def between(type_: str, there: State, inputs: Mapping[str, Any], tags: Mapping[s
 
 def planned(type_: str, there: State, inputs: Mapping[str, Any], changes: list[Change]) -> dict[str, Any]:
     """The properties that a preview of an update in place shows."""
-    known = {**computed(there), **inputs}
+    known = properties(there, inputs)
     for path, outputs in _plans(type_).get("recomputes", {}).items():
         if any(f"{one.place}.".startswith(f"{path}.") for one in changes):
             known |= dict.fromkeys(outputs, UNKNOWN)
     return known
 
 
-def computed(there: State) -> dict[str, Any]:
-    """The properties of a resource that are not its inputs."""
-    return {key: value for key, value in there.outputs.items() if key not in there.inputs}
+def properties(there: State, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties of a resource that has other inputs now: what AWS computed stays, also inside an object."""
+    return _laid_over(there.outputs, there.inputs, inputs)
+
+
+def _laid_over(outputs: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    laid = {key: value for key, value in outputs.items() if key not in before} | dict(after)
+    for key in outputs.keys() & before.keys() & after.keys():
+        if is_object(outputs[key]) and is_object(before[key]) and is_object(after[key]):
+            laid[key] = _laid_over(outputs[key], before[key], after[key])
+    return laid
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Kind]]:

@@ -43,6 +43,8 @@ ALWAYS = {
     "skipDefaultSecurityGroups": True,
 }
 """Inputs that have one value in this project; what another one would make is not known here."""
+CNI_VALUES = json.dumps({"env": {"WARM_ENI_TARGET": "1"}})
+"""Configuration that the component gives the VPC CNI."""
 TOKEN_VERSION = "client.authentication.k8s.io/v1beta1"  # noqa: S105
 
 
@@ -91,22 +93,26 @@ class Register(Protocol):
 def expand(component: Component, register: Register, *, region: str, partition: str) -> dict[str, Any]:
     """Register the family; the component's outputs.
 
+    What the component hands on to them as it is, their own checks look at.
+
     Raises:
-        RefusedError: naming an input that is not taken.
+        RefusedError: naming the inputs that are not taken, a line each.
 
     """
     inputs = component.inputs
-    for key in sorted(inputs.keys() - TAKEN):
-        raise RefusedError(f"{component.urn}: {key}: the local AWS does not take this input")
-    for key, value in ALWAYS.items():
-        if inputs.get(key) != value:
-            raise RefusedError(f"{component.urn}: {key}: must be {json.dumps(value)} here, got {inputs.get(key)}")
+    mistakes = [f"{key}: the local AWS does not take this input" for key in sorted(inputs.keys() - TAKEN)]
+    mistakes += [
+        f"{key}: must be {json.dumps(value)} here, got {json.dumps(inputs.get(key))}"
+        for key, value in ALWAYS.items()
+        if inputs.get(key) != value
+    ]
+    if mistakes:
+        raise RefusedError("\n".join(f"{component.urn}: {line}" for line in mistakes))
 
-    def add(type_: str, suffix: str, given: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
-        there = {key: value for key, value in given.items() if value is not None}
-        return register(
-            type_, f"{component.name}-{suffix}", there, {key: made_of[key] for key in made_of if key in there}
-        )
+    def add(type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
+        given = {key: value for key, value in inputs.items() if value is not None}
+        made_of = {key: urns for key, urns in made_of.items() if key in given}
+        return register(type_, f"{component.name}-{name}", given, made_of)
 
     role = _service_role(add, partition)
     cluster = add(
@@ -122,16 +128,21 @@ def expand(component: Component, register: Register, *, region: str, partition: 
     )
     in_cluster = {"clusterName": {cluster.urn}}
     name = cluster.get("name")
-    for addon, options in (("kube-proxy", inputs.get("kubeProxyAddonOptions", {})), ("vpc-cni", _vpc_cni(inputs))):
+    addons = {
+        "kube-proxy": inputs.get("kubeProxyAddonOptions", {}),
+        "vpc-cni": {"configurationValues": CNI_VALUES, **inputs.get("vpcCniOptions", {})},
+    }
+    for addon, options in addons.items():
         add("aws:eks/addon:Addon", addon, _addon(addon, name, options), in_cluster)
     # with which the component would put objects into the cluster
     add("pulumi:providers:kubernetes", "eks-k8s", {}, {})
     for entry_name, entry in inputs.get("accessEntries", {}).items():
-        principal = {"clusterName": name, "principalArn": entry["principalArn"]}
-        add("aws:eks/accessEntry:AccessEntry", entry_name, principal, in_cluster)
+        own = {"clusterName": name, **{key: value for key, value in entry.items() if key != "accessPolicies"}}
+        add("aws:eks/accessEntry:AccessEntry", entry_name, own, in_cluster)
         for policy, association in entry.get("accessPolicies", {}).items():
             type_ = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
-            add(type_, f"{entry_name}-{policy}", association | principal, in_cluster)
+            given = {"clusterName": name, "principalArn": entry["principalArn"], **association}
+            add(type_, f"{entry_name}-{policy}", given, in_cluster)
     kubeconfig = _kubeconfig(region, cluster)
     issuer = cluster.get("identities", 0, "oidcs", 0, "issuer")
     # without groups of its own the component hands out the one that EKS made
@@ -195,22 +206,16 @@ def _control_plane(component: Component, role: Child) -> dict[str, Any]:
     }
 
 
-def _vpc_cni(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    given = inputs.get("vpcCniOptions", {})
-    values = {"env": {"WARM_ENI_TARGET": "1"}} | given.get("configurationValues", {})
-    return {**given, "configurationValues": values, "version": given.get("addonVersion")}
-
-
 def _addon(name: str, cluster_name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    values = options.get("configurationValues")
+    given = {key: value for key, value in options.items() if key != "version"}
     return {
         "addonName": name,
         "addonVersion": options.get("version"),
         "clusterName": cluster_name,
-        "configurationValues": json.dumps(values) if values else None,
         "preserve": True,
-        "resolveConflictsOnCreate": options.get("resolveConflictsOnCreate", "OVERWRITE"),
-        "resolveConflictsOnUpdate": options.get("resolveConflictsOnUpdate", "OVERWRITE"),
+        "resolveConflictsOnCreate": "OVERWRITE",
+        "resolveConflictsOnUpdate": "OVERWRITE",
+        **given,
     }
 
 

@@ -34,6 +34,8 @@ def main(region: str, *options: str) -> None:
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
 
+    from local import moto_gaps
+
     default_user_config.update(
         {
             "batch": {"use_docker": False},
@@ -43,6 +45,7 @@ def main(region: str, *options: str) -> None:
     )
     _know_one_region(region)
     _make_sqs_atomic()
+    moto_gaps.fill()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()

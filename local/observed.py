@@ -8,6 +8,8 @@ from local.parameters import member
 from local.wire import is_list, is_object
 
 ABSENT = object()
+MAPPINGS = ("labels", "tags")
+"""Inputs whose keys are a person's own, so that one more is a change."""
 PAIR = 2
 
 
@@ -20,7 +22,7 @@ def observed(
         there = _at(found, rename.get(key, key))
         if there is ABSENT:
             continue
-        seen = _like(value, there)
+        seen = there if key in MAPPINGS and is_object(there) else _like(value, there)
         if key == "tags" and is_object(seen):
             # the provider's own tags are not among the inputs
             seen = {tag: text for tag, text in seen.items() if tag in value or default_tags.get(tag) != text}
@@ -41,7 +43,9 @@ def _like(value: Any, there: Any) -> Any:
     """What the API says, in the form that the input has; the input itself where the two are not alike."""
     if is_object(value):
         if is_list(there):
-            return value if (pairs := _pairs(there)) is None else pairs
+            # a block that may occur only once is a list of one in some APIs
+            alone = _like(value, there[0]) if len(there) == 1 else value
+            return alone if (pairs := _pairs(there)) is None else pairs
         seen = {key: _at(there, key) for key in value}
         return {key: one if seen[key] is ABSENT else _like(one, seen[key]) for key, one in value.items()}
     if is_list(value):

@@ -57,6 +57,19 @@ def call(
     return getattr(client, operation)(**_structure(shape, given, rename or {}, ""))
 
 
+def retag(
+    client: Any, there: Mapping[str, Any], tags: Mapping[str, str], gone: Collection[str], *, what: str = "resource"
+) -> None:
+    """Give what `there` names in the API these tags, and take those keys away; `what` it is in the operations' names.
+
+    AWS refuses to do either with nothing.
+    """
+    if tags:
+        call(client, f"tag_{what}", there, tags=tags)
+    if gone:
+        call(client, f"untag_{what}", there, tagKeys=gone)
+
+
 def only(inputs: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """Those of the named inputs that are given."""
     return {key: inputs[key] for key in keys if inputs.get(key) is not None}

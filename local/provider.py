@@ -78,7 +78,12 @@ class Provider:
         if found is None:
             return None
         now = observed(found, there.inputs, record.rename, self.aws.default_tags)
-        return replace(there, inputs={**there.inputs, **now}, outputs={**there.outputs, **now})
+        inputs = {**there.inputs, **now}
+        outputs = changes.properties(there, inputs)
+        if "tags" in now:
+            own = there.inputs["tags"]
+            outputs["tagsAll"] = {key: tag for key, tag in outputs["tagsAll"].items() if key not in own} | now["tags"]
+        return replace(there, inputs=inputs, outputs=outputs)
 
     def update(self, there: State, resource: Resource) -> State:
         """Change a resource in place.
@@ -96,7 +101,7 @@ class Provider:
 
         def change() -> Mapping[str, Any]:
             before = there.outputs.get("tagsAll")
-            if after is not None and before != after:
+            if after is not None and before != after and not record.simulated:
                 record.retag(self.aws, there, after, sorted({*(before or ())} - {*after}))
             only_tags = {one.place.partition(".")[0] for one in self.diff(resource.type, there, resource.inputs)}
             return {} if only_tags <= {"tags", "tagsAll"} else record.update(self.aws, there, new)
@@ -106,7 +111,7 @@ class Provider:
         return State(
             id=there.id,
             inputs=resource.inputs,
-            outputs={**changes.computed(there), **resource.inputs, **made, **tagged},
+            outputs={**changes.properties(there, resource.inputs), **made, **tagged},
         )
 
     def delete(self, type_: str, urn: str, there: State) -> None:

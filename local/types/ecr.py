@@ -1,44 +1,76 @@
 """Amazon ECR: image repositories and their lifecycle policies."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from local.aws import Aws
-from local.parameters import call, complete
+from local.parameters import call, complete, only, retag
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+
+REPOSITORY = "aws:ecr/repository:Repository"
 
 
-class Repository(ResourceType, token="aws:ecr/repository:Repository"):
+class Repository(ResourceType, token=REPOSITORY):
     """A repository; pulumi-aws makes up names in lower case, as ECR allows no other."""
 
     name = "name"
+    rename = {"name": "repositoryName"}
     needs = (
         "ecr:CreateRepository ecr:DeleteRepository ecr:DescribeRepositories ecr:PutImageScanningConfiguration"
         f" ecr:PutImageTagMutability {tag_actions('ecr')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make the repository."""
         inputs = complete(aws, new)
         if "name" not in new.inputs:
             inputs["name"] = inputs["name"].lower()
-        made = call(
-            aws.client("ecr"), "create_repository", inputs, rename={"name": "repositoryName"}, leave=("forceDelete",)
-        )["repository"]
-        return Created(
-            id=inputs["name"],
-            outputs=inputs
-            | {
-                "arn": made["repositoryArn"],
-                "registryId": made["registryId"],
-                "repositoryUrl": made["repositoryUri"],
-            },
-        )
+        ecr = aws.client("ecr")
+        made = call(ecr, "create_repository", inputs, rename=self.rename, leave=("forceDelete",))["repository"]
+        names = {"arn": "repositoryArn", "registryId": "registryId", "repositoryUrl": "repositoryUri"}
+        return Created(id=inputs["name"], outputs=inputs | {key: made[name] for key, name in names.items()})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its settings and tags."""
+        ecr = aws.client("ecr")
+        (found,) = ecr.describe_repositories(repositoryNames=[there.id])["repositories"]
+        return found | {"tags": ecr.list_tags_for_resource(resourceArn=there.outputs["arn"])["tags"]}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Set whether tags can move, and whether images are scanned."""
+        ecr = aws.client("ecr")
+        named = {"repositoryName": there.id}
+        call(ecr, "put_image_tag_mutability", named | only(new.inputs, "imageTagMutability"))
+        call(ecr, "put_image_scanning_configuration", named | only(new.inputs, "imageScanningConfiguration"))
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("ecr"), {"resourceArn": there.outputs["arn"]}, tags, gone)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it, with its images if that was said; ECR refuses otherwise while there are any."""
+        force = there.inputs.get("forceDelete", False)
+        aws.client("ecr").delete_repository(repositoryName=there.id, force=force)
 
 
 class LifecyclePolicy(ResourceType, token="aws:ecr/lifecyclePolicy:LifecyclePolicy"):
     """Which images a repository lets go."""
 
+    rename = {"policy": "lifecyclePolicyText", "repository": "repositoryName"}
+    refers = {"repository": REPOSITORY}
     needs = "ecr:DeleteLifecyclePolicy ecr:GetLifecyclePolicy ecr:PutLifecyclePolicy"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        names = {"policy": "lifecyclePolicyText", "repository": "repositoryName"}
-        made = call(aws.client("ecr"), "put_lifecycle_policy", new.inputs, rename=names)
+        """Put it."""
+        made = call(aws.client("ecr"), "put_lifecycle_policy", new.inputs, rename=self.rename)
         return Created(id=made["repositoryName"], outputs={"registryId": made["registryId"]})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its text."""
+        return aws.client("ecr").get_lifecycle_policy(repositoryName=there.id)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it away."""
+        aws.client("ecr").delete_lifecycle_policy(repositoryName=there.id)

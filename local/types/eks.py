@@ -1,88 +1,127 @@
 """Amazon EKS: clusters and node groups, and, simulated, what moto lacks around them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from local.aws import Aws, hex_digits
-from local.parameters import call, complete
+from local.costs import Line, Priced
+from local.parameters import call, complete, only, retag
+from local.properties import Property
 from local.record import ResourceType, answers, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
 
-UPDATES_OF_EKS = f"eks:DescribeCluster eks:DescribeUpdate {tag_actions('eks')}"
+CLUSTER = "aws:eks/cluster:Cluster"
+ROLE = "aws:iam/role:Role"
+SUBNET = "aws:ec2/subnet:Subnet"
+CONTROL_PLANE_ZONES = 2
+MOST_INSTANCE_TYPES = 20
+"""Of a node group (EKS API, `CreateNodegroup`)."""
+LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+NEEDS_OF_UPDATES = f"eks:DescribeCluster eks:DescribeUpdate {tag_actions('eks')}"
 
 
-class Cluster(ResourceType, token="aws:eks/cluster:Cluster"):
+class _Tagged(ResourceType):
+    """What has tags under its ARN."""
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("eks"), {"resourceArn": there.outputs["arn"]}, tags, gone)
+
+
+class Cluster(_Tagged, token=CLUSTER):
     """A control plane with the security group that EKS makes for it."""
 
     name = "name"
+    takes = ("eks", "CreateCluster")
+    rename = {"vpcConfig": "resourcesVpcConfig"}
+    refers = {"encryptionConfig.provider.keyArn": "aws:kms/key:Key", "roleArn": ROLE, "vpcConfig.subnetIds": SUBNET}
     needs = (
         "ec2:DescribeSubnets eks:AssociateEncryptionConfig eks:CreateCluster eks:DeleteCluster eks:UpdateClusterConfig"
         " eks:UpdateClusterVersion iam:CreateServiceLinkedRole iam:GetRole iam:PassRole"
         # asked of whoever names the key (EKS user guide, "Encrypt Kubernetes secrets with KMS")
-        f" kms:CreateGrant kms:DescribeKey {UPDATES_OF_EKS}"
+        f" kms:CreateGrant kms:DescribeKey {NEEDS_OF_UPDATES}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make the control plane, and what moto leaves out of its network."""
         inputs = complete(aws, new)
-        name = inputs["name"]
-        types = inputs.get("enabledClusterLogTypes")
+        network = _network(aws, inputs["name"], inputs["vpcConfig"])
         made = call(
             aws.client("eks"),
             "create_cluster",
             inputs,
-            rename={"vpcConfig": "resourcesVpcConfig"},
-            leave=("enabledClusterLogTypes", "forceUpdateVersion"),
-            logging={"clusterLogging": [{"types": types, "enabled": True}]} if types else None,
+            rename=self.rename,
+            leave=("enabledClusterLogTypes",),
+            logging=_logging(inputs),
         )["cluster"]
-        network = {"endpointPrivateAccess": False, "endpointPublicAccess": True, "publicAccessCidrs": ["0.0.0.0/0"]}
         return Created(
-            id=name,
+            id=inputs["name"],
             outputs=inputs
+            | {key: made[key] for key in ("arn", "certificateAuthority", "endpoint", "platformVersion", "status")}
             | {
-                "arn": made["arn"],
-                "certificateAuthority": {"data": made["certificateAuthority"]["data"]},
                 "createdAt": made["createdAt"].isoformat(),
-                "endpoint": made["endpoint"],
                 "identities": [{"oidcs": [{"issuer": made["identity"]["oidc"]["issuer"]}]}],
-                "platformVersion": made["platformVersion"],
-                "status": made["status"],
-                "version": made["version"],
-                # moto leaves out what EKS adds here, the security group among it
-                "vpcConfig": network | inputs["vpcConfig"] | _cluster_security_group(aws, name, inputs["vpcConfig"]),
+                "vpcConfig": network | inputs["vpcConfig"],
             },
         )
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """What EKS says of it, and which logs it keeps."""
+        found = aws.client("eks").describe_cluster(name=there.id)["cluster"]
+        kept = [one["types"] for one in found["logging"]["clusterLogging"] if one["enabled"]]
+        return found | {"enabledClusterLogTypes": [type_ for types in kept for type_ in types]}
 
-class NodeGroup(ResourceType, token="aws:eks/nodeGroup:NodeGroup"):
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Set who reaches it, its logs and its switches, and its version."""
+        eks = aws.client("eks")
+        given = only(new.inputs, "deletionProtection", "name", "upgradePolicy", "vpcConfig")
+        call(eks, "update_cluster_config", given, rename=self.rename, logging=_logging(new.inputs))
+        if (version := new.inputs.get("version")) != there.inputs.get("version"):
+            eks.update_cluster_version(name=there.id, version=version)
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its security group; EKS refuses while it has node groups, or is protected."""
+        if there.inputs.get("deletionProtection"):
+            raise ValueError("deletionProtection: must be false before the cluster is deleted, got true")
+        aws.client("eks").delete_cluster(name=there.id)
+        aws.client("ec2").delete_security_group(GroupId=there.outputs["vpcConfig"]["clusterSecurityGroupId"])
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """By the hour, whatever runs on it."""
+        yield one.line("EKS control plane")
+
+
+class NodeGroup(_Tagged, token="aws:eks/nodeGroup:NodeGroup"):
     """A managed node group."""
 
     name = "nodeGroupName"
+    takes = ("eks", "CreateNodegroup")
+    rename = {"nodeRoleArn": "nodeRole", "subnetIds": "subnets"}
+    refers = {
+        "clusterName": CLUSTER,
+        "launchTemplate.id": "aws:ec2/launchTemplate:LaunchTemplate",
+        "nodeRoleArn": ROLE,
+        "subnetIds": SUBNET,
+    }
     needs = (
         "ec2:DescribeLaunchTemplateVersions ec2:DescribeSubnets eks:CreateNodegroup eks:DeleteNodegroup"
         " eks:DescribeNodegroup eks:UpdateNodegroupConfig eks:UpdateNodegroupVersion iam:CreateServiceLinkedRole"
         " iam:GetRole iam:ListAttachedRolePolicies iam:PassRole"
         # EKS tries the launch template in its caller's name (EC2 user guide, "IAM permissions for launch templates")
-        f" ec2:RunInstances {UPDATES_OF_EKS}"
+        f" ec2:RunInstances {NEEDS_OF_UPDATES}"
     )
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """More instance types than EKS takes."""
+        yield from given.at_most("instanceTypes", MOST_INSTANCE_TYPES, "instance types")
+
     def create(self, aws: Aws, new: Resource) -> Created:
-        eks = aws.client("eks")
+        """Make the node group."""
         inputs = complete(aws, new, name="nodeGroupName")
-        # EKS takes the version of the cluster where none is given; moto takes a very old one
-        version = {"version": eks.describe_cluster(name=inputs["clusterName"])["cluster"]["version"]}
-        made = call(
-            eks,
-            "create_nodegroup",
-            version | inputs,
-            rename={
-                "nodeRoleArn": "nodeRole",
-                "subnetIds": "subnets",
-                "remoteAccess.sourceSecurityGroupIds": "sourceSecurityGroups",
-            },
-            leave=("forceUpdateVersion",),
-        )["nodegroup"]
+        made = call(aws.client("eks"), "create_nodegroup", inputs, rename=self.rename)["nodegroup"]
         groups = [{"name": group["name"]} for group in made["resources"]["autoScalingGroups"]]
         return Created(
             id=f"{inputs['clusterName']}:{inputs['nodeGroupName']}",
@@ -91,66 +130,101 @@ class NodeGroup(ResourceType, token="aws:eks/nodeGroup:NodeGroup"):
                 "arn": made["nodegroupArn"],
                 "resources": [{"autoscalingGroups": groups, "remoteAccessSecurityGroupId": ""}],
                 "status": made["status"],
-                "version": made["version"],
             },
         )
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """What EKS says of it."""
+        return aws.client("eks").describe_nodegroup(**_names(there))["nodegroup"]
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Set its size, labels, taints and how it is updated; its version and that of its launch template."""
+        eks = aws.client("eks")
+        labels, taints = new.inputs.get("labels", {}), new.inputs.get("taints", [])
+        had_labels, had_taints = there.inputs.get("labels", {}), there.inputs.get("taints", [])
+        call(
+            eks,
+            "update_nodegroup_config",
+            _names(there) | only(new.inputs, "nodeRepairConfig", "scalingConfig", "updateConfig"),
+            labels={"addOrUpdateLabels": labels, "removeLabels": sorted(had_labels.keys() - labels.keys())},
+            taints={"addOrUpdateTaints": taints, "removeTaints": [one for one in had_taints if one not in taints]},
+        )
+        call(eks, "update_nodegroup_version", _names(there) | only(new.inputs, "launchTemplate", "version"))
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its nodes."""
+        aws.client("eks").delete_nodegroup(**_names(there))
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """Its nodes."""
+        sizes = one.resource.inputs["scalingConfig"]
+        # a capacity block has its type in the template, and is paid when it is bought
+        types = one.resource.inputs.get("instanceTypes") or ["capacity block"]
+        yield from one.instances(dict.fromkeys(types, (sizes["minSize"], sizes["maxSize"])))
 
 
 class Addon(ResourceType, token="aws:eks/addon:Addon"):
     """An add-on, which moto does not have."""
 
     simulated = True
+    refers = {"clusterName": CLUSTER, "podIdentityAssociations[].roleArn": ROLE}
     needs = (
         "eks:CreateAddon eks:CreatePodIdentityAssociation eks:DeleteAddon eks:DeletePodIdentityAssociation"
         " eks:DescribeAddon eks:DescribePodIdentityAssociation eks:UpdateAddon eks:UpdatePodIdentityAssociation"
-        f" iam:GetRole iam:PassRole {UPDATES_OF_EKS}"
+        f" iam:GetRole iam:PassRole {NEEDS_OF_UPDATES}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
         inputs = complete(aws, new, name=None)
-        name, version = inputs["addonName"], _version(aws, inputs["clusterName"])
+        cluster, name = _cluster(aws, inputs), inputs["addonName"]
         return Created(
-            id=f"{inputs['clusterName']}:{name}",
-            outputs={"addonVersion": _addon_version(name, version)}
+            id=f"{cluster['name']}:{name}",
+            outputs={"addonVersion": _addon_version(name, cluster["version"])}
             | inputs
             | _times()
-            | {"arn": aws.arn("eks", f"addon/{inputs['clusterName']}/{name}/{uuid4()}")},
+            | {"arn": aws.arn("eks", f"addon/{cluster['name']}/{name}/{uuid4()}")},
         )
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Note when."""
+        del aws, there, new
+        return {"modifiedAt": _now()}
 
 
 class AccessEntry(ResourceType, token="aws:eks/accessEntry:AccessEntry"):
     """A principal that may talk to the Kubernetes API, which moto does not have."""
 
     simulated = True
+    refers = {"clusterName": CLUSTER}
     needs = (
         "eks:CreateAccessEntry eks:DeleteAccessEntry eks:DescribeAccessEntry eks:UpdateAccessEntry"
         f" {tag_actions('eks')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
         inputs = complete(aws, new, name=None)
-        defaults: dict[str, Any] = {"kubernetesGroups": [], "type": "STANDARD", "userName": inputs["principalArn"]}
-        _version(aws, inputs["clusterName"])
-        kind, _, principal = inputs["principalArn"].rpartition(":")[2].partition("/")
-        path = f"access-entry/{inputs['clusterName']}/{kind}/{aws.account_id}/{principal}/{uuid4()}"
-        return Created(
-            id=f"{inputs['clusterName']}:{inputs['principalArn']}",
-            outputs=defaults | inputs | _times() | {"accessEntryArn": aws.arn("eks", path)},
-        )
+        cluster, principal = _cluster(aws, inputs)["name"], inputs["principalArn"]
+        kind, _, name = principal.rpartition(":")[2].partition("/")
+        arn = aws.arn("eks", f"access-entry/{cluster}/{kind}/{aws.account_id}/{name}/{uuid4()}")
+        defaults: dict[str, Any] = {"kubernetesGroups": [], "type": "STANDARD", "userName": principal}
+        return Created(id=f"{cluster}:{principal}", outputs=defaults | inputs | _times() | {"accessEntryArn": arn})
 
 
 class AccessPolicyAssociation(ResourceType, token="aws:eks/accessPolicyAssociation:AccessPolicyAssociation"):
     """What a principal may do in Kubernetes, which moto does not have."""
 
     simulated = True
+    refers = {"clusterName": CLUSTER}
     needs = "eks:AssociateAccessPolicy eks:DisassociateAccessPolicy eks:ListAssociatedAccessPolicies"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = new.inputs
-        _version(aws, inputs["clusterName"])
-        now = _now()
+        """Name it."""
+        cluster, now = _cluster(aws, new.inputs)["name"], _now()
         return Created(
-            id=f"{inputs['clusterName']}#{inputs['principalArn']}#{inputs['policyArn']}",
+            id=f"{cluster}#{new.inputs['principalArn']}#{new.inputs['policyArn']}",
             outputs={"associatedAt": now, "modifiedAt": now},
         )
 
@@ -159,20 +233,18 @@ class PodIdentityAssociation(ResourceType, token="aws:eks/podIdentityAssociation
     """The role of a Kubernetes service account, which moto does not have."""
 
     simulated = True
+    refers = {"clusterName": CLUSTER, "roleArn": ROLE}
     needs = (
         "eks:CreatePodIdentityAssociation eks:DeletePodIdentityAssociation eks:DescribePodIdentityAssociation"
-        f" eks:UpdatePodIdentityAssociation iam:GetRole iam:PassRole {UPDATES_OF_EKS}"
+        f" eks:UpdatePodIdentityAssociation iam:GetRole iam:PassRole {NEEDS_OF_UPDATES}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
         inputs = complete(aws, new, name=None)
-        _version(aws, inputs["clusterName"])
         association_id = f"a-{hex_digits(17)}"
-        arn = aws.arn("eks", f"podidentityassociation/{inputs['clusterName']}/{association_id}")
-        return Created(
-            id=association_id,
-            outputs=inputs | {"associationArn": arn, "associationId": association_id},
-        )
+        arn = aws.arn("eks", f"podidentityassociation/{_cluster(aws, inputs)['name']}/{association_id}")
+        return Created(id=association_id, outputs=inputs | {"associationArn": arn, "associationId": association_id})
 
 
 @answers("aws:eks/getAddonVersion:getAddonVersion", needs="eks:DescribeAddonVersions")
@@ -188,14 +260,29 @@ def _addon_version(name: str, kubernetes_version: str) -> str:
     return f"v{kubernetes_version}.0-eksbuild.1" if name == "kube-proxy" else "v1.0.0-eksbuild.1"
 
 
-def _version(aws: Aws, name: str) -> str:
-    """The Kubernetes version of a cluster, which has to exist."""
-    return aws.client("eks").describe_cluster(name=name)["cluster"]["version"]
+def _cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The cluster that something belongs to, which has to exist."""
+    return aws.client("eks").describe_cluster(name=inputs["clusterName"])["cluster"]
 
 
-def _cluster_security_group(aws: Aws, name: str, network: Mapping[str, Any]) -> dict[str, Any]:
+def _names(there: State) -> dict[str, str]:
+    return {"clusterName": there.outputs["clusterName"], "nodegroupName": there.outputs["nodeGroupName"]}
+
+
+def _logging(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    on = inputs.get("enabledClusterLogTypes", [])
+    lists = {True: on, False: [type_ for type_ in LOG_TYPES if type_ not in on]}
+    return {"clusterLogging": [{"types": types, "enabled": enabled} for enabled, types in lists.items() if types]}
+
+
+def _network(aws: Aws, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What EKS adds to the network of a cluster, the security group of its nodes among it."""
     ec2 = aws.client("ec2")
-    vpc_id = ec2.describe_subnets(SubnetIds=network["subnetIds"])["Subnets"][0]["VpcId"]
+    subnets = ec2.describe_subnets(SubnetIds=given["subnetIds"])["Subnets"]
+    zones = sorted({subnet["AvailabilityZone"] for subnet in subnets})
+    if len(zones) < CONTROL_PLANE_ZONES:
+        raise ValueError(f"vpcConfig.subnetIds: must be in at least two different AZs, got {', '.join(zones)}")
+    vpc_id = subnets[0]["VpcId"]
     group_name = f"eks-cluster-sg-{name}-{int(hex_digits(8), 16)}"
     tags = [{"Key": "Name", "Value": group_name}, {"Key": f"kubernetes.io/cluster/{name}", "Value": "owned"}]
     group_id = ec2.create_security_group(
@@ -207,7 +294,13 @@ def _cluster_security_group(aws: Aws, name: str, network: Mapping[str, Any]) -> 
     )["GroupId"]
     within = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}
     ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[within])
-    return {"clusterSecurityGroupId": group_id, "vpcId": vpc_id}
+    return {
+        "clusterSecurityGroupId": group_id,
+        "endpointPrivateAccess": False,
+        "endpointPublicAccess": True,
+        "publicAccessCidrs": ["0.0.0.0/0"],
+        "vpcId": vpc_id,
+    }
 
 
 def _times() -> dict[str, str]:

@@ -1,71 +1,81 @@
 """Amazon FSx for Lustre: file systems and their links to S3."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from local.aws import Aws, hex_digits
-from local.parameters import call, complete
+from local.parameters import call, complete, only, retag
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
 
-COMMON = {
-    "fileSystemTypeVersion",
-    "kmsKeyId",
-    "region",
-    "securityGroupIds",
-    "storageCapacity",
-    "storageType",
-    "subnetIds",
-    "tags",
-    "tagsAll",
-}
-"""Inputs that every kind of file system has; the rest is Lustre's own."""
-
+FILE_SYSTEM = "aws:fsx/lustreFileSystem:LustreFileSystem"
+OF_LUSTRE = ("dataCompressionType", "deploymentType", "perUnitStorageThroughput")
+"""Inputs that other kinds of file system do not have."""
+CHANGEABLE = ("dataCompressionType", "perUnitStorageThroughput", "storageCapacity")
 MOUNT_NAME_DIGITS = 8
-"""Length of the mount name that AWS makes up."""
+"""Length of the mount name that AWS makes up, and moto does not."""
 
 
-class LustreFileSystem(ResourceType, token="aws:fsx/lustreFileSystem:LustreFileSystem"):
+class LustreFileSystem(ResourceType, token=FILE_SYSTEM):
     """A Lustre file system."""
 
+    takes = ("fsx", "CreateFileSystem")
+    rename = {key: f"LustreConfiguration.{key}" for key in OF_LUSTRE}
+    refers = {"securityGroupIds": "aws:ec2/securityGroup:SecurityGroup", "subnetIds": "aws:ec2/subnet:Subnet"}
     needs = (
         "ec2:DescribeSubnets ec2:GetSecurityGroupsForVpc fsx:CreateFileSystem fsx:DeleteFileSystem"
         f" fsx:DescribeFileSystems fsx:UpdateFileSystem iam:CreateServiceLinkedRole {tag_actions('fsx')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make the file system in its one subnet."""
         inputs = complete(aws, new, name=None)
-        lustre = "LustreConfiguration"
+        subnets = [inputs["subnetIds"]]
         made = call(
             aws.client("fsx"),
             "create_file_system",
             inputs,
-            rename={key: f"{lustre}.{key}" for key in inputs if key not in COMMON}
-            | {f"{lustre}.dataReadCacheConfiguration.size": "SizeGiB"},
-            leave=("finalBackupTags", "skipFinalBackup"),
+            rename=self.rename,
             fileSystemType="LUSTRE",
-            subnetIds=[inputs["subnetIds"]],
+            subnetIds=subnets,
         )["FileSystem"]
-        subnet = aws.client("ec2").describe_subnets(SubnetIds=[inputs["subnetIds"]])["Subnets"][0]
-        file_system_id = made["FileSystemId"]
         return Created(
-            id=file_system_id,
+            id=made["FileSystemId"],
             outputs=inputs
             | {
                 "arn": made["ResourceARN"],
                 "dnsName": made["DNSName"],
-                # moto has no mount name; AWS calls that of the oldest deployment type just so
-                "mountName": "fsx"
-                if inputs.get("deploymentType", "SCRATCH_1") == "SCRATCH_1"
-                else hex_digits(MOUNT_NAME_DIGITS),
-                "networkInterfaceIds": made.get("NetworkInterfaceIds", []),
+                "mountName": hex_digits(MOUNT_NAME_DIGITS),
                 "ownerId": aws.account_id,
-                "vpcId": subnet["VpcId"],
+                "vpcId": aws.client("ec2").describe_subnets(SubnetIds=subnets)["Subnets"][0]["VpcId"],
             },
         )
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """What FSx says of it, its tags too."""
+        found = aws.client("fsx").describe_file_systems(FileSystemIds=[there.id])["FileSystems"]
+        return found[0] if found else None
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Grow it, or change its throughput and compression."""
+        given = only(new.inputs, *CHANGEABLE)
+        call(aws.client("fsx"), "update_file_system", given, rename=self.rename, fileSystemId=there.id)
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("fsx"), {"resourceARN": there.outputs["arn"]}, tags, gone)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its files."""
+        aws.client("fsx").delete_file_system(FileSystemId=there.id)
 
 
 class DataRepositoryAssociation(ResourceType, token="aws:fsx/dataRepositoryAssociation:DataRepositoryAssociation"):
     """A folder of a file system that mirrors a prefix in S3, which moto does not have."""
 
     simulated = True
+    refers = {"dataRepositoryPath": "aws:s3/bucket:Bucket", "fileSystemId": FILE_SYSTEM}
     needs = (
         "fsx:CreateDataRepositoryAssociation fsx:DeleteDataRepositoryAssociation"
         " fsx:DescribeDataRepositoryAssociations fsx:UpdateDataRepositoryAssociation"
@@ -75,6 +85,7 @@ class DataRepositoryAssociation(ResourceType, token="aws:fsx/dataRepositoryAssoc
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
         inputs = complete(aws, new, name=None)
         association_id = f"dra-{hex_digits(17)}"
         arn = aws.arn("fsx", f"association/{inputs['fileSystemId']}/{association_id}")

@@ -1,15 +1,26 @@
 """AWS IAM: roles, policies and what ties them together."""
 
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from local.aws import Aws
-from local.parameters import call, complete
+from local.parameters import call, complete, only, retag
+from local.properties import Property
 from local.record import ResourceType
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+
+ROLE = "aws:iam/role:Role"
+MOST_INLINE_CHARACTERS = 10_240
+"""Of the policies inside one role; white space does not count (IAM user guide, "IAM and AWS STS quotas")."""
 
 
-class Role(ResourceType, token="aws:iam/role:Role"):
-    """A role with the policies that are given inline or by ARN."""
+class Role(ResourceType, token=ROLE):
+    """A role."""
 
     name = "name"
+    rename = {"name": "RoleName", "assumeRolePolicy": "AssumeRolePolicyDocument"}
     needs = (
         "iam:CreateRole iam:DeleteRole iam:GetRole iam:ListAttachedRolePolicies iam:ListInstanceProfilesForRole"
         " iam:ListRolePolicies iam:ListRoleTags iam:TagRole iam:UntagRole iam:UpdateAssumeRolePolicy iam:UpdateRole"
@@ -17,20 +28,9 @@ class Role(ResourceType, token="aws:iam/role:Role"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        iam = aws.client("iam")
+        """Make the role."""
         inputs = complete(aws, new)
-        made = call(
-            iam,
-            "create_role",
-            inputs,
-            rename={"name": "RoleName", "assumeRolePolicy": "AssumeRolePolicyDocument"},
-            leave=("forceDetachPolicies", "inlinePolicies", "managedPolicyArns"),
-        )["Role"]
-        for arn in inputs.get("managedPolicyArns", []):
-            iam.attach_role_policy(RoleName=inputs["name"], PolicyArn=arn)
-        for policy in inputs.get("inlinePolicies", []):
-            names = {"name": "PolicyName", "policy": "PolicyDocument"}
-            call(iam, "put_role_policy", policy, rename=names, roleName=inputs["name"])
+        made = call(aws.client("iam"), "create_role", inputs, rename=self.rename)["Role"]
         return Created(
             id=inputs["name"],
             outputs=inputs
@@ -43,47 +43,100 @@ class Role(ResourceType, token="aws:iam/role:Role"):
             },
         )
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """What IAM says of it, its tags too."""
+        found = aws.client("iam").get_role(RoleName=there.id)["Role"]
+        return found | {"AssumeRolePolicyDocument": json.dumps(found["AssumeRolePolicyDocument"])}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Set who may assume it, and its description."""
+        iam = aws.client("iam")
+        iam.update_assume_role_policy(RoleName=there.id, PolicyDocument=new.inputs["assumeRolePolicy"])
+        call(iam, "update_role", only(new.inputs, "description", "maxSessionDuration"), roleName=there.id)
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("iam"), {"roleName": there.id}, tags, gone, what="role")
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it out of its instance profiles and delete it; IAM refuses while it has policies."""
+        iam = aws.client("iam")
+        for profile in iam.list_instance_profiles_for_role(RoleName=there.id)["InstanceProfiles"]:
+            iam.remove_role_from_instance_profile(InstanceProfileName=profile["InstanceProfileName"], RoleName=there.id)
+        iam.delete_role(RoleName=there.id)
+
 
 class RolePolicy(ResourceType, token="aws:iam/rolePolicy:RolePolicy"):
     """A policy inside a role."""
 
     name = "name"
+    rename = {"name": "PolicyName", "policy": "PolicyDocument", "role": "RoleName"}
+    refers = {"role": ROLE}
     needs = "iam:DeleteRolePolicy iam:GetRolePolicy iam:PutRolePolicy"
 
+    def refused(self, given: Property) -> Iterator[str]:
+        """A policy that is too large."""
+        for one in given.select("policy"):
+            if (size := len(re.sub(r"\s", "", str(one.value)))) > MOST_INLINE_CHARACTERS:
+                rule = f"Maximum policy size of {MOST_INLINE_CHARACTERS} bytes exceeded for the role"
+                yield Property(one.path, size).wrong(rule)
+
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Put it into the role."""
         inputs = complete(aws, new, tags=False)
-        names = {"name": "PolicyName", "policy": "PolicyDocument", "role": "RoleName"}
-        call(aws.client("iam"), "put_role_policy", inputs, rename=names)
+        call(aws.client("iam"), "put_role_policy", inputs, rename=self.rename)
         return Created(id=f"{inputs['role']}:{inputs['name']}", outputs=inputs)
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its document."""
+        found = aws.client("iam").get_role_policy(**_names(there))
+        return found | {"PolicyDocument": json.dumps(found["PolicyDocument"])}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it out of the role."""
+        aws.client("iam").delete_role_policy(**_names(there))
 
 
 class RolePolicyAttachment(ResourceType, token="aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
     """A policy attached to a role."""
 
+    rename = {"role": "RoleName"}
+    refers = {"role": ROLE}
     needs = "iam:AttachRolePolicy iam:DetachRolePolicy iam:ListAttachedRolePolicies"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = new.inputs
-        call(aws.client("iam"), "attach_role_policy", inputs, rename={"role": "RoleName"})
-        return Created(id=f"{inputs['role']}/{inputs['policyArn']}")
+        """Attach it."""
+        call(aws.client("iam"), "attach_role_policy", new.inputs, rename=self.rename)
+        return Created(id=f"{new.inputs['role']}/{new.inputs['policyArn']}")
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """Its entry in the role's list."""
+        listed = aws.client("iam").list_attached_role_policies(RoleName=there.inputs["role"])["AttachedPolicies"]
+        return next((one for one in listed if one["PolicyArn"] == there.inputs["policyArn"]), None)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Detach it."""
+        call(aws.client("iam"), "detach_role_policy", there.inputs, rename=self.rename)
 
 
 class InstanceProfile(ResourceType, token="aws:iam/instanceProfile:InstanceProfile"):
     """An instance profile that holds its role."""
 
     name = "name"
+    rename = {"name": "InstanceProfileName"}
+    refers = {"role": ROLE}
     needs = (
         "iam:AddRoleToInstanceProfile iam:CreateInstanceProfile iam:DeleteInstanceProfile iam:GetInstanceProfile"
         " iam:GetRole iam:PassRole iam:RemoveRoleFromInstanceProfile iam:TagInstanceProfile iam:UntagInstanceProfile"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make the profile, and put its role into it."""
         iam = aws.client("iam")
         inputs = complete(aws, new)
-        names = {"name": "InstanceProfileName"}
-        made = call(iam, "create_instance_profile", inputs, rename=names, leave=("role",))["InstanceProfile"]
-        if "role" in inputs:
-            iam.add_role_to_instance_profile(InstanceProfileName=inputs["name"], RoleName=inputs["role"])
+        made = call(iam, "create_instance_profile", inputs, rename=self.rename, leave=("role",))["InstanceProfile"]
+        iam.add_role_to_instance_profile(InstanceProfileName=inputs["name"], RoleName=inputs["role"])
         return Created(
             id=inputs["name"],
             outputs=inputs
@@ -95,6 +148,27 @@ class InstanceProfile(ResourceType, token="aws:iam/instanceProfile:InstanceProfi
             },
         )
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """What IAM says of it, and the name of its role."""
+        found = aws.client("iam").get_instance_profile(InstanceProfileName=there.id)["InstanceProfile"]
+        return found | {"role": "".join(role["RoleName"] for role in found["Roles"])}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Put another role into it."""
+        _empty(aws, there)
+        iam = aws.client("iam")
+        iam.add_role_to_instance_profile(InstanceProfileName=there.id, RoleName=new.inputs["role"])
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("iam"), {"instanceProfileName": there.id}, tags, gone, what="instance_profile")
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take its role out of it and delete it."""
+        _empty(aws, there)
+        aws.client("iam").delete_instance_profile(InstanceProfileName=there.id)
+
 
 def service_linked_role(aws: Aws, service: str) -> str:
     """The ARN of the role that AWS keeps for a service, made on first use as AWS does."""
@@ -103,3 +177,13 @@ def service_linked_role(aws: Aws, service: str) -> str:
     roles = iam.list_roles(PathPrefix=path)["Roles"]
     role = roles[0] if roles else iam.create_service_linked_role(AWSServiceName=service)["Role"]
     return role["Arn"]
+
+
+def _names(there: State) -> dict[str, str]:
+    return {"RoleName": there.inputs["role"], "PolicyName": there.outputs["name"]}
+
+
+def _empty(aws: Aws, there: State) -> None:
+    iam = aws.client("iam")
+    for role in iam.get_instance_profile(InstanceProfileName=there.id)["InstanceProfile"]["Roles"]:
+        iam.remove_role_from_instance_profile(InstanceProfileName=there.id, RoleName=role["RoleName"])

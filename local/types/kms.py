@@ -1,12 +1,20 @@
-"""AWS KMS: keys and their aliases."""
+"""AWS KMS: keys."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from local.aws import Aws
-from local.parameters import call, complete
+from local.costs import Line, Priced
+from local.parameters import call, complete, retag
 from local.record import ResourceType
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+
+KEY = "aws:kms/key:Key"
+LONGEST_DELETION_DAYS = 30
+"""How long KMS waits with a deletion unless it is told otherwise."""
 
 
-class Key(ResourceType, token="aws:kms/key:Key"):
+class Key(ResourceType, token=KEY):
     """A key; `deletionWindowInDays` matters only when the provider deletes it."""
 
     needs = (
@@ -16,23 +24,47 @@ class Key(ResourceType, token="aws:kms/key:Key"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
+        """Make the key, and let it rotate."""
         kms = aws.client("kms")
-        defaults = {"customerMasterKeySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT"}
-        inputs = defaults | complete(aws, new, name=None)
-        made = call(
-            kms,
-            "create_key",
-            inputs,
-            rename={"customerMasterKeySpec": "KeySpec"},
-            leave=("deletionWindowInDays", "enableKeyRotation", "isEnabled", "rotationPeriodInDays"),
-        )["KeyMetadata"]
-        if inputs.get("enableKeyRotation"):
-            call(
-                kms,
-                "enable_key_rotation",
-                {"keyId": made["KeyId"], "rotationPeriodInDays": inputs.get("rotationPeriodInDays")},
-            )
-        if inputs.get("isEnabled") is False:
-            kms.disable_key(KeyId=made["KeyId"])
-        outputs = {"arn": made["Arn"], "keyId": made["KeyId"]}
-        return Created(id=made["KeyId"], outputs=inputs | outputs)
+        inputs = complete(aws, new, name=None)
+        made = call(kms, "create_key", inputs, leave=("deletionWindowInDays", "enableKeyRotation"))["KeyMetadata"]
+        _rotate(kms, made["KeyId"], inputs)
+        return Created(id=made["KeyId"], outputs=inputs | {"arn": made["Arn"], "keyId": made["KeyId"]})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """Its description, policy, rotation and tags; one that waits for its deletion is gone."""
+        kms = aws.client("kms")
+        found = kms.describe_key(KeyId=there.id)["KeyMetadata"]
+        if found["KeyState"] == "PendingDeletion":
+            return None
+        return found | {
+            "enableKeyRotation": kms.get_key_rotation_status(KeyId=there.id)["KeyRotationEnabled"],
+            "policy": kms.get_key_policy(KeyId=there.id, PolicyName="default")["Policy"],
+            "tags": kms.list_resource_tags(KeyId=there.id)["Tags"],
+        }
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Set its description, policy and rotation."""
+        kms = aws.client("kms")
+        kms.update_key_description(KeyId=there.id, Description=new.inputs.get("description", ""))
+        if "policy" in new.inputs:
+            kms.put_key_policy(KeyId=there.id, PolicyName="default", Policy=new.inputs["policy"])
+        _rotate(kms, there.id, new.inputs)
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("kms"), {"keyId": there.id}, tags, gone)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Schedule its deletion."""
+        days = there.inputs.get("deletionWindowInDays", LONGEST_DELETION_DAYS)
+        aws.client("kms").schedule_key_deletion(KeyId=there.id, PendingWindowInDays=days)
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """By the month."""
+        yield one.line("KMS key")
+
+
+def _rotate(kms: Any, key_id: str, inputs: Mapping[str, Any]) -> None:
+    (kms.enable_key_rotation if inputs.get("enableKeyRotation") else kms.disable_key_rotation)(KeyId=key_id)

@@ -1,11 +1,13 @@
 """Kubernetes objects and Helm releases, which have no cluster to go to here, and the provider instances."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 from local.aws import Aws, hex_digits
+from local.parameters import only
 from local.record import ResourceType
-from local.run import Created, Resource
+from local.run import Created, Resource, State
 
 NAME_HEX_DIGITS = 8
 """Length of the random suffix that pulumi-kubernetes adds to a logical name."""
@@ -41,11 +43,14 @@ class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
         del aws
         name = new.inputs.get("name") or f"{new.name}-{hex_digits(NAME_HEX_DIGITS)}"
         about = {"name": name, "namespace": new.inputs.get("namespace") or "default"}
-        chart = {key: new.inputs[key] for key in ("chart", "version") if key in new.inputs}
-        return Created(
-            id=f"{about['namespace']}/{name}",
-            outputs=about | {"status": about | chart | {"revision": 1, "status": "deployed"}},
-        )
+        status = about | only(new.inputs, "chart", "version") | {"revision": 1, "status": "deployed"}
+        return Created(id=f"{about['namespace']}/{name}", outputs=about | {"status": status})
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Say which revision it is."""
+        del aws
+        status: dict[str, Any] = there.outputs["status"]
+        return {"status": status | only(new.inputs, "chart", "version") | {"revision": status["revision"] + 1}}
 
 
 class ProviderInstance(ResourceType):

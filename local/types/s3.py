@@ -3,16 +3,22 @@
 The settings inside `aws:s3/bucket:Bucket` itself are deprecated and not taken here.
 """
 
-import json
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from local.aws import Aws
 from local.parameters import call, complete
+from local.properties import Property
 from local.record import ResourceType
-from local.run import Created, Resource
+from local.run import Created, Resource, State
+
+BUCKET = "aws:s3/bucket:Bucket"
+MOST_DAYS = 2**31 - 1
 
 
-class Bucket(ResourceType, token="aws:s3/bucket:Bucket"):
+class Bucket(ResourceType, token=BUCKET):
     """A bucket in this region; pulumi-aws makes up names in lower case, as S3 allows no other."""
 
     name = "bucket"
@@ -26,24 +32,16 @@ class Bucket(ResourceType, token="aws:s3/bucket:Bucket"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        s3 = aws.client("s3")
+        """Make the bucket, and tag it."""
         inputs = complete(aws, new, name="bucket")
         if "bucket" not in new.inputs:
             inputs["bucket"] = inputs["bucket"].lower()
         name = inputs["bucket"]
         # S3 refuses us-east-1 as a location, because it is the one that goes without saying
-        location = (
-            {} if aws.region == "us-east-1" else {"createBucketConfiguration": {"locationConstraint": aws.region}}
-        )
-        call(
-            s3,
-            "create_bucket",
-            inputs | location,
-            rename={"objectLockEnabled": "ObjectLockEnabledForBucket"},
-            leave=("forceDestroy", "tags", "tagsAll"),
-        )
-        if inputs["tagsAll"]:
-            call(s3, "put_bucket_tagging", {"bucket": name, "tagging": {"tagSet": inputs["tagsAll"]}})
+        place = None if aws.region == "us-east-1" else {"locationConstraint": aws.region}
+        leave = ("forceDestroy", "tags", "tagsAll")
+        call(aws.client("s3"), "create_bucket", inputs, leave=leave, createBucketConfiguration=place)
+        _tag(aws, name, inputs["tagsAll"])
         return Created(
             id=name,
             outputs=inputs
@@ -55,98 +53,128 @@ class Bucket(ResourceType, token="aws:s3/bucket:Bucket"):
             },
         )
 
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its tags."""
+        try:
+            return {"tags": aws.client("s3").get_bucket_tagging(Bucket=there.id)["TagSet"]}
+        except ClientError as error:
+            if "NoSuchTagSet" in str(error):
+                return {"tags": []}
+            raise
 
-class BucketVersioning(ResourceType, token="aws:s3/bucketVersioning:BucketVersioning"):
-    """Whether a bucket keeps old versions."""
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Nothing: whether objects go with it is the provider's own business."""
+        del aws, there, new
+        return {}
 
-    needs = "s3:GetBucketVersioning s3:PutBucketVersioning"
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Put all its tags, which replaces those that it had."""
+        del gone
+        _tag(aws, there.id, tags)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it, with all versions of its objects if that was said; S3 refuses otherwise while there are any."""
+        s3 = aws.client("s3")
+        if there.inputs.get("forceDestroy"):
+            for page in s3.get_paginator("list_object_versions").paginate(Bucket=there.id):
+                for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                    s3.delete_object(Bucket=there.id, Key=one["Key"], VersionId=one["VersionId"])
+        s3.delete_bucket(Bucket=there.id)
+
+
+class _Setting(ResourceType):
+    """A setting of a bucket as a resource of its own."""
+
+    operation: str
+    """How its operations are called after put, get and delete."""
+    refers = {"bucket": BUCKET}
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        return _put(aws, new, "put_bucket_versioning")
+        """Put it."""
+        call(aws.client("s3"), f"put_{self.operation}", new.inputs, rename=self.rename)
+        return Created(id=new.inputs["bucket"])
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """What was put."""
+        return getattr(aws.client("s3"), f"get_{self.operation}")(Bucket=there.id)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Take it away."""
+        getattr(aws.client("s3"), f"delete_{self.operation.removesuffix('_configuration')}")(Bucket=there.id)
+
+
+class BucketVersioning(_Setting, token="aws:s3/bucketVersioning:BucketVersioning"):
+    """Whether a bucket keeps old versions."""
+
+    operation = "bucket_versioning"
+    needs = "s3:GetBucketVersioning s3:PutBucketVersioning"
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """Its state; a bucket that never kept versions has none."""
+        found = aws.client("s3").get_bucket_versioning(Bucket=there.id)
+        return {"versioningConfiguration": found} if "Status" in found else None
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Suspend it, which is all that S3 can."""
+        aws.client("s3").put_bucket_versioning(Bucket=there.id, VersioningConfiguration={"Status": "Suspended"})
 
 
 class BucketServerSideEncryptionConfiguration(
-    ResourceType, token="aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    _Setting, token="aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 ):
     """How a bucket encrypts."""
 
+    operation = "bucket_encryption"
+    rename = {"rules": "ServerSideEncryptionConfiguration.Rules"}
     needs = "s3:GetEncryptionConfiguration s3:PutEncryptionConfiguration"
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        configuration = "serverSideEncryptionConfiguration"
-        return _put(
-            aws,
-            new,
-            "put_bucket_encryption",
-            rename={
-                "rules": f"{configuration}.Rules",
-                f"{configuration}.Rules.blockedEncryptionTypes": "BlockedEncryptionTypes.EncryptionType",
-            },
-        )
 
-
-class BucketPublicAccessBlock(ResourceType, token="aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"):
+class BucketPublicAccessBlock(_Setting, token="aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"):
     """Which kinds of public access a bucket refuses."""
 
+    operation = "public_access_block"
+    rename = {
+        key: f"PublicAccessBlockConfiguration.{key}"
+        for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    }
     needs = "s3:GetBucketPublicAccessBlock s3:PutBucketPublicAccessBlock"
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        switches = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-        rename = {switch: f"publicAccessBlockConfiguration.{switch}" for switch in switches}
-        return _put(aws, new, "put_public_access_block", rename=rename, leave=("skipDestroy",))
 
-
-class BucketOwnershipControls(ResourceType, token="aws:s3/bucketOwnershipControls:BucketOwnershipControls"):
+class BucketOwnershipControls(_Setting, token="aws:s3/bucketOwnershipControls:BucketOwnershipControls"):
     """Who owns what is written to a bucket."""
 
+    operation = "bucket_ownership_controls"
+    rename = {"rule": "OwnershipControls.Rules"}
     needs = "s3:GetBucketOwnershipControls s3:PutBucketOwnershipControls"
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        return _put(aws, new, "put_bucket_ownership_controls", rename={"rule": "ownershipControls.Rules"})
 
+class BucketPolicy(_Setting, token="aws:s3/bucketPolicy:BucketPolicy"):
+    """Who may use a bucket."""
 
-class BucketPolicy(ResourceType, token="aws:s3/bucketPolicy:BucketPolicy"):
-    """Who may use a bucket, without what is denied on a condition.
-
-    moto reads no condition: what a policy denies to those who come without TLS it denies to all, and here all do.
-    """
-
+    operation = "bucket_policy"
+    refers = {"bucket": BUCKET, "policy": BUCKET}
     needs = "s3:DeleteBucketPolicy s3:GetBucketPolicy s3:PutBucketPolicy"
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        created = _put(aws, new, "put_bucket_policy")
-        policy = json.loads(new.inputs["policy"])
-        statements = [one for one in policy["Statement"] if one["Effect"] != "Deny" or "Condition" not in one]
-        s3, bucket = aws.client("s3"), new.inputs["bucket"]
-        if statements:
-            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy | {"Statement": statements}))
-        else:
-            s3.delete_bucket_policy(Bucket=bucket)
-        return created
 
+class BucketLifecycleConfiguration(_Setting, token="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"):
+    """What a bucket lets go with time."""
 
-class BucketLifecycleConfiguration(
-    ResourceType, token="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-):
-    """What a bucket moves and lets go with time."""
-
+    operation = "bucket_lifecycle_configuration"
+    rename = {"rules": "LifecycleConfiguration.Rules"}
     needs = "s3:GetLifecycleConfiguration s3:PutLifecycleConfiguration"
 
-    def create(self, aws: Aws, new: Resource) -> Created:
-        # S3 wants each rule to say what it is for: an empty prefix is all objects
-        rules: list[dict[str, Any]] = [
-            rule if rule.get("filter") or "prefix" in rule else rule | {"filter": {"prefix": ""}}
-            for rule in new.inputs.get("rules", [])
-        ]
-        return _put(
-            aws,
-            new,
-            "put_bucket_lifecycle_configuration",
-            leave=("rules", "timeouts"),
-            lifecycleConfiguration={"rules": rules},
-        )
+    def refused(self, given: Property) -> Iterator[str]:
+        """More days than S3 counts."""
+        yield from given.within("rules[].expiration.days", 1, MOST_DAYS)
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its rules."""
+        return {"LifecycleConfiguration": aws.client("s3").get_bucket_lifecycle_configuration(Bucket=there.id)}
 
 
-def _put(aws: Aws, resource: Resource, operation: str, **options: Any) -> Created:
-    call(aws.client("s3"), operation, resource.inputs, **options)
-    return Created(id=resource.inputs["bucket"])
+def _tag(aws: Aws, bucket: str, tags: Mapping[str, str]) -> None:
+    s3 = aws.client("s3")
+    if tags:
+        call(s3, "put_bucket_tagging", {"bucket": bucket, "tagging": {"tagSet": tags}})
+    else:
+        s3.delete_bucket_tagging(Bucket=bucket)

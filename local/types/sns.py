@@ -1,98 +1,122 @@
 """Amazon SNS: topics, their policies and their subscriptions."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from local.aws import Aws
-from local.parameters import call, complete
+from local.parameters import call, complete, retag
 from local.record import ResourceType, tag_actions
-from local.run import Created, Resource
+from local.run import Created, Resource, State
 
-PROTOCOLS = {"application": "Application", "firehose": "Firehose", "http": "HTTP", "lambda": "Lambda", "sqs": "SQS"}
-"""Kinds of delivery whose success and failure a topic can log, as the API spells them."""
-
-TOPIC_ATTRIBUTES = {
-    "archivePolicy": "ArchivePolicy",
-    "contentBasedDeduplication": "ContentBasedDeduplication",
-    "deliveryPolicy": "DeliveryPolicy",
-    "displayName": "DisplayName",
-    "fifoThroughputScope": "FifoThroughputScope",
-    "fifoTopic": "FifoTopic",
-    "kmsMasterKeyId": "KmsMasterKeyId",
-    "maximumMessageSize": "MaxMessageSize",
-    "policy": "Policy",
-    "signatureVersion": "SignatureVersion",
-    "tracingConfig": "TracingConfig",
-} | {
-    f"{key}{feedback}": f"{name}{feedback}"
-    for key, name in PROTOCOLS.items()
-    for feedback in ("FailureFeedbackRoleArn", "SuccessFeedbackRoleArn", "SuccessFeedbackSampleRate")
-}
-"""Inputs of a topic that are attributes in the API."""
-
-SUBSCRIPTION_ATTRIBUTES = {
-    "deliveryPolicy": "DeliveryPolicy",
-    "filterPolicy": "FilterPolicy",
-    "filterPolicyScope": "FilterPolicyScope",
-    "rawMessageDelivery": "RawMessageDelivery",
-    "redrivePolicy": "RedrivePolicy",
-    "replayPolicy": "ReplayPolicy",
-    "subscriptionRoleArn": "SubscriptionRoleArn",
-}
-"""Inputs of a subscription that are attributes in the API."""
+TOPIC = "aws:sns/topic:Topic"
+DEFAULT_POLICY_ID = "__default_policy_ID"
+OWNER_ACTIONS = (
+    "AddPermission",
+    "DeleteTopic",
+    "GetTopicAttributes",
+    "ListSubscriptionsByTopic",
+    "Publish",
+    "RemovePermission",
+    "SetTopicAttributes",
+    "Subscribe",
+)
+"""What the policy that a topic has by itself lets its owner do."""
 
 
-class Topic(ResourceType, token="aws:sns/topic:Topic"):
-    """A topic; SNS takes the two FIFO switches only as true, so the provider leaves them out when they are false."""
+class Topic(ResourceType, token=TOPIC):
+    """A topic."""
 
     name = "name"
+    rename = {"kmsMasterKeyId": "Attributes.KmsMasterKeyId"}
+    refers = {"kmsMasterKeyId": "aws:kms/key:Key"}
     needs = f"sns:CreateTopic sns:DeleteTopic sns:GetTopicAttributes sns:SetTopicAttributes {tag_actions('sns')}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = complete(aws, new, suffix=".fifo" if new.inputs.get("fifoTopic") else "")
-        arn = call(
-            aws.client("sns"),
-            "create_topic",
-            inputs,
-            rename={key: f"Attributes.{name}" for key, name in TOPIC_ATTRIBUTES.items()},
-            leave=[key for key in ("fifoTopic", "contentBasedDeduplication") if not inputs.get(key)],
-        )["TopicArn"]
+        """Make the topic."""
+        inputs = complete(aws, new)
+        arn = call(aws.client("sns"), "create_topic", inputs, rename=self.rename)["TopicArn"]
         return Created(id=arn, outputs=inputs | {"arn": arn, "owner": aws.account_id})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its attributes and tags."""
+        sns = aws.client("sns")
+        tags = sns.list_tags_for_resource(ResourceArn=there.id)["Tags"]
+        return {"Attributes": _attributes(aws, there.id), "Tags": tags}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Encrypt with another key."""
+        _set(aws, there.id, "KmsMasterKeyId", new.inputs.get("kmsMasterKeyId", ""))
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("sns"), {"resourceArn": there.id}, tags, gone)
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its subscriptions."""
+        aws.client("sns").delete_topic(TopicArn=there.id)
 
 
 class TopicPolicy(ResourceType, token="aws:sns/topicPolicy:TopicPolicy"):
-    """Who may use a topic."""
+    """Who may use a topic, in place of the policy that it has by itself."""
 
+    refers = {"arn": TOPIC, "policy": TOPIC}
     needs = "sns:GetTopicAttributes sns:SetTopicAttributes"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        names = {"arn": "TopicArn", "policy": "AttributeValue"}
-        call(aws.client("sns"), "set_topic_attributes", new.inputs, rename=names, attributeName="Policy")
+        """Put it."""
+        _set(aws, new.inputs["arn"], "Policy", new.inputs["policy"])
         return Created(id=new.inputs["arn"], outputs={"owner": aws.account_id})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """The topic's policy, unless it is the one that a topic has by itself."""
+        found = _attributes(aws, there.id)
+        return None if json.loads(found["Policy"]).get("Id") == DEFAULT_POLICY_ID else found
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Put back what a topic has by itself: none at all cannot be."""
+        statement = {
+            "Sid": "__default_statement_ID",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": [f"SNS:{action}" for action in OWNER_ACTIONS],
+            "Resource": there.id,
+            "Condition": {"StringEquals": {"AWS:SourceOwner": aws.account_id}},
+        }
+        policy = {"Version": "2008-10-17", "Id": DEFAULT_POLICY_ID, "Statement": [statement]}
+        _set(aws, there.id, "Policy", json.dumps(policy))
 
 
 class TopicSubscription(ResourceType, token="aws:sns/topicSubscription:TopicSubscription"):
     """A subscription; one by e-mail waits for its reader to confirm it."""
 
+    rename = {"topic": "TopicArn"}
+    refers = {"topic": TOPIC}
     needs = (
         "sns:GetSubscriptionAttributes sns:ListSubscriptionsByTopic sns:SetSubscriptionAttributes sns:Subscribe"
         " sns:Unsubscribe"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        inputs = new.inputs
-        arn = call(
-            aws.client("sns"),
-            "subscribe",
-            inputs,
-            rename={"topic": "TopicArn"} | {key: f"Attributes.{name}" for key, name in SUBSCRIPTION_ATTRIBUTES.items()},
-            leave=("confirmationTimeoutInMinutes", "endpointAutoConfirms"),
-            returnSubscriptionArn=True,
-        )["SubscriptionArn"]
-        pending = inputs["protocol"].startswith(("email", "http"))
-        return Created(
-            id=arn,
-            outputs={
-                "arn": arn,
-                "confirmationWasAuthenticated": not pending,
-                "ownerId": aws.account_id,
-                "pendingConfirmation": pending,
-            },
-        )
+        """Subscribe."""
+        sns = aws.client("sns")
+        arn = call(sns, "subscribe", new.inputs, rename=self.rename, returnSubscriptionArn=True)["SubscriptionArn"]
+        pending = new.inputs["protocol"] == "email"
+        return Created(id=arn, outputs={"arn": arn, "ownerId": aws.account_id, "pendingConfirmation": pending})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """Its attributes."""
+        return aws.client("sns").get_subscription_attributes(SubscriptionArn=there.id)["Attributes"]
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Unsubscribe."""
+        aws.client("sns").unsubscribe(SubscriptionArn=there.id)
+
+
+def _attributes(aws: Aws, arn: str) -> dict[str, Any]:
+    return aws.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
+
+
+def _set(aws: Aws, arn: str, name: str, value: str) -> None:
+    aws.client("sns").set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)

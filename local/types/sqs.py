@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.aws import Aws
-from local.parameters import call, complete
+from local.parameters import call, complete, retag
 from local.properties import Property
 from local.record import ResourceType
 from local.run import Created, Resource, State
 
-LARGEST_POLICY_BYTES = 8192
-"""SQS developer guide, "Quotas related to policies"."""
 QUEUE = "aws:sqs/queue:Queue"
 ATTRIBUTE_NEEDS = "sqs:GetQueueAttributes sqs:SetQueueAttributes"
 ATTRIBUTES = {
@@ -18,6 +16,7 @@ ATTRIBUTES = {
     "deduplicationScope": "DeduplicationScope",
     "fifoQueue": "FifoQueue",
     "fifoThroughputLimit": "FifoThroughputLimit",
+    "kmsDataKeyReusePeriodSeconds": "KmsDataKeyReusePeriodSeconds",
     "kmsMasterKeyId": "KmsMasterKeyId",
     "maxMessageSize": "MaximumMessageSize",
     "messageRetentionSeconds": "MessageRetentionPeriod",
@@ -41,7 +40,7 @@ class Queue(ResourceType, token=QUEUE):
     )
 
     def refused(self, given: Property) -> Iterator[str]:
-        """Ranges, and what belongs to a FIFO queue only."""
+        """A timeout that SQS does not take."""
         yield from given.within("visibilityTimeoutSeconds", 0, 43_200)
 
     def create(self, aws: Aws, new: Resource) -> Created:
@@ -62,14 +61,13 @@ class Queue(ResourceType, token=QUEUE):
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Set its attributes; none of those that made it FIFO can change."""
         given = {key: new.inputs.get(key) for key in ATTRIBUTES if key != "fifoQueue"}
-        _set(aws, there.id, given)
+        # an attribute that is not named stays, and a key may be one no longer
+        _set(aws, there.id, {**given, "kmsMasterKeyId": given["kmsMasterKeyId"] or ""})
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
         """Tag it anew."""
-        sqs = aws.client("sqs")
-        sqs.tag_queue(QueueUrl=there.id, Tags=tags)
-        sqs.untag_queue(QueueUrl=there.id, TagKeys=gone)
+        retag(aws.client("sqs"), {"queueUrl": there.id}, tags, gone, what="queue")
 
     def delete(self, aws: Aws, there: State) -> None:
         """Delete it with its messages."""
@@ -80,7 +78,6 @@ class _Attribute(ResourceType):
     """An attribute of a queue as a resource of its own, called as it is called there."""
 
     attribute: str
-    refers = {"queueUrl": QUEUE}
     needs = ATTRIBUTE_NEEDS
 
     def create(self, aws: Aws, new: Resource) -> Created:
@@ -103,24 +100,19 @@ class QueuePolicy(_Attribute, token="aws:sqs/queuePolicy:QueuePolicy"):
     """Who may use a queue."""
 
     attribute = "policy"
-
-    def refused(self, given: Property) -> Iterator[str]:
-        """A policy that is too large."""
-        yield from given.at_most("policy", LARGEST_POLICY_BYTES, "bytes")
+    refers = {"policy": QUEUE, "queueUrl": QUEUE}
 
 
 class RedriveAllowPolicy(_Attribute, token="aws:sqs/redriveAllowPolicy:RedriveAllowPolicy"):
     """Which queues may use this one as their dead-letter queue."""
 
     attribute = "redriveAllowPolicy"
+    refers = {"queueUrl": QUEUE, "redriveAllowPolicy": QUEUE}
 
 
 def _set(aws: Aws, url: str, given: Mapping[str, Any]) -> None:
-    sqs = aws.client("sqs")
-    # moto forgets the queue's policy with every other attribute that is set, so it goes along each time
-    kept: dict[str, Any] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
     names = {key: f"attributes.{_name(key)}" for key in given}
-    call(sqs, "set_queue_attributes", {"queueUrl": url, "attributes": kept, **given}, rename=names)
+    call(aws.client("sqs"), "set_queue_attributes", {"queueUrl": url, **given}, rename=names)
 
 
 def _name(attribute: str) -> str:

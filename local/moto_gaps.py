@@ -1,0 +1,115 @@
+"""What this stack asks of AWS and moto does not do."""
+
+import json
+import threading
+from typing import Any
+
+
+def fill() -> None:
+    """Let moto fill the gaps of a service when it loads it; to load them all takes as long as the server's start."""
+    from moto import backends
+
+    gaps = {"eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
+    load: Any = backends.get_backend
+    lock = threading.Lock()
+
+    def load_and_fill(name: str) -> Any:
+        with lock:
+            if (gap := gaps.pop(name, None)) is not None:
+                gap()
+        return load(name)
+
+    backends.get_backend = load_and_fill
+
+
+def _eks() -> None:
+    """Versions of clusters and node groups can be updated, and node groups tagged."""
+    from moto.core.responses import ActionResult
+    from moto.eks import responses, urls
+    from moto.eks.exceptions import ResourceNotFoundException
+    from moto.eks.models import EKSBackend
+
+    def update_cluster_version(self: Any) -> Any:
+        self.eks_backend.describe_cluster(self._get_param("name")).version = self._get_param("version")
+        return updated()
+
+    def update_nodegroup_version(self: Any) -> Any:
+        group = self.eks_backend.describe_nodegroup(self._get_param("name"), self._get_param("nodegroupName"))
+        group.version = self._get_param("version") or group.version
+        group.launch_template = self._get_param("launchTemplate") or group.launch_template
+        return updated()
+
+    def updated() -> Any:
+        return ActionResult({"update": {"id": "update", "status": "Successful", "type": "VersionUpdate"}})
+
+    def tags(self: Any, resource_arn: str) -> dict[str, str]:
+        for cluster in self.clusters.values():
+            for one in (cluster, *cluster.nodegroups.values()):
+                if one.arn == resource_arn:
+                    return one.tags
+        raise ResourceNotFoundException(message=f"No resource found for: {resource_arn}.")
+
+    def tag(self: Any, resource_arn: str, given: dict[str, str]) -> None:
+        tags(self, resource_arn).update(given)
+
+    def untag(self: Any, resource_arn: str, tag_keys: list[str] | str) -> None:
+        for key in [tag_keys] if isinstance(tag_keys, str) else tag_keys:
+            tags(self, resource_arn).pop(key, None)
+
+    response: Any = responses.EKSResponse
+    response.update_cluster_version, response.update_nodegroup_version = (
+        update_cluster_version,
+        update_nodegroup_version,
+    )
+    backend: Any = EKSBackend
+    backend.list_tags_for_resource, backend.tag_resource, backend.untag_resource = tags, tag, untag
+    for path in ("updates", "node-groups/(?P<nodegroupName>[^/]+)/update-version"):
+        urls.url_paths[f"{{0}}/clusters/(?P<name>[^/]+)/{path}$"] = urls.response.dispatch
+
+
+def _fsx() -> None:
+    """A file system can be updated."""
+    from moto.fsx.responses import FSxResponse
+
+    def update_file_system(self: Any) -> str:
+        given = json.loads(self.body)
+        (file_system,) = self.fsx_backend.describe_file_systems([given["FileSystemId"]])[0]
+        file_system.storage_capacity = given.get("StorageCapacity", file_system.storage_capacity)
+        file_system.lustre_configuration |= given.get("LustreConfiguration", {})
+        return json.dumps({"FileSystem": file_system.to_dict()})
+
+    response: Any = FSxResponse
+    response.update_file_system = update_file_system
+
+
+def _s3() -> None:
+    """What a bucket policy denies on a condition is not denied to all: moto reads no condition."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def get_permission(self: Any, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        policy = json.loads(self.policy)
+        policy["Statement"] = [one for one in policy["Statement"] if one["Effect"] != "Deny" or "Condition" not in one]
+        return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
+
+    bucket: Any = FakeBucket
+    bucket.get_permission = get_permission
+
+
+def _sqs() -> None:
+    """A queue tells all that it was given, and keeps its policy when something else is set."""
+    from moto.sqs.models import Queue
+
+    queue: Any = Queue
+    told, set_ = queue.attributes.fget, queue._set_attributes  # noqa: SLF001
+
+    def attributes(self: Any) -> dict[str, Any]:
+        kept = {"RedriveAllowPolicy": "redrive_allow_policy", "SqsManagedSseEnabled": "sqs_managed_sse_enabled"}
+        return told(self) | {name: value for name, key in kept.items() if (value := getattr(self, key, None))}
+
+    def set_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+        set_(self, {"Policy": getattr(self, "policy", None)} | attributes, now)
+
+    queue.attributes, queue._set_attributes = property(attributes), set_attributes  # noqa: SLF001
