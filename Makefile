@@ -32,7 +32,7 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.json, tables, costs, roles, the picture
-	@$(BIN)/python -m local.pages
+	@$(BIN)/python -m tools.pages
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"error: python3 must be 3.11 or newer, this is {sys.version.split()[0]}")'
