@@ -12,7 +12,8 @@ import pytest
 
 from local import engine, stack_files
 from local.aws import Aws
-from local.cloud import LocalCloud
+from local.provider import Provider
+from local.run import Run
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
@@ -26,7 +27,7 @@ gc.set_threshold(200_000, 20, 20)
 # a handler of one's own is not inherited, so that those have the default again
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-RunStack = Callable[..., engine.Run]
+RunStack = Callable[..., Run]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def aws() -> Iterator[Aws]:
 def run_sections(aws: Aws) -> RunStack:
     """Run the real program with these sections as its stack file; errors are raised."""
 
-    def run(sections: Mapping[str, Any], *, preview: bool = True) -> engine.Run:
+    def run(sections: Mapping[str, Any], *, preview: bool = True) -> Run:
         result = run_config(aws, {f"distributed-training:{key}": value for key, value in sections.items()}, preview)
         if result.error is not None:
             raise result.error
@@ -54,8 +55,8 @@ def run_stack(aws: Aws) -> RunStack:
     """Run the real program with a stack file of the project, once for all who look at the run; errors are raised."""
 
     @cache
-    def run(name: str, *, preview: bool) -> engine.Run:
-        result = engine.run(stack_files.read(ROOT, name), LocalCloud(aws), preview=preview)
+    def run(name: str, *, preview: bool) -> Run:
+        result = engine.run(stack_files.read(ROOT, name), Provider(aws), preview=preview)
         if result.error is not None:
             raise result.error
         return result
@@ -76,9 +77,9 @@ def mistakes_in(aws: Aws) -> Callable[[Mapping[str, Any]], list[str]]:
     return refused
 
 
-def run_config(aws: Aws, config: Mapping[str, Any], preview: bool, cloud: engine.Cloud | None = None) -> engine.Run:
+def run_config(aws: Aws, config: Mapping[str, Any], preview: bool, provider: Provider | None = None) -> Run:
     """Run the real program with a configuration under its full keys."""
-    return engine.run(stack_of(config), cloud or LocalCloud(aws), preview=preview)
+    return engine.run(stack_of(config), provider or Provider(aws), preview=preview)
 
 
 def stack_of(config: Mapping[str, Any]) -> stack_files.StackFile:

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
-from local.engine import Registration, Run
+from local.run import Registration, Run
 
 STACKS = sorted(path.name.split(".")[1] for path in Path(__file__).parents[1].glob("Pulumi.*.yaml"))
 """The stacks that have a stack file."""
