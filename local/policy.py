@@ -27,6 +27,7 @@ from local.stack_files import StackFile
 
 Rule = ResourceValidationPolicy | StackValidationPolicy
 
+
 @dataclass(frozen=True, kw_only=True)
 class Violation:
     """A rule that a resource breaks."""

@@ -7,8 +7,8 @@ import pytest
 
 from local import command_line
 from local.aws import Aws
-from local.cloud import LocalCloud
-from local.prices import PRICES, Estimate, estimate
+from local.costs import PRICES, Estimate
+from local.provider import Provider
 from tests.conftest import ROOT, RunStack
 
 Estimated = Callable[[dict[str, Any]], Estimate]
@@ -22,7 +22,7 @@ VOLUME_PER_MONTH = 200 * 0.08 + (6000 - 3000) * 0.005 + (500 - 125) * 0.04
 
 @pytest.fixture
 def estimated(run_sections: RunStack, aws: Aws) -> Estimated:
-    return lambda sections: estimate(run_sections(sections), LocalCloud(aws))
+    return lambda sections: Provider(aws).estimate(run_sections(sections))
 
 
 def test_the_ground_costs_a_nat_gateway_a_key_and_a_dashboard(estimated: Estimated) -> None:
@@ -69,7 +69,7 @@ def test_a_cluster_costs_its_control_plane_its_key_and_its_system_nodes_idle(est
     groups = {"gpu": {"instanceTypes": ["p5.48xlarge"], "maxSize": 3, "diskGib": 500}}
     found = estimated({"eks": {"systemNodes": {"minSize": 2, "maxSize": 5}, "gpuNodeGroups": groups}})
     paid = {(line.resource, line.price): (line.at_rest, line.at_most) for line in found.lines}
-    assert paid["training", "EKS control plane"] == (1, 1)
+    assert paid["training-eksCluster", "EKS control plane"] == (1, 1)
     assert paid["training-system", "m7i.large"] == (2, 5)
     assert paid["training-gpu", "p5.48xlarge"] == (0, 3)
     assert paid["training-gpu", "gp3 storage"] == (0, 1500)

@@ -623,6 +623,7 @@ def shown_of(
     def preview(config: str) -> tuple[int, list[str], list[str]]:
         for name in ("Pulumi.yaml", "__main__.py"):
             shutil.copy(ROOT / name, tmp_path)
+        shutil.copytree(ROOT / "policy", tmp_path / "policy", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
         (tmp_path / "Pulumi.s.yaml").write_text(f"config: {{'aws:region': us-west-2, {config}}}\n")
         monkeypatch.setattr(command_line, "PROJECT", tmp_path)
         status = command_line.main(["preview", "--policy", "--stack", "s"])

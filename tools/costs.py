@@ -7,8 +7,9 @@ from local.costs import HOURS_PER_MONTH, PRICES, REGION, Estimate, Line
 DOCUMENT = """\
 # What it costs
 
-Made by `make pages` from the prices in local/costs.py and what each record in local/types/ says; a test keeps it so. *Idle* is a month of {hours} hours
-with nothing to do. *At most* is one hour with everything at its maximum at once, on demand: spot costs less.
+Made by `make pages` from the prices in local/costs.py and what each record in local/types/ is paid for; a test keeps
+it so. *Idle* is a month of {hours} hours with nothing to do. *At most* is one hour with everything at its maximum at
+once, on demand: spot costs less.
 
 Not counted: traffic, requests, stored data, logs and the metrics of Container Insights, which are paid by use; the
 alarms that Application Auto Scaling makes itself; what the rotation of a KMS key adds, a dollar a month after each of
