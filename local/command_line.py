@@ -4,15 +4,15 @@ import argparse
 import os
 import re
 import sys
-import traceback
 from pathlib import Path
 
 from local import stack_files
 from local.aws import Aws
+from local.errors import FAILED, failed
 from local.facts import Facts
 
 PROJECT = Path(__file__).parents[1]
-FAILED, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 LONGEST_WAIT_SECONDS = 24 * 3600
 
 
@@ -45,15 +45,6 @@ def _smoke(options: argparse.Namespace) -> int:
     from local.smoke import command
 
     return command.run(options)
-
-
-def failed(error: BaseException | None, lines: list[str], *, debug: bool) -> int:
-    """Every mistake as a line of its own on standard error; the exit status."""
-    for line in lines:
-        print(f"error: {line}", file=sys.stderr)
-    if debug:
-        traceback.print_exception(error)
-    return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

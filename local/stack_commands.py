@@ -10,8 +10,8 @@ import pulumi
 
 from local import engine, stack_files
 from local.aws import Aws
-from local.command_line import failed
 from local.display import Display
+from local.errors import failed
 from local.facts import Facts
 from local.graph import svg
 from local.provider import Provider
