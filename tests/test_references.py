@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -30,9 +30,9 @@ def as_data(value: Any) -> Any:
     """A value with each JSON text in it as what it says."""
     match value:
         case dict():
-            return {key: as_data(one) for key, one in value.items()}
+            return {key: as_data(one) for key, one in cast("dict[str, Any]", value).items()}
         case list():
-            return [as_data(one) for one in value]
+            return [as_data(one) for one in cast("list[Any]", value)]
         case str() if value.startswith(("{", "[")):
             return as_data(json.loads(value))
         case _:
@@ -43,9 +43,9 @@ def texts(value: Any) -> set[str]:
     """Every text in a value."""
     match value:
         case dict():
-            return {text for one in value.values() for text in texts(one)}
+            return {text for one in cast("dict[str, Any]", value).values() for text in texts(one)}
         case list():
-            return {text for one in value for text in texts(one)}
+            return {text for one in cast("list[Any]", value) for text in texts(one)}
         case _:
             return {value} if isinstance(value, str) else set()
 
