@@ -15,6 +15,9 @@ from tests.conftest import ROOT, RunStack
 from tests.support import STACKS
 from tools import whole
 
+MADE_WITH = {"aws:eks/cluster:Cluster": "aws:ec2/securityGroup:SecurityGroup"}
+"""Resource type -> what AWS makes with it, which is no resource of its own."""
+
 
 @pytest.fixture(scope="module")
 def runs(run_stack: RunStack, aws: Aws) -> dict[str, tuple[Run, set[str]]]:
@@ -63,7 +66,8 @@ def references(run: Run) -> Iterator[tuple[Registration, str, str, set[str]]]:
 def made_of(run: Run, one: Registration, path: str) -> set[str]:
     """Types of the resources, and of those in the components, that an input is made of."""
     urns = one.property_dependencies.get(path.split(".")[0].removesuffix("[]"), frozenset())
-    return {other.type for other in run.registrations.values() if urns & {other.urn, *ancestors(run, other)}}
+    found = {other.type for other in run.registrations.values() if urns & {other.urn, *ancestors(run, other)}}
+    return found | {MADE_WITH[type_] for type_ in found & MADE_WITH.keys()}
 
 
 def ancestors(run: Run, one: Registration) -> set[str]:

@@ -39,6 +39,7 @@ CALLED_ONLY_HERE = {
 }
 PERMITTED_AS = {
     "budgets:CreateBudget": "budgets:ModifyBudget",
+    "s3:DeleteBucketTagging": "s3:PutBucketTagging",
     "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
