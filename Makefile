@@ -43,7 +43,7 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.json, tables, costs, roles, the picture
-	@$(BIN)/python -m local.pages
+	@$(BIN)/python -m tools.pages
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or sys.exit( \

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from local import engine, sealed, stack_files  # noqa: E402
 from local.aws import Aws  # noqa: E402
-from local.cloud import LocalCloud  # noqa: E402
+from local.provider import Provider  # noqa: E402
 
 STACKS: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -38,7 +38,7 @@ def evaluate(sections: dict[str, Any], aws: Aws) -> tuple[float, int]:
         {"config": {"aws:region": aws.region, **sections}},
     )
     started = time.process_time()
-    run = engine.run(stack, LocalCloud(aws), preview=True)
+    run = engine.run(stack, Provider(aws), preview=True)
     if run.error is not None:
         raise run.error
     return time.process_time() - started, len(run.registrations)

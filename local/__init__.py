@@ -1,5 +1,5 @@
-"""The stack on this machine: the real program on Pulumi's mock engine, with moto as AWS.
+"""The AWS of this machine: a provider over moto, its two drivers, a record per resource type, the command line.
 
-Its public face is `local.stack_files` (read a stack), `local.engine` (run a program), `local.aws` and `local.cloud`
-(an AWS in this process).
+It imports none of the other rooms: it runs the program, the worker and the policy pack by their folders. Its public
+face is `local.stack_files` (read a stack), `local.engine` (run a program), `local.aws` (an AWS) and `local.provider`.
 """

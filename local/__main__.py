@@ -6,8 +6,8 @@ import sys
 
 from local import sealed
 
-# a check of a deployed stack asks the person's AWS; what Python took at its start it leaves behind in another
-if sys.argv[1:2] != ["smoke"] and sealed.seal():
+# what Python took of it at its start is left behind in another
+if sealed.seal():
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  itself
 
 # Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a tenth

@@ -3,15 +3,15 @@
 import argparse
 import os
 import sys
-import traceback
 from pathlib import Path
 
 from local import stack_files
 from local.aws import Aws
+from local.errors import FAILED, failed
 from local.facts import Facts
 
 PROJECT = Path(__file__).parents[1]
-FAILED, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,15 +37,6 @@ def _stack(options: argparse.Namespace) -> int:
         from local import stack_commands
 
         return stack_commands.run(stack, aws, facts, options)
-
-
-def failed(error: BaseException | None, lines: list[str], *, debug: bool) -> int:
-    """Every mistake as a line of its own on standard error; the exit status."""
-    for line in lines:
-        print(f"error: {line}", file=sys.stderr)
-    if debug:
-        traceback.print_exception(error)
-    return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

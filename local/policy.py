@@ -1,8 +1,14 @@
-"""The policy pack over what a run registered, as the engine asks it about a preview; and a table of it."""
+"""A policy pack over what a run registered, as the engine asks it about a preview."""
 
-from collections.abc import Iterator
+import runpy
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import pulumi_policy
 from pulumi_policy import (
     EnforcementLevel,
     PolicyCustomTimeouts,
@@ -18,7 +24,8 @@ from pulumi_policy.proxy import unknown_checking_proxy
 
 from local.run import PROVIDER_PREFIX, Run
 from local.stack_files import StackFile
-from policy.rules import RULES
+
+Rule = ResourceValidationPolicy | StackValidationPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +47,30 @@ class Violation:
         return f"policy {self.policy}: {self.urn}: {self.message}"
 
 
-def violations(stack: StackFile, run: Run) -> list[Violation]:
-    """What the pack says of the resources of a run, and of the provider that the stack file describes."""
+def rules(pack: Path) -> list[Rule]:
+    """The rules of the pack in a folder, which runs as the engine runs it: by its path, and with a path of its own."""
+    found: list[Rule] = []
+
+    def hand_over(_name: str, policies: list[Rule], *_: Any, **__: Any) -> None:
+        found.extend(policies)
+
+    before = set(sys.modules)
+    with patch.object(pulumi_policy, "PolicyPack", hand_over):
+        runpy.run_path(str(pack), run_name="__main__")
+    # its modules have names of their own in its folder only
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").is_relative_to(pack):
+            del sys.modules[name]
+    return found
+
+
+def violations(rules: Sequence[Rule], stack: StackFile, run: Run) -> list[Violation]:
+    """What rules say of the resources of a run, and of the provider that the stack file describes."""
     resources = [_default_provider(stack), *_registered(run)]
-    return [one for rule in RULES for one in broken(rule, resources)]
+    return [one for rule in rules for one in broken(rule, resources)]
 
 
-def broken(
-    rule: ResourceValidationPolicy | StackValidationPolicy, resources: list[PolicyResource]
-) -> Iterator[Violation]:
+def broken(rule: Rule, resources: list[PolicyResource]) -> Iterator[Violation]:
     """What one rule says of resources."""
     found: list[tuple[str, str]] = []
 
@@ -117,13 +139,3 @@ def _default_provider(stack: StackFile) -> PolicyResource:
         {key.removeprefix("aws:"): value for key, value in stack.config.items() if key.startswith("aws:")},
         urn=f"urn:pulumi:{stack.stack}::{stack.project}::{type_}::default",
     )
-
-
-def table() -> str:
-    """A row per rule."""
-    rows = ["| rule | level | what must hold |", "| --- | --- | --- |"]
-    rows += [
-        f"| `{rule.name}` | {rule.enforcement_level.value if rule.enforcement_level else ''} | {rule.description} |"
-        for rule in RULES
-    ]
-    return "\n".join(rows) + "\n"

@@ -10,8 +10,8 @@ import pulumi
 
 from local import engine, stack_files
 from local.aws import Aws
-from local.command_line import failed
 from local.display import Display
+from local.errors import failed
 from local.facts import Facts
 from local.graph import svg
 from local.provider import Provider
@@ -79,10 +79,11 @@ def _keeps_the_rules(stack: stack_files.StackFile, run: Run, display: Display) -
     """Show what the policy pack finds; the exit status."""
     from local import policy  # here, because a preview without it should not wait for its imports
 
-    found = policy.violations(stack, run)
+    rules = policy.rules(stack.program / "policy")
+    found = policy.violations(rules, stack, run)
     display.warn([one.line for one in found if not one.mandatory])
     mandatory = [one.line for one in found if one.mandatory]
-    display.say(f"policy: {len(policy.RULES)} rules, {len({one.policy for one in found})} broken")
+    display.say(f"policy: {len(rules)} rules, {len({one.policy for one in found})} broken")
     return failed(None, mandatory, debug=False) if mandatory else 0
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pulumi
 import pytest
+from local.cloud import LocalCloud
 
 from components.accelerators import InstanceFacts, ask_facts, efa_network_interfaces
 from local import engine
 from local.aws import Aws
-from local.cloud import LocalCloud
 
 KINDS = (
     "c7i.large",

@@ -6,13 +6,13 @@ from typing import Any
 
 import pulumi
 import pytest
+from local.cloud import LocalCloud
 
 from components.artifacts import Artifacts, ArtifactsSettings
 from components.iam import Account
 from components.network import Network, NetworkSettings
 from local import engine
 from local.aws import Aws
-from local.cloud import LocalCloud
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local import iam_reference
+from tools import iam_reference
 
 QUEUE = "arn:aws:sqs:us-west-2:123456789012:tasks"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pulumi
 import pytest
+from local.cloud import LocalCloud
 
 from components.network import availability_zones, private_range, public_range
 from local import engine
 from local.aws import Aws
-from local.cloud import LocalCloud
 from tests.conftest import RunStack
 from tests.support import WHOLE, all_of, one_of
 

@@ -1,6 +1,6 @@
 """What is made from the code is as the code would make it now."""
 
-from local import pages, roles
+from tools import pages, roles
 
 
 def test_what_is_made_from_the_code_is_current() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from local import iam_reference
 from local.engine import Registration, Run
 from tests.conftest import RunStack
 from tests.support import WHOLE, Allowed, all_of, policy_documents
+from tools import iam_reference
 
 ASSUMED_BY = {
     ("aws:batch/jobDefinition:JobDefinition", "jobRoleArn"): "ecs-tasks.amazonaws.com",

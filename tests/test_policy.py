@@ -16,7 +16,8 @@ from pulumi.runtime.proto import analyzer_pb2
 from pulumi.runtime.proto.analyzer_pb2_grpc import AnalyzerStub
 from pulumi_policy import EnforcementLevel, PolicyResource
 
-from local import command_line, engine, policy, stack_files
+from local import command_line, policy, stack_files
+from local.wire import UNKNOWN
 from policy.rules import RULES, kinds
 from policy.rules.rule import properties
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack, stack_of
@@ -24,7 +25,6 @@ from tests.support import STACKS, WHOLE
 
 NAMES = [rule.name for rule in RULES]
 RULE = dict(zip(NAMES, RULES, strict=True))
-UNKNOWN = engine.UNKNOWN
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 TAGS = {**DEFAULT_TAGS, "Name": "single"}
@@ -569,7 +569,7 @@ def test_what_a_preview_cannot_know_breaks_no_rule(name: str, depth: int) -> Non
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_file_keeps_every_mandatory_rule(stack: str, run_stack: RunStack) -> None:
-    found = policy.violations(stack_files.read(ROOT, stack), run_stack(stack, preview=True))
+    found = policy.violations(RULES, stack_files.read(ROOT, stack), run_stack(stack, preview=True))
     # an advisory one is for a stack file to break knowingly, and dev has no reason to
     assert [one.line for one in found if one.mandatory or stack == "dev"] == []
 
@@ -595,11 +595,11 @@ def test_a_stack_of_every_part_keeps_every_rule_when_all_values_are_known(run_se
         if "$eks:index:Cluster$" in urn:
             run.registrations[urn] = replace(one, inputs=run.created[urn].outputs)
     assert kinds.EKS_CLUSTER in {one.type for one in run.registrations.values()}
-    assert policy.violations(stack_of({"aws:defaultTags": {"tags": DEFAULT_TAGS}}), run) == []
+    assert policy.violations(RULES, stack_of({"aws:defaultTags": {"tags": DEFAULT_TAGS}}), run) == []
 
 
 def test_a_program_without_default_tags_is_told_of_its_provider(run_sections: RunStack) -> None:
-    found = policy.violations(stack_of({}), run_sections({}))
+    found = policy.violations(RULES, stack_of({}), run_sections({}))
     assert [one.line for one in found if one.policy == "everything-is-tagged"] == [
         "policy everything-is-tagged: urn:pulumi:test::distributed-training::pulumi:providers:aws::default: "
         f"defaultTags.tags.{name}: is required, got nothing"
@@ -623,6 +623,7 @@ def shown_of(
     def preview(config: str) -> tuple[int, list[str], list[str]]:
         for name in ("Pulumi.yaml", "__main__.py"):
             shutil.copy(ROOT / name, tmp_path)
+        shutil.copytree(ROOT / "policy", tmp_path / "policy", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
         (tmp_path / "Pulumi.s.yaml").write_text(f"config: {{'aws:region': us-west-2, {config}}}\n")
         monkeypatch.setattr(command_line, "PROJECT", tmp_path)
         status = command_line.main(["preview", "--policy", "--stack", "s"])
@@ -657,9 +658,16 @@ def test_preview_fails_on_mandatory_rules(shown_of: Callable[[str], tuple[int, l
 
 
 def test_a_preview_without_rules_does_not_wait_for_them() -> None:
-    code = "import sys, local.command_line; print(sorted({'pulumi_policy', 'policy.rules'} & set(sys.modules)))"
+    code = "import sys, local.stack_commands; print(sorted({'pulumi_policy', 'local.policy'} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert shown.stdout == "[]\n"
+
+
+def test_the_pack_is_run_by_its_folder_and_leaves_nothing_behind() -> None:
+    path, modules = list(sys.path), set(sys.modules)
+    found = policy.rules(ROOT / "policy")
+    assert [(one.name, one.description) for one in found] == [(one.name, one.description) for one in RULES]
+    assert (sys.path, set(sys.modules)) == (path, modules)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
-from local import reference
 from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE
+from tools import reference
 
 STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
 

@@ -7,11 +7,12 @@ from typing import Any
 import botocore.session
 import pytest
 
-from local import iam_reference, roles
-from local.aws import ANSWER, Aws
-from local.engine import Run
+from local.aws import Aws
+from local.record import FUNCTIONS, TYPES
+from local.run import Run
 from tests.conftest import REGION, RunStack
 from tests.support import STACKS, Allowed
+from tools import iam_reference, roles, whole
 
 FILLED = {
     "ACCOUNT_ID": "123456789012",
@@ -31,13 +32,13 @@ KNOWN_FINDINGS = {
     # who writes the policy of the artifacts bucket could let itself in
     "deploy": {"RESOURCE_POLICY_PRIVILEGE_ESCALATION"},
 }
-NOT_CALLED_BY_THE_PROGRAM = {"aws:ssm/getParameter:getParameter"}
 CALLED_ONLY_HERE = {
     "iam:ListRoles",  # to find a service's own role, which Batch does itself
     "sts:GetCallerIdentity",  # needs no permission
 }
 PERMITTED_AS = {
     "budgets:CreateBudget": "budgets:ModifyBudget",
+    "s3:DeleteBucketTagging": "s3:PutBucketTagging",
     "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
@@ -69,11 +70,11 @@ class RecordingAws(Aws):
 def recorded() -> Iterator[tuple[Run, set[str]]]:
     with RecordingAws(REGION) as aws:
         aws.called = set()
-        yield roles.whole(aws), aws.called
+        yield whole.deployed(aws), aws.called
 
 
-@pytest.fixture(scope="module")
-def whole(recorded: tuple[Run, set[str]]) -> Run:
+@pytest.fixture(scope="module", name="whole")
+def run_of_the_whole(recorded: tuple[Run, set[str]]) -> Run:
     return recorded[0]
 
 
@@ -114,7 +115,13 @@ def test_no_stack_file_makes_what_the_whole_stack_does_not(stack: str, whole: Ru
 
 
 def test_every_function_of_the_providers_is_permitted_or_needs_no_permission() -> None:
-    assert set(ANSWER) == {*roles.ASKED, *NO_PERMISSION, *NOT_CALLED_BY_THE_PROGRAM}
+    assert {token for token, one in FUNCTIONS.items() if not one.needs} == NO_PERMISSION
+    for one in FUNCTIONS.values():
+        assert set(one.needs.split()) <= actions("deploy")
+
+
+def test_every_type_of_aws_says_what_it_needs() -> None:
+    assert [token for token, one in TYPES.items() if token.startswith("aws:") and not one.needs] == []
 
 
 def test_the_deployment_may_call_what_was_called_to_make_a_whole_stack_here(recorded: tuple[Run, set[str]]) -> None:

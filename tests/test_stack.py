@@ -7,10 +7,10 @@ from typing import Any
 
 import pulumi
 import pytest
+from local.cloud import LocalCloud
 
 from local import engine, stack_files
 from local.aws import Aws
-from local.cloud import LocalCloud
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack
 from tests.support import STACKS, WHOLE, all_of, policy_documents, shape
 

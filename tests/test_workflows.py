@@ -188,7 +188,7 @@ def report(folder: Path, *arguments: str, said: str) -> tuple[list[str], dict[st
         folder, "gh", f'if [[ $* == *--slurp* ]]; then cat "{folder}/there"; else cat > "{folder}/given"; echo {{}}; fi'
     )
     subprocess.run(
-        [sys.executable, "-m", "local.github", *arguments, folder / "said"],
+        [sys.executable, "-m", "tools.github", *arguments, folder / "said"],
         cwd=ROOT,
         env={
             "PATH": f"{folder}:{os.environ['PATH']}",

@@ -47,5 +47,6 @@ and `TASK_RECEIVE_COUNT`. Senders to the queue may run any command with the task
 is that permission. What `env` refuses (credentials, `WORKER_*`) is refused not for safety but because a credential in a
 message would be kept for days in two queues and their backups, and because it would silently change who the child is.
 
-The environment variables of the worker itself are in `worker.settings`.
+The environment variables of the worker itself are in `worker.settings`. It imports boto3 and itself, and nothing of the
+other rooms, which are not in its image.
 """

@@ -4,8 +4,9 @@ import json
 import zlib
 from typing import Any
 
-from local.aws import Created, Resource
 from local.cloud import LocalCloud
+
+from local.aws import Created, Resource
 from local.engine import Registration
 
 ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"

@@ -7,8 +7,9 @@ import pytest
 
 from local import command_line
 from local.aws import Aws
-from local.cloud import LocalCloud
-from local.prices import PRICES, Estimate, estimate
+from local.costs import PRICES, Estimate
+from local.provider import Provider
+from local.record import TYPES, ResourceType
 from tests.conftest import ROOT, RunStack
 
 Estimated = Callable[[dict[str, Any]], Estimate]
@@ -18,11 +19,25 @@ GROUND_PER_MONTH = 0.045 * HOURS + 0.005 * HOURS + 1 + 3
 """A NAT gateway with its address, the topic's key, the dashboard."""
 VOLUME_PER_MONTH = 200 * 0.08 + (6000 - 3000) * 0.005 + (500 - 125) * 0.04
 """A Batch instance's root volume."""
+FREE = (
+    *(f"aws:{service}/" for service in ("appautoscaling", "autoscaling", "ecr", "iam", "s3", "sns", "sqs", "vpc")),
+    *(f"aws:batch/{kind}:" for kind in ("jobDefinition", "jobQueue", "schedulingPolicy")),
+    "aws:budgets/budget:",
+    *(f"aws:cloudwatch/{kind}" for kind in ("event", "log")),
+    *(f"aws:ec2/{kind}:" for kind in ("defaultSecurityGroup", "flowLog", "internetGateway", "launchTemplate")),
+    *(f"aws:ec2/{kind}" for kind in ("placementGroup:", "route", "securityGroup", "subnet:", "vpc:")),
+    *(f"aws:ecs/{kind}" for kind in ("cluster", "taskDefinition:")),
+    *(f"aws:eks/{kind}" for kind in ("access", "addon:", "podIdentityAssociation:")),
+    "aws:fsx/dataRepositoryAssociation:",
+    "aws:kms/alias:",
+    "kubernetes:",
+)
+"""Beginnings of the types that cost nothing, or nothing while they are not used."""
 
 
 @pytest.fixture
 def estimated(run_sections: RunStack, aws: Aws) -> Estimated:
-    return lambda sections: estimate(run_sections(sections), LocalCloud(aws))
+    return lambda sections: Provider(aws).estimate(run_sections(sections))
 
 
 def test_the_ground_costs_a_nat_gateway_a_key_and_a_dashboard(estimated: Estimated) -> None:
@@ -69,7 +84,7 @@ def test_a_cluster_costs_its_control_plane_its_key_and_its_system_nodes_idle(est
     groups = {"gpu": {"instanceTypes": ["p5.48xlarge"], "maxSize": 3, "diskGib": 500}}
     found = estimated({"eks": {"systemNodes": {"minSize": 2, "maxSize": 5}, "gpuNodeGroups": groups}})
     paid = {(line.resource, line.price): (line.at_rest, line.at_most) for line in found.lines}
-    assert paid["training", "EKS control plane"] == (1, 1)
+    assert paid["training-eksCluster", "EKS control plane"] == (1, 1)
     assert paid["training-system", "m7i.large"] == (2, 5)
     assert paid["training-gpu", "p5.48xlarge"] == (0, 3)
     assert paid["training-gpu", "gp3 storage"] == (0, 1500)
@@ -94,6 +109,12 @@ def test_what_has_no_price_is_named_and_not_in_the_sums(estimated: Estimated) ->
         ),
         "no price is known for: aws:fsx/lustreFileSystem:LustreFileSystem, g5.xlarge",
     ]
+
+
+def test_what_no_record_has_a_price_of_is_known_to_be_free() -> None:
+    unpaid = {token for token, record in TYPES.items() if type(record).paid is ResourceType.paid}
+    assert unpaid
+    assert {token for token in unpaid if not token.startswith(FREE)} == set()
 
 
 def test_every_price_says_where_it_is_from_and_of_when() -> None:

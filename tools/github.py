@@ -1,6 +1,6 @@
 """Says on GitHub what Pulumi said: in a comment that follows a pull request, or in an issue that stays open.
 
-`python -m local.github comment NUMBER TITLE FILE`, or `issue TITLE FILE`. What is there under the title already is
+`python -m tools.github comment NUMBER TITLE FILE`, or `issue TITLE FILE`. What is there under the title already is
 written anew, and no second one is made. Needs `gh` and its token (GH_TOKEN), and what GitHub Actions sets.
 """
 

@@ -1,0 +1,163 @@
+"""The policies of the two roles that pipelines take on, from what each resource type needs of AWS.
+
+They are the files of docs/bootstrap/. What is in a policy is what the records say that the types of a stack with every
+part need, and the functions that it asks; on which resources, and whether an action only reads, is what AWS's service
+authorization reference says (`iam_reference.py`). `ACCOUNT_ID` and `REGION` are left to be filled in, as
+docs/bootstrap.md does.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from local.record import FUNCTIONS, TYPES
+from local.run import Run
+from tools import iam_reference
+from tools.whole import ANY_NAME
+
+FOLDER = Path(__file__).parents[1] / "docs" / "bootstrap"
+LARGEST_POLICY = 6144
+"""Characters of a managed policy, white space not counted (IAM user guide, "IAM and AWS STS quotas")."""
+LONGEST_REGION = "ap-southeast-1"
+
+SMOKE = "ecr:DescribeImages eks:ListNodegroups"
+"""What the look at a deployed stack reads besides."""
+
+LINKED_ROLES = (
+    "autoscaling.amazonaws.com",
+    "batch.amazonaws.com",
+    "ecs.amazonaws.com",
+    "ecs.application-autoscaling.amazonaws.com",
+    "eks-nodegroup.amazonaws.com",
+    "eks.amazonaws.com",
+    "fsx.amazonaws.com",
+    "s3.data-source.lustre.fsx.amazonaws.com",
+    "spot.amazonaws.com",
+)
+"""Services whose own role AWS makes in the caller's name, the first time in an account."""
+GLOBAL = ("budgets", "iam", "route53")
+"""Services that are in no region: `aws:RequestedRegion` is us-east-1 for them."""
+SERVICES_ROLES = "arn:aws:iam::ACCOUNT_ID:role/aws-service-role"
+BESIDES: Mapping[str, tuple[str, ...]] = {
+    # EKS looks in its caller's name whether its own role is there (EKS user guide, "Service-linked role permissions")
+    f"{SERVICES_ROLES}/*": ("iam:GetRole",),
+    f"{SERVICES_ROLES}/s3.data-source.lustre.fsx.amazonaws.com/*": ("iam:AttachRolePolicy", "iam:PutRolePolicy"),
+}
+"""Roles of AWS's own -> what is done to them in the caller's name."""
+
+
+def documents(run: Run) -> dict[str, str]:
+    """File name -> policy, of both roles, each small enough to be attached."""
+    made = {one.type for one in run.registrations.values() if one.type.startswith("aws:")}
+    needs = [*(TYPES[type_].needs for type_ in made), *(one.needs for one in FUNCTIONS.values()), SMOKE]
+    actions = {action for text in needs for action in text.split()}
+    reads = {action for action in actions if iam_reference.access_level(action) in ("List", "Read")}
+    return {
+        f"{role}-{number}.json": f"{json.dumps(policy, indent=2)}\n"
+        for role, allowed in (("preview", reads), ("deploy", actions))
+        for number, policy in enumerate(_policies(_statements(allowed, run)), start=1)
+    }
+
+
+def size(policy: Mapping[str, Any]) -> int:
+    """How many characters of a policy IAM counts, once it is filled in."""
+    text = json.dumps(policy).replace("ACCOUNT_ID", "123456789012").replace("REGION", LONGEST_REGION)
+    return len(re.sub(r"\s", "", text))
+
+
+def _statements(allowed: Collection[str], run: Run) -> Iterator[dict[str, Any]]:
+    grouped = defaultdict[tuple[tuple[str, ...], str], list[str]](list)
+    for action in sorted(allowed):
+        condition = _condition(action, run)
+        resources = _resources(action, run)
+        if resources == ("*",) and action.split(":")[0] not in GLOBAL:
+            condition = {"StringEquals": {"aws:RequestedRegion": "REGION"}}
+        grouped[resources, json.dumps(condition)].append(action)
+    for role, done in BESIDES.items():
+        if among := [action for action in done if action in allowed]:
+            grouped[(role,), "null"] = among
+    for (resources, condition), actions in sorted(grouped.items()):
+        statement = {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
+        yield statement if condition == "null" else statement | {"Condition": json.loads(condition)}
+
+
+def _policies(statements: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The statements in as few policies as they fit into, in their order."""
+    policies: list[dict[str, Any]] = []
+    for statement in statements:
+        if not policies or size(policies[-1]) + size(statement) + 1 > LARGEST_POLICY:
+            policies.append({"Version": "2012-10-17", "Statement": []})
+        policies[-1]["Statement"].append(statement)
+    return policies
+
+
+def _resources(action: str, run: Run) -> tuple[str, ...]:
+    """On what an action is allowed: on this stack's names where names tell, else on what is in the account and region.
+
+    An action applies to its own kinds of resource only, so the kind is left out after the account.
+    """
+    service, name = action.split(":")
+    roles = tuple(f"arn:aws:iam::ACCOUNT_ID:role/{name}" for name in _names(run, "aws:iam/role:Role"))
+    profiles = _names(run, "aws:iam/instanceProfile:InstanceProfile")
+    buckets = tuple(f"arn:aws:s3:::{name}" for name in _names(run, "aws:s3/bucket:Bucket"))
+    match service:
+        case "iam" if name == "CreateServiceLinkedRole":
+            return (f"{SERVICES_ROLES}/*",)
+        case "iam" if "InstanceProfile" in name and name != "ListInstanceProfilesForRole":
+            return tuple(f"arn:aws:iam::ACCOUNT_ID:instance-profile/{name}" for name in profiles)
+        case "iam":
+            return roles
+        case "s3":
+            return tuple(f"{one}/*" for one in buckets) if "Object" in name.split("Bucket")[0] else buckets
+        case _:
+            arns = {arn for arn in iam_reference.resource_arns(action) if arn.split(":")[2] == service}
+            return tuple(sorted({_owner(arn) for arn in arns})) or ("*",)
+
+
+def _owner(arn: str) -> str:
+    """The ARN of anything of a service in the account and region, or in those alone that the ARN names."""
+    filled = arn.replace("${Partition}", "aws").replace("${Region}", "REGION").replace("${Account}", "ACCOUNT_ID")
+    *owner, _ = filled.split(":", 5)
+    return ":".join([*owner, "*"])
+
+
+def _names(run: Run, type_: str) -> tuple[str, ...]:
+    """Patterns of the physical names of a type: the logical name, and the seven digits that Pulumi adds."""
+    logical = {one.name for one in run.registrations.values() if one.type == type_}
+    return tuple(sorted({re.sub(rf"^{ANY_NAME}(-multi)?(?=-|$)", "*", name) + "-???????" for name in logical}))
+
+
+def _condition(action: str, run: Run) -> dict[str, Any] | None:
+    match action:
+        case "iam:PassRole":
+            trusted = {
+                service
+                for role in _made(run, "aws:iam/role:Role")
+                for statement in json.loads(role["assumeRolePolicy"])["Statement"]
+                for service in _listed(statement["Principal"]["Service"])
+            }
+            # Batch hands on what it is given, as EKS does, which is among them
+            return {"StringEquals": {"iam:PassedToService": sorted(trusted | {"batch.amazonaws.com"})}}
+        case "iam:CreateServiceLinkedRole":
+            return {"StringEquals": {"iam:AWSServiceName": list(LINKED_ROLES)}}
+        case "iam:AttachRolePolicy" | "iam:DetachRolePolicy":
+            kept = {one["policyArn"] for one in _made(run, "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
+            return {"ArnEquals": {"iam:PolicyARN": sorted(kept)}}
+        case "kms:CreateGrant":
+            return {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        case _:
+            return None
+
+
+def _made(run: Run, type_: str) -> Iterator[dict[str, Any]]:
+    """The properties of all resources of a type."""
+    for urn, one in run.registrations.items():
+        if one.type == type_:
+            yield {**one.inputs, **(run.created[urn].outputs if urn in run.created else {})}
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

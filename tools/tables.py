@@ -1,0 +1,40 @@
+"""The tables of docs/local.md and docs/policy.md: which resource types are known in what, and the rules of the pack."""
+
+from local.record import TYPES, ResourceType
+from local.types import kubernetes
+from policy.rules import RULES
+
+OWN_METHODS = {"rules": "refused", "read": "describe", "cost": "paid"}
+"""Column -> the method that a record has of its own where it is so."""
+
+
+def types() -> str:
+    """A row per resource type of this machine's AWS, and what its record says of it."""
+    known = {**dict(sorted(TYPES.items())), **{f"{prefix}:*": one for prefix, one in kubernetes.BY_PREFIX.items()}}
+    columns = ("API", "documents", *OWN_METHODS)
+    rows = ["| type | held by | " + " | ".join(columns) + " |", "| --- | --- |" + " --- |" * len(columns)]
+    rows += [
+        f"| `{token}` | {'simulated' if record.simulated else 'moto'} | "
+        + " | ".join("yes" if column in _known(record) else "" for column in columns)
+        + " |"
+        for token, record in known.items()
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def rules() -> str:
+    """A row per rule of the policy pack."""
+    rows = ["| rule | level | what must hold |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{rule.name}` | {rule.enforcement_level.value if rule.enforcement_level else ''} | {rule.description} |"
+        for rule in RULES
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _known(record: ResourceType) -> set[str]:
+    said = {"API": record.takes is not None, "documents": bool(record.documents)} | {
+        column: getattr(type(record), method) is not getattr(ResourceType, method)
+        for column, method in OWN_METHODS.items()
+    }
+    return {column for column, so in said.items() if so}

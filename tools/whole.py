@@ -1,0 +1,67 @@
+"""A stack with every part and every option that makes another resource; no stack file has all of them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local import engine
+from local.aws import Aws
+from local.provider import Provider
+from local.run import Run
+from local.stack_files import StackFile
+
+PROJECT = Path(__file__).parents[1]
+REGION = "us-west-2"
+ANY_NAME = "any"
+"""Stands in the sections for the names that stack files choose themselves."""
+MULTI_NODE = {"instanceTypes": ["p5.48xlarge"], "efa": True}
+SECTIONS: Mapping[str, Any] = {
+    "network": {"flowLogs": True, "interfaceEndpoints": ["ecr.api"], "natGateways": "perZone"},
+    "artifacts": {"lustre": {}},
+    "queues": {ANY_NAME: {}, "results": {}},
+    "batch": {
+        ANY_NAME: {"fairShare": {"team": 1.0}},
+        f"{ANY_NAME}-multi": {
+            **MULTI_NODE,
+            "nodes": 2,
+            "capacity": ["onDemand"],
+            "maxVcpus": 384,
+            "vcpus": 180,
+            "memoryMib": 1_900_000,
+            "gpus": 8,
+        },
+    },
+    "workers": {"queue": ANY_NAME},
+    "eks": {
+        "adminPrincipalArns": ["arn:aws:iam::123456789012:role/administrator"],
+        "gpuNodeGroups": {"gpu": MULTI_NODE | {"capacity": "onDemand"}},
+        "kueue": True,
+        "trainer": True,
+    },
+    "alerts": {"emails": ["somebody@example.com"], "monthlyBudgetUsd": 1000},
+    "protect": True,
+}
+"""The stack file, without its namespace."""
+
+
+def deployed(aws: Aws) -> Run:
+    """The whole stack, deployed there.
+
+    Raises:
+        RunError: when the sections are wrong.
+
+    """
+    stack = StackFile(
+        project="distributed-training",
+        stack="whole",
+        config={
+            "aws:region": aws.region,
+            **{f"distributed-training:{key}": json.dumps(section) for key, section in SECTIONS.items()},
+        },
+        program=PROJECT,
+    )
+    run = engine.run(stack, Provider(aws), preview=False)
+    if run.error is not None:
+        raise run.error
+    return run
