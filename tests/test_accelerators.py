@@ -5,11 +5,11 @@ from typing import Any
 
 import pulumi
 import pytest
-from local.cloud import LocalCloud
 
 from components.accelerators import InstanceFacts, ask_facts, efa_network_interfaces
 from local import engine
 from local.aws import Aws
+from local.provider import Provider
 
 KINDS = (
     "c7i.large",
@@ -35,7 +35,7 @@ def facts(aws: Aws) -> dict[str, InstanceFacts]:
     def program() -> None:
         found.update(ask_facts({*KINDS, "p9.huge"}))
 
-    run = engine.run(program, LocalCloud(aws), preview=True)
+    run = engine.run(program, Provider(aws), preview=True)
     assert run.error is None
     return found
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pulumi
 import pytest
-from local.cloud import LocalCloud
 
 from components.artifacts import Artifacts, ArtifactsSettings
 from components.iam import Account
 from components.network import Network, NetworkSettings
 from local import engine
 from local.aws import Aws
+from local.provider import Provider
+from local.run import Run
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
 
@@ -27,12 +28,12 @@ HOLDS_DATA = {
 
 
 @pytest.fixture(scope="module")
-def deployed(run_sections: RunStack) -> engine.Run:
+def deployed(run_sections: RunStack) -> Run:
     return run_sections({"artifacts": {"lustre": {}}}, preview=False)
 
 
 @pytest.fixture(scope="module")
-def bucket(deployed: engine.Run) -> str:
+def bucket(deployed: Run) -> str:
     return deployed.exports["artifacts_bucket"]
 
 
@@ -54,7 +55,7 @@ def test_objects_are_encrypted_by_kms_with_a_bucket_key(aws: Aws, bucket: str) -
     }
 
 
-def test_the_bucket_refuses_what_does_not_come_over_tls(deployed: engine.Run, bucket: str) -> None:
+def test_the_bucket_refuses_what_does_not_come_over_tls(deployed: Run, bucket: str) -> None:
     policy = one_of(deployed, "aws:s3/bucketPolicy:BucketPolicy", "artifacts").inputs["policy"]
     (statement,) = json.loads(policy)["Statement"]
     assert statement["Effect"] == "Deny"
@@ -91,7 +92,7 @@ def test_what_the_bucket_lets_go_with_time(
         assert by_name["checkpoints"]["Filter"] == {"Prefix": "checkpoints/"}
 
 
-def test_images_are_scanned_keep_their_tag_and_expire_only_without_one(aws: Aws, deployed: engine.Run) -> None:
+def test_images_are_scanned_keep_their_tag_and_expire_only_without_one(aws: Aws, deployed: Run) -> None:
     ecr = aws.client("ecr")
     name = deployed.exports["image_repository_url"].split("/", 1)[1]
     (repository,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
@@ -107,7 +108,7 @@ def test_images_are_scanned_keep_their_tag_and_expire_only_without_one(aws: Aws,
     assert rule["action"] == {"type": "expire"}
 
 
-def test_lustre_shows_the_bucket_in_the_training_subnet_to_the_network_alone(deployed: engine.Run) -> None:
+def test_lustre_shows_the_bucket_in_the_training_subnet_to_the_network_alone(deployed: Run) -> None:
     lustre = one_of(deployed, "aws:fsx/lustreFileSystem:LustreFileSystem", "artifacts").inputs
     assert lustre["subnetIds"] == deployed.exports["private_subnet_ids"][0]
     assert (lustre["deploymentType"], lustre["fileSystemTypeVersion"]) == ("PERSISTENT_2", "2.15")
@@ -171,7 +172,7 @@ def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) 
         pulumi.export("read_write", artifacts.read_write())
         pulumi.export("pull", artifacts.pull())
 
-    run = engine.run(program, LocalCloud(aws), preview=False)
+    run = engine.run(program, Provider(aws), preview=False)
     assert run.error is None
     bucket, repository = run.exports["bucket"], run.exports["repository"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.fargate_workers import LEGAL_MEMORY_MIB
-from local.engine import Run
+from local.run import Run
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pulumi
 import pytest
-from local.cloud import LocalCloud
 
 from components.network import availability_zones, private_range, public_range
 from local import engine
 from local.aws import Aws
+from local.provider import Provider
+from local.run import Run
 from tests.conftest import RunStack
 from tests.support import WHOLE, all_of, one_of
 
@@ -26,7 +27,7 @@ ENDPOINTS = ["ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs", 
 ECR_IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/train:1"
 
 
-def subnets_of(run: engine.Run) -> dict[str, str]:
+def subnets_of(run: Run) -> dict[str, str]:
     return {name: one.inputs["cidrBlock"] for name, one in all_of(run, "aws:ec2/subnet:Subnet").items()}
 
 
@@ -61,7 +62,7 @@ def test_a_zone_that_eks_does_not_offer_is_left_out() -> None:
         pulumi.export("zones", availability_zones())
 
     with Aws("us-east-1") as aws:
-        run = engine.run(program, LocalCloud(aws), preview=True, config={"aws:region": "us-east-1"})
+        run = engine.run(program, Provider(aws), preview=True, config={"aws:region": "us-east-1"})
         all_zones = aws.client("ec2").describe_availability_zones()["AvailabilityZones"]
     assert run.error is None
     by_id = {zone["ZoneId"]: zone["ZoneName"] for zone in all_zones}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.engine import Registration, Run
+from local.run import Registration, Run
 from tests.conftest import RunStack
 from tests.support import WHOLE, Allowed, all_of, policy_documents
 from tools import iam_reference

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.engine import Run
+from local.run import Run
 from tests.conftest import RunStack
 from tests.support import all_of
 

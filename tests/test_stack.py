@@ -7,10 +7,11 @@ from typing import Any
 
 import pulumi
 import pytest
-from local.cloud import LocalCloud
 
 from local import engine, stack_files
 from local.aws import Aws
+from local.provider import Provider
+from local.run import RefusedError, Run
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack
 from tests.support import STACKS, WHOLE, all_of, policy_documents, shape
 
@@ -47,7 +48,7 @@ def expected_exports(sections: Mapping[str, Any]) -> set[str]:
 
 
 @pytest.fixture(scope="module", params=STACKS)
-def deployed(request: pytest.FixtureRequest, run_stack: RunStack) -> engine.Run:
+def deployed(request: pytest.FixtureRequest, run_stack: RunStack) -> Run:
     return run_stack(request.param, preview=False)
 
 
@@ -88,19 +89,19 @@ def test_the_dev_stack_holds_the_five_things_the_project_is_for(run_stack: RunSt
     assert set(run.exports) == expected_exports(WHOLE)
 
 
-def test_nothing_that_is_used_is_deprecated(deployed: engine.Run) -> None:
+def test_nothing_that_is_used_is_deprecated(deployed: Run) -> None:
     # what a stack's own settings have to say is no fault
     assert [message for message in deployed.messages if not message.startswith("eks.")] == []
 
 
-def test_every_resource_has_a_component_above_it(deployed: engine.Run) -> None:
+def test_every_resource_has_a_component_above_it(deployed: Run) -> None:
     orphans = [
         one.urn for one in deployed.registrations.values() if one.provided and "pulumi:pulumi:Stack" in one.parent
     ]
     assert orphans == []
 
 
-def test_nothing_takes_traffic_from_everywhere(deployed: engine.Run) -> None:
+def test_nothing_takes_traffic_from_everywhere(deployed: Run) -> None:
     for rule in all_of(deployed, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").values():
         assert rule.inputs.get("cidrIpv4") != "0.0.0.0/0", rule.urn
         assert "cidrIpv6" not in rule.inputs, rule.urn
@@ -110,7 +111,7 @@ def test_nothing_takes_traffic_from_everywhere(deployed: engine.Run) -> None:
         assert not {"ingress", "egress"} & set(group.inputs), group.urn
 
 
-def test_everything_that_stores_is_encrypted(deployed: engine.Run) -> None:
+def test_everything_that_stores_is_encrypted(deployed: Run) -> None:
     for queue in all_of(deployed, "aws:sqs/queue:Queue").values():
         assert queue.inputs.get("sqsManagedSseEnabled") or queue.inputs.get("kmsMasterKeyId"), queue.urn
     for template in all_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate").values():
@@ -123,20 +124,20 @@ def test_everything_that_stores_is_encrypted(deployed: engine.Run) -> None:
         assert cluster.inputs["encryptionConfigKeyArn"], cluster.urn
 
 
-def test_every_instance_demands_imdsv2(deployed: engine.Run) -> None:
+def test_every_instance_demands_imdsv2(deployed: Run) -> None:
     for template in all_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate").values():
         assert template.inputs["metadataOptions"]["httpTokens"] == "required", template.urn
         assert template.inputs["metadataOptions"]["httpPutResponseHopLimit"] == 1, template.urn
 
 
-def test_nothing_that_computes_has_a_public_address(deployed: engine.Run) -> None:
+def test_nothing_that_computes_has_a_public_address(deployed: Run) -> None:
     for subnet in all_of(deployed, "aws:ec2/subnet:Subnet").values():
         assert not subnet.inputs.get("mapPublicIpOnLaunch"), subnet.urn
     for service in all_of(deployed, "aws:ecs/service:Service").values():
         assert service.inputs["networkConfiguration"]["assignPublicIp"] is False, service.urn
 
 
-def test_only_calls_without_a_narrower_resource_are_allowed_on_everything(deployed: engine.Run) -> None:
+def test_only_calls_without_a_narrower_resource_are_allowed_on_everything(deployed: Run) -> None:
     no_resource = {
         "ecr:GetAuthorizationToken",
         "batch:DescribeJobs",
@@ -176,7 +177,7 @@ def test_a_stack_file_tags_everything_with_project_environment_and_tool(stack: s
     assert stack_files.read(ROOT, stack).default_tags == DEFAULT_TAGS | {"Environment": stack}
 
 
-def test_default_tags_reach_aws_and_instances_that_others_start_have_a_name(deployed: engine.Run, aws: Aws) -> None:
+def test_default_tags_reach_aws_and_instances_that_others_start_have_a_name(deployed: Run, aws: Aws) -> None:
     for url in deployed.exports["queue_urls"].values():
         assert aws.client("sqs").list_queue_tags(QueueUrl=url)["Tags"] == DEFAULT_TAGS
     for template in all_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate").values():
@@ -185,7 +186,7 @@ def test_default_tags_reach_aws_and_instances_that_others_start_have_a_name(depl
         assert all(tags.items() >= {**DEFAULT_TAGS, "Name": template.name}.items() for tags in tagged.values())
 
 
-def test_a_kubeconfig_comes_out_that_holds_no_credential(deployed: engine.Run) -> None:
+def test_a_kubeconfig_comes_out_that_holds_no_credential(deployed: Run) -> None:
     kubeconfig = json.loads(deployed.exports["kubeconfig"])
     (user,) = kubeconfig["users"]
     assert set(user["user"]) == {"exec"}
@@ -200,8 +201,8 @@ def test_an_error_of_aws_names_the_resource_the_call_and_the_message(aws: Aws) -
         taken = sqs.Queue("works", name="taken")
         sqs.Queue("broken", name="taken", delay_seconds=3, opts=pulumi.ResourceOptions(depends_on=[taken]))
 
-    run = engine.run(program, LocalCloud(aws), preview=False)
-    assert isinstance(run.error, engine.RefusedError)
+    run = engine.run(program, Provider(aws), preview=False)
+    assert isinstance(run.error, RefusedError)
     assert str(run.error).startswith(
         "urn:pulumi:stack::project::aws:sqs/queue:Queue::broken: CreateQueue: QueueAlreadyExists: "
     )

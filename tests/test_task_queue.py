@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.aws import Aws
-from local.engine import Registration, Run
+from local.run import Registration, Run
 from tests.conftest import RunStack
 from tests.support import one_of
 

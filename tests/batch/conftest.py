@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local import engine
 from local.aws import Aws
-from tests.batch.support import MULTI, SINGLE, StableCloud
+from local.run import Run
+from tests.batch.support import MULTI, SINGLE, StableProvider
 from tests.conftest import RunStack, run_config
 
 
@@ -15,9 +15,9 @@ from tests.conftest import RunStack, run_config
 def run_stably(aws: Aws) -> RunStack:
     """Run the real program with these sections; the same sections give the same inputs."""
 
-    def run(sections: Mapping[str, Any]) -> engine.Run:
+    def run(sections: Mapping[str, Any]) -> Run:
         config = {f"distributed-training:{key}": value for key, value in sections.items()}
-        result = run_config(aws, config, False, StableCloud(aws))
+        result = run_config(aws, config, False, StableProvider(aws))
         if result.error is not None:
             raise result.error
         return result
@@ -26,5 +26,5 @@ def run_stably(aws: Aws) -> RunStack:
 
 
 @pytest.fixture(scope="session")
-def stable(run_stably: RunStack) -> engine.Run:
+def stable(run_stably: RunStack) -> Run:
     return run_stably({"batch": {"single": SINGLE, "multi": MULTI}})

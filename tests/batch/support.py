@@ -2,12 +2,11 @@
 
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
-from local.cloud import LocalCloud
-
-from local.aws import Created, Resource
-from local.engine import Registration
+from local.provider import Provider
+from local.run import Resource, State
 
 ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"
 COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
@@ -45,18 +44,25 @@ MULTI: dict[str, Any] = {
 BLOCK = MULTI | {"capacity": ["capacityBlock"], "capacityReservationId": "cr-0123456789abcdef0"}
 
 
-class StableCloud(LocalCloud):
+class StableProvider(Provider):
     """An AWS whose ids and ARNs follow from the resource, so that two runs can be compared."""
 
-    def wrong_with(self, registration: Registration) -> list[str]:
+    def check(self, type_: str, inputs: Mapping[str, Any]) -> list[str]:
         """Nothing: these ids and ARNs are not like AWS's."""
-        del registration
+        del type_, inputs
         return []
 
-    def create(self, resource: Resource) -> Created:
+    def create(self, resource: Resource) -> State:
         kind = resource.type.rsplit(":", 1)[-1]
         name = f"{resource.name}-{kind}"
-        outputs = {"name": name, "arn": self.aws.arn(kind.lower(), name), "bucket": name, "repositoryUrl": name}
         # every change makes a version
         version = zlib.crc32(json.dumps(dict(resource.inputs), sort_keys=True).encode())
-        return Created(id=name, outputs=outputs | {"latestVersion": version, "dashboardName": name})
+        made = {
+            "name": name,
+            "arn": self.aws.arn(kind.lower(), name),
+            "bucket": name,
+            "repositoryUrl": name,
+            "latestVersion": version,
+            "dashboardName": name,
+        }
+        return State(id=name, inputs=resource.inputs, outputs={**resource.inputs, **made})

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local import engine
 from local.aws import Aws
+from local.run import Run
 from tests.batch.support import BLOCK, COMPUTE_ENVIRONMENT, LAUNCH_TEMPLATE, MULTI, PLACEMENT_GROUP
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
@@ -13,11 +13,11 @@ from tests.support import all_of, one_of
 REFERENCED = "referencedSecurityGroupId"
 
 
-def compute_resources(run: engine.Run, name: str) -> dict[str, Any]:
+def compute_resources(run: Run, name: str) -> dict[str, Any]:
     return one_of(run, COMPUTE_ENVIRONMENT, name).inputs["computeResources"]
 
 
-def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: engine.Run) -> None:
+def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Run) -> None:
     assert {name for name in all_of(stable, COMPUTE_ENVIRONMENT) if "multi" in name} == {"multi-on-demand"}
     resources = compute_resources(stable, "multi-on-demand")
     assert resources["subnets"] == ["network-us-west-2a-private-Subnet"]
@@ -27,7 +27,7 @@ def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: en
     assert "securityGroupIds" not in resources
 
 
-def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stable: engine.Run, aws: Aws) -> None:
+def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stable: Run, aws: Aws) -> None:
     tags = {**aws.default_tags, "Name": "single", "BatchJobQueue": "single"}
     assert one_of(stable, LAUNCH_TEMPLATE, "single").inputs == {
         "updateDefaultVersion": True,
@@ -50,7 +50,7 @@ def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stabl
     assert tags["Project"] == "distributed-training"
 
 
-def test_efa_has_an_interface_on_every_card_and_a_group_that_names_itself_both_ways(stable: engine.Run) -> None:
+def test_efa_has_an_interface_on_every_card_and_a_group_that_names_itself_both_ways(stable: Run) -> None:
     interfaces = one_of(stable, LAUNCH_TEMPLATE, "multi").inputs["networkInterfaces"]
     assert len(interfaces) == 32
     assert {tuple(one["securityGroups"]) for one in interfaces} == {("multi-SecurityGroup",)}

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
-from local import engine
+from local.run import Run
 from tests.batch.support import (
     JOB_DEFINITION,
     MULTI,
@@ -66,7 +66,7 @@ RETRY = {
 }
 
 
-def test_a_single_node_definition_says_all_that_a_training_container_needs(stable: engine.Run) -> None:
+def test_a_single_node_definition_says_all_that_a_training_container_needs(stable: Run) -> None:
     inputs = dict(one_of(stable, JOB_DEFINITION, "single").inputs)
     assert json.loads(inputs.pop("containerProperties")) == expected_container("single", SINGLE)
     assert inputs == {
@@ -79,7 +79,7 @@ def test_a_single_node_definition_says_all_that_a_training_container_needs(stabl
     }
 
 
-def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: engine.Run) -> None:
+def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: Run) -> None:
     inputs = dict(one_of(stable, JOB_DEFINITION, "multi").inputs)
     container = expected_container("multi", MULTI, instanceType="p5.48xlarge")
     container["environment"] += [
@@ -114,7 +114,7 @@ def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: e
     [("single", "containerProperties", "ContainerProperties"), ("multi", "nodeProperties", "NodeProperties")],
 )
 def test_the_json_of_a_definition_fits_the_apis_own_shape_and_is_in_stable_order(
-    name: str, key: str, shape: str, stable: engine.Run
+    name: str, key: str, shape: str, stable: Run
 ) -> None:
     text = one_of(stable, JOB_DEFINITION, name).inputs[key]
     client = cast("Any", boto3).client("batch", region_name="us-west-2")

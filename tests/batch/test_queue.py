@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from local import engine
 from local.aws import Aws
+from local.run import Registration, Run
 from tests.batch.support import (
     BLOCK,
     COMPUTE_ENVIRONMENT,
@@ -27,11 +27,11 @@ from tests.support import all_of, one_of
 
 
 @pytest.fixture(scope="module")
-def deployed(run_sections: RunStack) -> engine.Run:
+def deployed(run_sections: RunStack) -> Run:
     return run_sections({"batch": {"single": SINGLE, "multi": MULTI}}, preview=False)
 
 
-def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: engine.Run) -> None:
+def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: Run) -> None:
     template = one_of(stable, LAUNCH_TEMPLATE, "single")
     same = {
         "minVcpus": 0,
@@ -167,10 +167,10 @@ def differences(before: Any, after: Any, path: str = "") -> set[str]:
     return set() if before == after else {path}
 
 
-def changes(before: engine.Run, after: engine.Run, part: str = "BatchJobQueue") -> dict[str, set[str]]:
+def changes(before: Run, after: Run, part: str = "BatchJobQueue") -> dict[str, set[str]]:
     """Type and name of what differs under the components of a type -> which inputs do, or that it comes or goes."""
 
-    def of(run: engine.Run) -> dict[str, engine.Registration]:
+    def of(run: Run) -> dict[str, Registration]:
         return {f"{one.type.split(':')[-1]} {one.name}": one for one in run.registrations.values() if part in one.urn}
 
     was, now = of(before), of(after)
@@ -181,7 +181,7 @@ def changes(before: engine.Run, after: engine.Run, part: str = "BatchJobQueue") 
     return {name: paths for name, paths in found.items() if paths}
 
 
-def replaced(before: engine.Run, after: engine.Run) -> set[str]:
+def replaced(before: Run, after: Run) -> set[str]:
     """Names of the compute environments and queues that the provider would replace, by the tables above."""
     environments, queues = (
         [(was[name], now[name]) for name in was.keys() & now.keys()]
@@ -196,11 +196,11 @@ def replaced(before: engine.Run, after: engine.Run) -> set[str]:
     } | {f"queue {now.name}" for was, now in queues if differences(was.inputs, now.inputs) & REPLACE_A_QUEUE}
 
 
-def blocks(environment: engine.Registration) -> list[bool]:
+def blocks(environment: Registration) -> list[bool]:
     return [key in environment.inputs["computeResources"] for key in BLOCKS]
 
 
-def changes_in_place(environment: engine.Registration) -> bool:
+def changes_in_place(environment: Registration) -> bool:
     strategy = environment.inputs["computeResources"]["allocationStrategy"]
     return strategy in IN_PLACE_STRATEGIES and "serviceRole" not in environment.inputs
 
@@ -219,11 +219,11 @@ DEFINITION = "JobDefinition single"
 
 
 @pytest.fixture(scope="module")
-def dev(run_stably: RunStack) -> engine.Run:
+def dev(run_stably: RunStack) -> Run:
     return run_stably({"batch": {"single": SINGLE}})
 
 
-def test_nothing_changes_when_nothing_changed(dev: engine.Run, run_stably: RunStack) -> None:
+def test_nothing_changes_when_nothing_changed(dev: Run, run_stably: RunStack) -> None:
     again = run_stably({"batch": {"single": SINGLE}})
     assert {urn: one.inputs for urn, one in again.registrations.items()} == {
         urn: one.inputs for urn, one in dev.registrations.items()
@@ -279,21 +279,21 @@ def test_nothing_changes_when_nothing_changed(dev: engine.Run, run_stably: RunSt
     ],
 )
 def test_an_edit_changes_this_and_replaces_neither_an_environment_nor_the_queue(
-    edit: dict[str, Any], changed: dict[str, set[str]], dev: engine.Run, run_stably: RunStack
+    edit: dict[str, Any], changed: dict[str, set[str]], dev: Run, run_stably: RunStack
 ) -> None:
     after = run_stably({"batch": {"single": SINGLE | edit}})
     assert changes(dev, after) == changed
     assert replaced(dev, after) == set()
 
 
-def test_another_zone_is_another_subnet_of_the_environments(dev: engine.Run, run_stably: RunStack) -> None:
+def test_another_zone_is_another_subnet_of_the_environments(dev: Run, run_stably: RunStack) -> None:
     after = run_stably({"network": {"availabilityZones": 3}, "batch": {"single": SINGLE}})
     assert changes(dev, after) == both({"computeResources.subnets"})
     assert replaced(dev, after) == set()
 
 
 def test_other_tags_of_the_stack_are_another_version_of_the_launch_template(
-    dev: engine.Run, run_stably: RunStack, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    dev: Run, run_stably: RunStack, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws, "default_tags", {**aws.default_tags, "CostCenter": "42"})
     after = run_stably({"batch": {"single": SINGLE}})
@@ -310,7 +310,7 @@ def test_a_reservation_for_a_multi_node_queue_replaces_its_environment(run_stabl
         assert not {"name", "namePrefix"} & one_of(run, COMPUTE_ENVIRONMENT, "multi-on-demand").inputs.keys()
 
 
-def test_fair_share_replaces_the_queue_and_what_is_under_it_stays(dev: engine.Run, run_stably: RunStack) -> None:
+def test_fair_share_replaces_the_queue_and_what_is_under_it_stays(dev: Run, run_stably: RunStack) -> None:
     after = run_stably({"batch": {"single": SINGLE | {"fairShare": {"teamA": 1.0}}}})
     assert changes(dev, after) == {
         "JobQueue single": {"schedulingPolicyArn"},
@@ -322,7 +322,7 @@ def test_fair_share_replaces_the_queue_and_what_is_under_it_stays(dev: engine.Ru
     assert replaced(after, heavier) == set()
 
 
-def test_no_resource_of_a_queue_has_a_name_that_its_replacement_would_want(stable: engine.Run) -> None:
+def test_no_resource_of_a_queue_has_a_name_that_its_replacement_would_want(stable: Run) -> None:
     named = {
         one.urn
         for one in stable.registrations.values()
@@ -331,7 +331,7 @@ def test_no_resource_of_a_queue_has_a_name_that_its_replacement_would_want(stabl
     assert named == set()
 
 
-def needs(run: engine.Run, urn: str) -> set[str]:
+def needs(run: Run, urn: str) -> set[str]:
     """Type and name of everything that must exist before a resource, and so outlives it."""
     seen: set[str] = set()
     waiting = [urn]
@@ -342,7 +342,7 @@ def needs(run: engine.Run, urn: str) -> set[str]:
     return {f"{run.registrations[one].type.split(':')[-1]} {run.registrations[one].name}" for one in seen}
 
 
-def test_the_queue_goes_before_its_environments_and_these_before_their_roles(stable: engine.Run) -> None:
+def test_the_queue_goes_before_its_environments_and_these_before_their_roles(stable: Run) -> None:
     policy = "RolePolicyAttachment single-instance-AmazonEC2ContainerServiceforEC2Role"
     under_an_environment = {
         policy,
@@ -552,7 +552,7 @@ def test_a_queue_that_could_never_run_a_job_is_refused(
     assert mistakes_in(sections) == [f"batch.q.{line}" for line in lines]
 
 
-def test_a_job_of_each_queue_is_done(deployed: engine.Run, aws: Aws) -> None:
+def test_a_job_of_each_queue_is_done(deployed: Run, aws: Aws) -> None:
     batch, logs = aws.client("batch"), aws.client("logs")
     submitted = {
         name: batch.submit_job(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.engine import Run
+from local.run import Run
 from tests.cluster.support import SECTIONS
 from tests.conftest import RunStack
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.engine import Registration, Run
+from local.run import Registration, Run
 
 CLUSTER, NODE_GROUP, TEMPLATE = (
     "eks:index:Cluster",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.aws import Aws
-from local.engine import Run
+from local.run import Run
 from tests.cluster.support import CLUSTER, NODE_GROUP, needs
 from tests.conftest import RunStack
 from tests.support import all_of, one_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from local.engine import Run
+from local.run import Run
 from tests.cluster.support import ADDON, CLUSTER, NODE_GROUP, RELEASE, needs, outputs, types
 from tests.conftest import ROOT, RunStack
 from tests.support import all_of, one_of

@@ -1,6 +1,6 @@
 """The nodes of the EKS cluster: what they are, how they scale, what they wait for."""
 
-from local.engine import Run
+from local.run import Run
 from tests.cluster.support import ADDON, CLUSTER, NODE_GROUP, RELEASE, TAG, TEMPLATE, needs, types
 from tests.support import all_of, one_of
 

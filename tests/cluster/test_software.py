@@ -6,7 +6,7 @@ from typing import Any
 
 from components.cluster.control_plane import STANDARD_SUPPORT_ENDS
 from components.cluster.software import AUTOSCALER_IMAGES, CHARTS
-from local.engine import Run
+from local.run import Run
 from tests.cluster.support import (
     ADDON,
     GROUPS,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from local import engine
+from local.run import Run
 from tests.conftest import RunStack
 from tests.support import WHOLE
 
 
 @pytest.fixture(scope="session")
-def deployed(run_sections: RunStack) -> engine.Run:
+def deployed(run_sections: RunStack) -> Run:
     alerts = {"emails": ["ops@example.com"], "monthlyBudgetUsd": 5000}
     return run_sections(WHOLE | {"alerts": alerts}, preview=False)

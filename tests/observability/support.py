@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from local import engine
+from local.run import Run
 from tests.support import one_of
 
 MistakesIn = Callable[[dict[str, Any]], list[str]]
@@ -13,5 +13,5 @@ ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 RULE = "aws:cloudwatch/eventRule:EventRule"
 
 
-def widgets(run: engine.Run) -> list[dict[str, Any]]:
+def widgets(run: Run) -> list[dict[str, Any]]:
     return json.loads(one_of(run, "aws:cloudwatch/dashboard:Dashboard", "alerts").inputs["dashboardBody"])["widgets"]

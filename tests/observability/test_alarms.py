@@ -4,12 +4,12 @@ import pytest
 
 from components.observability.alarms import oldest_task_seconds
 from components.task_queue import TaskQueueSettings
-from local import engine
+from local.run import Run
 from tests.observability.support import ALARM
 from tests.support import WHOLE, all_of, one_of
 
 
-def test_no_alarm_is_raised_by_a_platform_at_rest(deployed: engine.Run) -> None:
+def test_no_alarm_is_raised_by_a_platform_at_rest(deployed: Run) -> None:
     alarms = {name: one for name, one in all_of(deployed, ALARM).items() if name.startswith("alerts-")}
     assert set(alarms) == {
         *(f"alerts-{queue}-{what}" for queue in WHOLE["queues"] for what in ("dead-letters", "too-old", "unconsumed")),
@@ -36,7 +36,7 @@ def test_a_task_is_too_old_when_its_receives_are_over_or_it_is_soon_dropped(
     assert oldest_task_seconds(settings) == seconds
 
 
-def test_a_queue_is_unconsumed_only_while_tasks_wait_and_none_is_in_hand(deployed: engine.Run) -> None:
+def test_a_queue_is_unconsumed_only_while_tasks_wait_and_none_is_in_hand(deployed: Run) -> None:
     queries = one_of(deployed, ALARM, "alerts-tasks-unconsumed").inputs["metricQueries"]
     assert {one["id"]: one["metric"]["stat"] for one in queries if "metric" in one} == {
         "waiting": "Minimum",

@@ -2,12 +2,12 @@
 
 import json
 
-from local import engine
 from local.aws import Aws
+from local.run import Run
 from tests.observability.support import widgets
 
 
-def test_the_dashboard_has_a_row_for_every_part(deployed: engine.Run) -> None:
+def test_the_dashboard_has_a_row_for_every_part(deployed: Run) -> None:
     rows: dict[int, list[str]] = {}
     for widget in widgets(deployed):
         rows.setdefault(widget["y"], []).append(widget["properties"]["title"])
@@ -23,7 +23,7 @@ def test_the_dashboard_has_a_row_for_every_part(deployed: engine.Run) -> None:
     ]
 
 
-def test_jobs_are_counted_from_the_log_that_their_events_go_to(deployed: engine.Run, aws: Aws) -> None:
+def test_jobs_are_counted_from_the_log_that_their_events_go_to(deployed: Run, aws: Aws) -> None:
     (query,) = [one["properties"]["query"] for one in widgets(deployed) if one["type"] == "log"]
     log_group = query.split("'")[1]
     assert aws.client("logs").describe_log_groups(logGroupNamePrefix=log_group)["logGroups"]

@@ -5,8 +5,8 @@ from typing import Any
 
 from moto.events.models import EventPattern
 
-from local import engine
 from local.aws import Aws
+from local.run import Run
 from tests.observability.support import RULE
 from tests.support import all_of, one_of
 
@@ -93,7 +93,7 @@ def deployment_event(service: str, name: str = "SERVICE_DEPLOYMENT_FAILED") -> d
     }
 
 
-def test_events_of_this_stack_reach_the_topic_and_others_do_not(deployed: engine.Run) -> None:
+def test_events_of_this_stack_reach_the_topic_and_others_do_not(deployed: Run) -> None:
     queue = deployed.exports["batch_job_queue_arns"]["single"]
     cluster, service = deployed.exports["ecs_cluster_arn"], deployed.exports["ecs_service_arn"]
     blocked, changed = "Batch Job Queue Blocked", "Batch Job State Change"
@@ -132,7 +132,7 @@ def test_events_of_this_stack_reach_the_topic_and_others_do_not(deployed: engine
         assert not any(pattern.matches_event(event) for event in others), name
 
 
-def test_every_rule_has_a_target_that_exists(deployed: engine.Run, aws: Aws) -> None:
+def test_every_rule_has_a_target_that_exists(deployed: Run, aws: Aws) -> None:
     log_group = one_of(deployed, "aws:cloudwatch/eventTarget:EventTarget", "alerts-job-events").inputs["arn"]
     found = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/events/alerts-job-events-")["logGroups"]
     assert log_group in {one["arn"].removesuffix(":*") for one in found}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local import engine
 from local.aws import Aws
+from local.run import Run
 from tests.conftest import RunStack
 from tests.observability.support import ALARM, RULE, widgets
 from tests.support import all_of, one_of
@@ -52,7 +52,7 @@ Watched = tuple[str, str, dict[str, str], str]
 """A metric that is watched: namespace, name, dimensions, statistic."""
 
 
-def of_alarms(run: engine.Run) -> Iterator[Watched]:
+def of_alarms(run: Run) -> Iterator[Watched]:
     for name, alarm in all_of(run, ALARM).items():
         if not name.startswith("alerts-"):
             continue
@@ -65,14 +65,14 @@ def of_alarms(run: engine.Run) -> Iterator[Watched]:
                 yield one["namespace"], one["metricName"], one["dimensions"], one["stat"]
 
 
-def of_dashboard(run: engine.Run) -> Iterator[Watched]:
+def of_dashboard(run: Run) -> Iterator[Watched]:
     for widget in widgets(run):
         for namespace, metric, *pairs in widget["properties"].get("metrics", []):
             dimensions = dict(zip(pairs[::2], pairs[1::2], strict=True))
             yield namespace, metric, dimensions, widget["properties"]["stat"]
 
 
-def test_alarms_and_dashboard_watch_only_what_aws_emits(deployed: engine.Run) -> None:
+def test_alarms_and_dashboard_watch_only_what_aws_emits(deployed: Run) -> None:
     watched = [*of_alarms(deployed), *of_dashboard(deployed)]
     for namespace, metric, dimensions, statistic in watched:
         expected, statistics, _source = EMITTED[namespace, metric]
@@ -81,7 +81,7 @@ def test_alarms_and_dashboard_watch_only_what_aws_emits(deployed: engine.Run) ->
     assert {one[:2] for one in watched} == set(EMITTED), "the table holds what is watched and nothing more"
 
 
-def test_what_is_watched_exists(deployed: engine.Run, aws: Aws) -> None:
+def test_what_is_watched_exists(deployed: Run, aws: Aws) -> None:
     described = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="alerts-")["MetricAlarms"]
     ours = {created.id for urn, created in deployed.created.items() if f"${ALARM}::alerts-" in urn}
     assert ours <= {alarm["AlarmName"] for alarm in described}
@@ -105,7 +105,7 @@ def test_what_is_watched_exists(deployed: engine.Run, aws: Aws) -> None:
             assert arn.rsplit(":", 1)[1] in ours
 
 
-def test_a_budget_warns_at_80_percent_and_when_the_whole_is_forecast(deployed: engine.Run, aws: Aws) -> None:
+def test_a_budget_warns_at_80_percent_and_when_the_whole_is_forecast(deployed: Run, aws: Aws) -> None:
     budgets = aws.client("budgets")
     (name,) = [
         one.id.split(":", 1)[1] for urn, one in deployed.created.items() if "$aws:budgets/budget:Budget::" in urn

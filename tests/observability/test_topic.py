@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from local import engine
 from local.aws import Aws
+from local.run import Run
 from tests.observability.support import MistakesIn
 from tests.support import one_of
 
 SERVICES = {"budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"}
 
 
-def test_the_topic_is_encrypted_with_a_key_that_only_its_publishers_may_use(deployed: engine.Run, aws: Aws) -> None:
+def test_the_topic_is_encrypted_with_a_key_that_only_its_publishers_may_use(deployed: Run, aws: Aws) -> None:
     topic = deployed.exports["alerts_topic_arn"]
     attributes = aws.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
     kms = aws.client("kms")
@@ -39,7 +39,7 @@ def test_the_topic_is_encrypted_with_a_key_that_only_its_publishers_may_use(depl
             assert statement.get("Condition") == (None if service == "events.amazonaws.com" else ours)
 
 
-def test_nobody_publishes_to_the_topic_without_tls(deployed: engine.Run, aws: Aws) -> None:
+def test_nobody_publishes_to_the_topic_without_tls(deployed: Run, aws: Aws) -> None:
     topic = deployed.exports["alerts_topic_arn"]
     policy = json.loads(aws.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
     assert [statement for statement in policy["Statement"] if statement["Effect"] == "Deny"] == [
@@ -54,14 +54,14 @@ def test_nobody_publishes_to_the_topic_without_tls(deployed: engine.Run, aws: Aw
     ]
 
 
-def test_the_account_can_always_mend_the_policy_of_the_key(deployed: engine.Run) -> None:
+def test_the_account_can_always_mend_the_policy_of_the_key(deployed: Run) -> None:
     policy = json.loads(one_of(deployed, "aws:kms/key:Key", "alerts").inputs["policy"])
     (administration,) = [one for one in policy["Statement"] if "AWS" in one["Principal"]]
     assert administration["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
     assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:DescribeKey"} <= set(administration["Action"])
 
 
-def test_people_hear_of_alerts_by_mail(deployed: engine.Run, aws: Aws) -> None:
+def test_people_hear_of_alerts_by_mail(deployed: Run, aws: Aws) -> None:
     topic = deployed.exports["alerts_topic_arn"]
     found = aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     assert [(one["Protocol"], one["Endpoint"]) for one in found] == [("email", "ops@example.com")]
