@@ -150,3 +150,22 @@ def test_inline_routes_change_in_place(aws: Aws, vpc: Life) -> None:
     table.update(routes=[{"cidrBlock": "8.0.0.0/8", "gatewayId": gateway}])
     [found] = described(aws, "route_tables", RouteTableIds=[table.state.id])
     assert {one["DestinationCidrBlock"] for one in found["Routes"]} == {"10.0.0.0/16", "8.0.0.0/8"}
+
+
+def test_a_route_leads_to_another_nat_gateway(aws: Aws, vpc: Life) -> None:
+    subnet = within(vpc, SUBNET, cidrBlock="10.0.0.0/24").state.id
+    addresses = [Life(aws, "aws:ec2/eip:Eip", {"domain": "vpc"}) for _ in range(2)]
+    gateways = [
+        Life(aws, "aws:ec2/natGateway:NatGateway", {"subnetId": subnet, "allocationId": one.state.id})
+        for one in addresses
+    ]
+    inputs = {
+        "routeTableId": within(vpc, TABLE).state.id,
+        "destinationCidrBlock": "0.0.0.0/0",
+        "natGatewayId": gateways[0].state.id,
+    }
+    route = Life(aws, "aws:ec2/route:Route", inputs)
+    route.update(natGatewayId=gateways[1].state.id)
+    route.delete()
+    for one in (*gateways, *addresses):
+        one.delete()

@@ -45,7 +45,7 @@ class Ec2Resource(ResourceType):
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it."""
         inputs = complete(aws, new, name=self.name)
-        answer = self.asked(aws, inputs, inputs, rename=self.rename, leave=self.set_later)
+        answer = self.asked(aws, inputs, inputs["tagsAll"], rename=self.rename, leave=self.set_later)
         made = answer if self.key in answer else next(one for one in answer.values() if self.key in one)
         computed = {name: made[member] for name, member in self.computed.items()}
         return self.made(aws, made[self.key], inputs | computed)
@@ -53,14 +53,13 @@ class Ec2Resource(ResourceType):
     def asked(
         self,
         aws: Aws,
-        inputs: Mapping[str, Any],
         parameters: Mapping[str, Any],
+        tags: Mapping[str, str],
         *,
         leave: Collection[str] = (),
         **more: Any,
     ) -> dict[str, Any]:
         """The answer of the operation that makes it, with its tags."""
-        tags = inputs["tagsAll"]
         specifications = [{"ResourceType": self.kind, "Tags": tags}] if tags else None
         leave = (*leave, "tags", "tagsAll")
         return call(aws.client("ec2"), self.made_by, parameters, leave=leave, TagSpecifications=specifications, **more)

@@ -400,7 +400,7 @@ class _Rule(Ec2Resource):
         }.items():
             if key in rule:
                 rule[ranges] = [{member: rule.pop(key), **source}]
-        answer = self.asked(aws, inputs, {"groupId": inputs["securityGroupId"], "ipPermissions": [rule]})
+        answer = self.asked(aws, {"groupId": inputs["securityGroupId"], "ipPermissions": [rule]}, inputs["tagsAll"])
         rule_id = answer["SecurityGroupRules"][0]["SecurityGroupRuleId"]
         return self.made(aws, rule_id, inputs | {"securityGroupRuleId": rule_id})
 
@@ -452,8 +452,8 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
         inputs = complete(aws, new, name=None)
         answer = self.asked(
             aws,
-            inputs,
             {**inputs, "resourceIds": [inputs["vpcId"]], "resourceType": "VPC"},
+            inputs["tagsAll"],
             rename=self.rename,
             leave=("vpcId",),
         )
