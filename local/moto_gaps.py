@@ -9,7 +9,7 @@ def fill() -> None:
     """Let moto fill the gaps of a service when it loads it; to load them all takes as long as the server's start."""
     from moto import backends
 
-    gaps = {"eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
+    gaps = {"batch": _batch, "eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
     load: Any = backends.get_backend
     lock = threading.Lock()
 
@@ -20,6 +20,22 @@ def fill() -> None:
         return load(name)
 
     backends.get_backend = load_and_fill
+
+
+def _batch() -> None:
+    """A compute environment holds what an update gives it."""
+    from moto.batch import models
+
+    backend: Any = models.BatchBackend
+    update = backend.update_compute_environment
+
+    def update_and_keep(self: Any, **given: Any) -> tuple[str, str]:
+        updated = update(self, **given)
+        environment = self.get_compute_environment(given["compute_environment_name"])
+        environment.compute_resources.update(given["compute_resources"] or {})
+        return updated
+
+    backend.update_compute_environment = update_and_keep
 
 
 def _eks() -> None:

@@ -121,27 +121,6 @@ def _warm_up(region: str, *services: str) -> None:
     _ = ec2_backends[ACCOUNT_ID][region], iam_backends[ACCOUNT_ID]["aws"]
     for service in services:
         cast("Any", get_backend)(service)
-    if "batch" in services:
-        _keep_changes_of_compute_environments()
-
-
-def _keep_changes_of_compute_environments() -> None:
-    """Let a compute environment hold what an update gives it, which moto drops.
-
-    Only now, because the import takes as long as the start of the server, and nothing is updated before it is created.
-    """
-    from moto.batch import models
-
-    backend: Any = models.BatchBackend
-    update = backend.update_compute_environment
-
-    def update_and_keep(self: Any, **given: Any) -> tuple[str, str]:
-        updated = update(self, **given)
-        environment = self.get_compute_environment(given["compute_environment_name"])
-        environment.compute_resources.update(given["compute_resources"] or {})
-        return updated
-
-    backend.update_compute_environment = update_and_keep
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 from local.aws import Aws
-from local.parameters import call
+from local.parameters import call, retag
 from local.properties import Property
 from local.record import ResourceType
 from local.run import State
@@ -29,12 +29,8 @@ class Tagged(ResourceType):
         return found.get("tags", found.get("Tags"))
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Give it these tags, and take those keys away; AWS refuses to do either with nothing."""
-        client, arn = aws.client(self.service), there.outputs["arn"]
-        if tags:
-            call(client, "tag_resource", {"resourceArn": arn, "tags": tags})
-        if gone:
-            call(client, "untag_resource", {"resourceArn": arn, "tagKeys": gone})
+        """Give it these tags, and take those keys away."""
+        retag(aws.client(self.service), {"resourceArn": there.outputs["arn"]}, tags, gone)
 
 
 def mistakes(given: Property) -> Iterator[str]:

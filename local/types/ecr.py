@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.aws import Aws
-from local.parameters import call, complete, only, retag
+from local.parameters import call, complete, only
 from local.record import ResourceType, tag_actions
 from local.run import Created, Resource, State
+from local.tags import Tagged
 
 REPOSITORY = "aws:ecr/repository:Repository"
 
 
-class Repository(ResourceType, token=REPOSITORY):
+class Repository(Tagged, token=REPOSITORY):
     """A repository; pulumi-aws makes up names in lower case, as ECR allows no other."""
 
+    service = "ecr"
     name = "name"
     rename = {"name": "repositoryName"}
     needs = (
@@ -33,9 +35,8 @@ class Repository(ResourceType, token=REPOSITORY):
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
         """Its settings and tags."""
-        ecr = aws.client("ecr")
-        (found,) = ecr.describe_repositories(repositoryNames=[there.id])["repositories"]
-        return found | {"tags": ecr.list_tags_for_resource(resourceArn=there.outputs["arn"])["tags"]}
+        (found,) = aws.client("ecr").describe_repositories(repositoryNames=[there.id])["repositories"]
+        return found | {"tags": self.tags_of(aws, there)}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Set whether tags can move, and whether images are scanned."""
@@ -44,10 +45,6 @@ class Repository(ResourceType, token=REPOSITORY):
         call(ecr, "put_image_tag_mutability", named | only(new.inputs, "imageTagMutability"))
         call(ecr, "put_image_scanning_configuration", named | only(new.inputs, "imageScanningConfiguration"))
         return {}
-
-    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
-        retag(aws.client("ecr"), {"resourceArn": there.outputs["arn"]}, tags, gone)
 
     def delete(self, aws: Aws, there: State) -> None:
         """Delete it, with its images if that was said; ECR refuses otherwise while there are any."""

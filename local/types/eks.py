@@ -7,10 +7,11 @@ from uuid import uuid4
 
 from local.aws import Aws, hex_digits
 from local.costs import Line, Priced
-from local.parameters import call, complete, only, retag
+from local.parameters import call, complete, only
 from local.properties import Property
 from local.record import ResourceType, answers, tag_actions
 from local.run import Created, Resource, State
+from local.tags import Tagged
 
 CLUSTER = "aws:eks/cluster:Cluster"
 ROLE = "aws:iam/role:Role"
@@ -22,17 +23,10 @@ LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 NEEDS_OF_UPDATES = f"eks:DescribeCluster eks:DescribeUpdate {tag_actions('eks')}"
 
 
-class _Tagged(ResourceType):
-    """What has tags under its ARN."""
-
-    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
-        retag(aws.client("eks"), {"resourceArn": there.outputs["arn"]}, tags, gone)
-
-
-class Cluster(_Tagged, token=CLUSTER):
+class Cluster(Tagged, token=CLUSTER):
     """A control plane with the security group that EKS makes for it."""
 
+    service = "eks"
     name = "name"
     takes = ("eks", "CreateCluster")
     rename = {"vpcConfig": "resourcesVpcConfig"}
@@ -94,9 +88,10 @@ class Cluster(_Tagged, token=CLUSTER):
         yield one.line("EKS control plane")
 
 
-class NodeGroup(_Tagged, token="aws:eks/nodeGroup:NodeGroup"):
+class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
     """A managed node group."""
 
+    service = "eks"
     name = "nodeGroupName"
     takes = ("eks", "CreateNodegroup")
     rename = {"nodeRoleArn": "nodeRole", "subnetIds": "subnets"}

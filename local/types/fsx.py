@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.aws import Aws, hex_digits
-from local.parameters import call, complete, only, retag
+from local.parameters import call, complete, only
 from local.record import ResourceType, tag_actions
 from local.run import Created, Resource, State
+from local.tags import Tagged
 
 FILE_SYSTEM = "aws:fsx/lustreFileSystem:LustreFileSystem"
 OF_LUSTRE = ("dataCompressionType", "deploymentType", "perUnitStorageThroughput")
@@ -16,9 +17,10 @@ MOUNT_NAME_DIGITS = 8
 """Length of the mount name that AWS makes up, and moto does not."""
 
 
-class LustreFileSystem(ResourceType, token=FILE_SYSTEM):
+class LustreFileSystem(Tagged, token=FILE_SYSTEM):
     """A Lustre file system."""
 
+    service = "fsx"
     takes = ("fsx", "CreateFileSystem")
     rename = {key: f"LustreConfiguration.{key}" for key in OF_LUSTRE}
     refers = {"securityGroupIds": "aws:ec2/securityGroup:SecurityGroup", "subnetIds": "aws:ec2/subnet:Subnet"}
@@ -61,10 +63,6 @@ class LustreFileSystem(ResourceType, token=FILE_SYSTEM):
         given = only(new.inputs, *CHANGEABLE)
         call(aws.client("fsx"), "update_file_system", given, rename=self.rename, fileSystemId=there.id)
         return {}
-
-    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
-        retag(aws.client("fsx"), {"resourceARN": there.outputs["arn"]}, tags, gone)
 
     def delete(self, aws: Aws, there: State) -> None:
         """Delete it with its files."""

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.aws import Aws
-from local.parameters import call, complete, retag
+from local.parameters import call, complete
 from local.record import ResourceType, tag_actions
 from local.run import Created, Resource, State
+from local.tags import Tagged
 
 TOPIC = "aws:sns/topic:Topic"
 DEFAULT_POLICY_ID = "__default_policy_ID"
@@ -24,9 +25,10 @@ OWNER_ACTIONS = (
 """What the policy that a topic has by itself lets its owner do."""
 
 
-class Topic(ResourceType, token=TOPIC):
+class Topic(Tagged, token=TOPIC):
     """A topic."""
 
+    service = "sns"
     name = "name"
     rename = {"kmsMasterKeyId": "Attributes.KmsMasterKeyId"}
     refers = {"kmsMasterKeyId": "aws:kms/key:Key"}
@@ -40,18 +42,12 @@ class Topic(ResourceType, token=TOPIC):
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
         """Its attributes and tags."""
-        sns = aws.client("sns")
-        tags = sns.list_tags_for_resource(ResourceArn=there.id)["Tags"]
-        return {"Attributes": _attributes(aws, there.id), "Tags": tags}
+        return {"Attributes": _attributes(aws, there.id), "tags": self.tags_of(aws, there)}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Encrypt with another key."""
         _set(aws, there.id, "KmsMasterKeyId", new.inputs.get("kmsMasterKeyId", ""))
         return {}
-
-    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
-        retag(aws.client("sns"), {"resourceArn": there.id}, tags, gone)
 
     def delete(self, aws: Aws, there: State) -> None:
         """Delete it with its subscriptions."""
