@@ -164,7 +164,13 @@ def test_a_file_system_that_fsx_does_not_offer_is_refused(
 def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) -> None:
     def program() -> None:
         account = Account(id="123456789012", partition="aws", region="us-west-2")
-        network = Network("network", NetworkSettings(), zones=["us-west-2a", "us-west-2b"], account=account)
+        network = Network(
+            "network",
+            NetworkSettings(),
+            zones=["us-west-2a", "us-west-2b"],
+            account=account,
+            default_group_in_use=False,
+        )
         artifacts = Artifacts("artifacts", ArtifactsSettings(), network=network, protect=False)
         pulumi.export("bucket", artifacts.bucket_arn)
         pulumi.export("repository", artifacts.repository_arn)

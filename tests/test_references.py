@@ -15,8 +15,11 @@ from tests.conftest import ROOT, RunStack
 from tests.support import STACKS
 from tools import whole
 
-MADE_WITH = {"aws:eks/cluster:Cluster": "aws:ec2/securityGroup:SecurityGroup"}
-"""Resource type -> what AWS makes with it, which is no resource of its own."""
+MADE_WITH = {
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": "aws:ec2/securityGroup:SecurityGroup",
+    "aws:eks/cluster:Cluster": "aws:ec2/securityGroup:SecurityGroup",
+}
+"""Resource type -> what it is as well, or what AWS makes with it, which is no resource of its own."""
 
 
 @pytest.fixture(scope="module")

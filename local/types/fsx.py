@@ -1,9 +1,10 @@
 """Amazon FSx for Lustre: file systems and their links to S3."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.aws import Aws, hex_digits
+from local.costs import Line, Priced
 from local.parameters import call, complete, only
 from local.record import ResourceType, tag_actions
 from local.run import Created, Resource, State
@@ -28,6 +29,10 @@ class LustreFileSystem(Tagged, token=FILE_SYSTEM):
         "ec2:DescribeSubnets ec2:GetSecurityGroupsForVpc fsx:CreateFileSystem fsx:DeleteFileSystem"
         f" fsx:DescribeFileSystems fsx:UpdateFileSystem iam:CreateServiceLinkedRole {tag_actions('fsx')}"
     )
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """What it stores, for which there is no price here yet."""
+        yield one.line(FILE_SYSTEM)
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make the file system in its one subnet."""

@@ -60,6 +60,7 @@ class StableProvider(Provider):
         made = {
             "name": name,
             "arn": self.aws.arn(kind.lower(), name),
+            "url": name,
             "bucket": name,
             "repositoryUrl": name,
             "latestVersion": version,
