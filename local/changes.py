@@ -22,7 +22,7 @@ class Change:
     """An input that has another value than before."""
 
     path: str
-    """Where it stands, with the indices of lists."""
+    """Where it stands, as the engine writes it: `a.b[0].c`, `tags["with.dots"]`."""
     kind: Kind
     replaces: bool
     """Whether the resource is made anew for it."""
@@ -76,7 +76,7 @@ def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Kind]]:
             yield path, "added" if old is None else "removed"
         for key in sorted({*before, *after}):
             if not key.startswith("__"):
-                yield from _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+                yield from _differences(before.get(key), after.get(key), _under(path, key))
     elif isinstance(old, list) and isinstance(new, list):
         before, after = cast("list[Any]", old), cast("list[Any]", new)
         for index in range(max(len(before), len(after))):
@@ -120,5 +120,10 @@ def _plans(type_: str) -> dict[str, Any]:
     return json.loads(text)["types"].get(type_, {})
 
 
+def _under(path: str, key: str) -> str:
+    """The path of a key, as the engine writes it."""
+    return f'{path}["{key}"]' if re.search(r"[^\w-]", key) else f"{path}.{key}".lstrip(".")
+
+
 def _place(path: str) -> str:
-    return re.sub(r"\[\d+\]", "", path)
+    return re.sub(r'\["([^"]*)"\]', r".\1", re.sub(r"\[\d+\]", "", path))

@@ -1,4 +1,4 @@
-"""The command line of `python -m local`: up, preview, graph."""
+"""The command line of `python -m local`: up, preview, graph, the CLIs of Pulumi and AWS, stop."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ from local import stack_files
 from local.aws import Aws
 from local.errors import FAILED, failed
 from local.facts import Facts
+from local.kept import FOLDER, Kept, KeptError
 
 PROJECT = Path(__file__).parents[1]
 INTERRUPTED = 130
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return _stack(options)
+        return options.run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -39,12 +40,28 @@ def _stack(options: argparse.Namespace) -> int:
         return stack_commands.run(stack, aws, facts, options)
 
 
+def _cli(options: argparse.Namespace) -> int:
+    from local import clis
+
+    try:
+        getattr(clis, options.command)(PROJECT, options.arguments)
+    except (clis.CliError, KeptError, stack_files.StackFileError) as error:
+        return failed(error, str(error).splitlines(), debug=False)
+
+
+def _stop(_options: argparse.Namespace) -> int:
+    stopped = Kept(PROJECT / FOLDER).stop()
+    print("the local AWS has ended, and the state of its stacks is gone" if stopped else "there is nothing to stop")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description="The stack on this machine, with moto as AWS.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="command")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--stack", default="dev", help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME")
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    common.set_defaults(run=_stack)
     up = commands.add_parser("up", parents=[common], help="create everything, and send a task through the work queue")
     up.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
     up.add_argument(
@@ -53,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     preview = commands.add_parser("preview", parents=[common], help="say what would be created, or every mistake")
     preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
+    for command, help_ in (
+        ("pulumi", "the Pulumi CLI on a local AWS that stays: `pulumi up -s dev`"),
+        ("aws", "the AWS CLI on the AWS that stays: `aws sqs list-queues`"),
+    ):
+        cli = commands.add_parser(command, help=help_, add_help=False, prefix_chars="\0")
+        cli.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS")
+        cli.set_defaults(run=_cli)
+    stop = commands.add_parser("stop", help="end the AWS that stays, and forget the state of its stacks")
+    stop.set_defaults(run=_stop)
     return parser
 
 

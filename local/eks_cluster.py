@@ -158,6 +158,11 @@ def expand(component: Component, register: Register, *, region: str, partition: 
     }
 
 
+def made_of(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Output of the component -> URNs of what its value is made of."""
+    return {key: [outputs["eksCluster"]["urn"]] for key in outputs}
+
+
 def _service_role(add: Register, partition: str) -> Child:
     trust = {
         "Version": "2012-10-17",

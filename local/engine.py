@@ -88,7 +88,14 @@ class _Monitor(mocks.MockMonitor):
                 replace_on_changes=tuple(request.replaceOnChanges),
             )
             made = self._register(registration)
-            return resource_pb2.RegisterResourceResponse(urn=registration.urn, id=made.id, object=struct(made.outputs))
+            of = resource_pb2.RegisterResourceResponse.PropertyDependencies
+            made_of = eks_cluster.made_of(made.outputs) if request.type == eks_cluster.TOKEN else {}
+            return resource_pb2.RegisterResourceResponse(
+                urn=registration.urn,
+                id=made.id,
+                object=struct(made.outputs),
+                propertyDependencies={key: of(urns=urns) for key, urns in made_of.items()},
+            )
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802
         raise RefusedError(f"{request.type} {request.name}: a resource that exists already cannot be read here")

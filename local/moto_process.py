@@ -1,7 +1,8 @@
 """moto's server as a process of its own, beside the program instead of in its way.
 
-Run as `python -m local.moto_process REGION [managed-policies]`: prints its port, and lives until its standard input is
-closed, which also happens when whoever started it dies.
+Run as `python -m local.moto_process REGION [managed-policies] [kept]`: prints its port, and lives until its standard
+input is closed, which also happens when whoever started it dies. One that is kept lives until it is ended, and serves
+all regions.
 """
 
 import functools
@@ -26,7 +27,7 @@ LONG_POLL_STEP_SECONDS = 0.02
 
 
 def main(region: str, *options: str) -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends, or for ever."""
     # Ctrl-C reaches every process of the terminal; when to end is for the one that started this one to say
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # nothing here starts an instance from an image, and to load AWS's images takes half a second
@@ -43,7 +44,9 @@ def main(region: str, *options: str) -> None:
             "iam": {"load_aws_managed_policies": "managed-policies" in options},
         }
     )
-    _know_one_region(region)
+    _know_one_partition(region)
+    if "kept" not in options:
+        _know_one_region(region)
     _make_sqs_atomic()
     moto_gaps.fill()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -51,12 +54,14 @@ def main(region: str, *options: str) -> None:
     server.start()
     print(server.get_host_and_port()[1], flush=True)
     _warm_up(region, *(WARM_SERVICES if options else ()))
+    while "kept" in options:
+        signal.pause()
     sys.stdin.read()
     os._exit(0)
 
 
 def _know_one_region(region: str) -> None:
-    """Leave out what takes most of moto's memory: instance types of other regions, IAM of other partitions."""
+    """Leave out what takes a third of moto's memory: instance types of other regions."""
     from moto.utilities import utils
 
     load = utils.load_resource
@@ -67,9 +72,13 @@ def _know_one_region(region: str) -> None:
         return [] if elsewhere else load(resource)
 
     utils.load_resource = load_of_region
-    from moto.iam import models
 
-    # every request looks for its access key in each of these, which loads AWS's policies for each
+
+def _know_one_partition(region: str) -> None:
+    """Leave out IAM of other partitions: every request looks for its key in each, which loads AWS's policies for it."""
+    from moto.iam import models
+    from moto.utilities import utils
+
     models.PARTITION_NAMES = [utils.get_partition(region)]  # pyright: ignore[reportPrivateImportUsage]
 
 

@@ -14,6 +14,7 @@ from local.display import Display
 from local.errors import failed
 from local.facts import Facts
 from local.graph import svg
+from local.kept import FOLDER, Kept
 from local.provider import Provider
 from local.round_trip import RoundTripError, round_trip
 from local.run import RefusedError, Run
@@ -53,12 +54,19 @@ def _up(stack: stack_files.StackFile, provider: Provider, options: argparse.Name
         except OSError as error:
             return _refused(OutputsFileError(f"{options.outputs}: cannot be written: {error.strerror}"), options)
     if options.keep:
+        _keep(stack, provider.aws, display)
+    return 0
+
+
+def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
+    """Say how to use this AWS, until Ctrl-C."""
+    with Kept(stack.program / FOLDER).given(aws) as reached:
+        which = "it" if reached else f"the one of {FOLDER}, not this one"
         display.say()
-        display.say("This AWS stays until Ctrl-C. In another terminal:")
-        for name, value in provider.aws.environment.items():
+        display.say(f"This AWS stays until Ctrl-C. In another terminal `python -m local aws` reaches {which}, or:")
+        for name, value in aws.environment.items():
             display.say(f"  export {name}={value}")
         threading.Event().wait()
-    return 0
 
 
 def _preview(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:

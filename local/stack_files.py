@@ -82,7 +82,10 @@ def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Ma
     return StackFile(
         project=project["name"],
         stack=stack,
-        config={key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()},
+        # the CLI hands objects over with their keys in order
+        config={
+            key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in values.items()
+        },
         program=folder,
     )
 

@@ -1,0 +1,289 @@
+"""The provider of this machine as a plugin of Pulumi's real engine.
+
+Run by the engine as `python -m local.plugin aws|kubernetes|eks ENGINE`: prints its port, and serves until the engine
+ends it by SIGINT, or has ended itself. The AWS behind it is that of `AWS_ENDPOINT_URL`.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, NoReturn, cast
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import (
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    resource_pb2,
+    resource_pb2_grpc,
+)
+
+from local import changes, eks_cluster, types
+from local.aws import Aws
+from local.changes import Change
+from local.provider import Provider
+from local.run import RefusedError, Resource, State
+from local.wire import plain, struct
+
+PACKAGES = ("aws", "kubernetes", "eks")
+"""What there is a plugin for."""
+CALLS_AT_ONCE = 1
+"""moto, too, was made for one caller."""
+MESSAGE_OPTIONS = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
+"""As the SDKs set them."""
+ENGINE_SECONDS = 5
+"""How often a plugin looks whether its engine is still there."""
+KINDS = {
+    "added": (provider_pb2.PropertyDiff.ADD, provider_pb2.PropertyDiff.ADD_REPLACE),
+    "removed": (provider_pb2.PropertyDiff.DELETE, provider_pb2.PropertyDiff.DELETE_REPLACE),
+}
+"""How the engine calls a kind of change, without and with a replacement; all others are updates."""
+UPDATES = (provider_pb2.PropertyDiff.UPDATE, provider_pb2.PropertyDiff.UPDATE_REPLACE)
+
+
+def version_of(package: str) -> str:
+    """The version of a package's SDK, which asks for a plugin of the same."""
+    return version(f"pulumi_{package}")
+
+
+class Plugin(provider_pb2_grpc.ResourceProviderServicer):
+    """One package of the provider, as the engine calls it."""
+
+    def __init__(self, package: str, endpoint_url: str) -> None:
+        self.package, self.endpoint_url = package, endpoint_url
+        # only `aws` is configured with a region; the other packages never ask this AWS
+        self.provider = Provider(Aws("us-east-1", endpoint_url=endpoint_url))
+
+    def Handshake(self, request: Any, context: Any) -> Any:
+        # references are declined, and secrets where the engine lets one, so that all values come plain
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=self.package == "eks")
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return plugin_pb2.PluginInfo(version=version_of(self.package))
+
+    def GetSchema(self, request: Any, context: Any) -> Any:
+        schema = {"name": self.package, "version": version_of(self.package)}
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:
+        same = plain(request.old_inputs) == plain(request.news)
+        changes = provider_pb2.DiffResponse.DIFF_NONE if same else provider_pb2.DiffResponse.DIFF_SOME
+        return provider_pb2.DiffResponse(changes=changes)
+
+    def Configure(self, request: Any, context: Any) -> Any:
+        given = plain(request.args)
+        if self.package == "aws":
+            if not given.get("region"):
+                _refuse(context, "aws:region: is required, got nothing")
+            tags = given.get("defaultTags") or {}
+            # what is no text comes as JSON
+            tags = json.loads(tags) if isinstance(tags, str) else tags
+            self.provider = Provider(Aws(given["region"], tags.get("tags"), endpoint_url=self.endpoint_url))
+        return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=self.package == "eks")
+
+    def Check(self, request: Any, context: Any) -> Any:
+        lines = self.provider.check(request.type, plain(request.news))
+        parts = [line.partition(": ") for line in lines]
+        failures = [provider_pb2.CheckFailure(property=path, reason=reason) for path, _, reason in parts]
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+
+    def Diff(self, request: Any, context: Any) -> Any:
+        there, inputs = _state(request), plain(request.news)
+        found = self.provider.diff(request.type, there, inputs)
+        replaces = [_top(one) for one in found if one.replaces]
+        record = types.of(request.type)
+        name = record.name if record is not None else None
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=sorted({_top(one) for one in found}),
+            replaces=sorted(set(replaces)),
+            detailedDiff={one.path: _detail(one) for one in found},
+            hasDetailedDiff=True,
+            # two things cannot have one name, so a name that the program gives and keeps has to become free first
+            deleteBeforeReplace=bool(replaces) and name in inputs and inputs[name] == there.inputs.get(name),
+        )
+
+    def Create(self, request: Any, context: Any) -> Any:
+        inputs = plain(request.properties)
+        if request.preview:
+            return provider_pb2.CreateResponse(properties=struct(inputs))
+        with _said(request.urn, context):
+            made = self.provider.create(_resource(request, inputs))
+            return provider_pb2.CreateResponse(id=made.id, properties=struct(made.outputs))
+
+    def Read(self, request: Any, context: Any) -> Any:
+        there = State(id=request.id, inputs=plain(request.inputs), outputs=plain(request.properties))
+        with _said(request.urn, context):
+            if not there.outputs:
+                raise RefusedError("a resource that exists already cannot be read here")
+            now = self.provider.read(request.type, request.urn, there)
+            if now is None:
+                return provider_pb2.ReadResponse()
+            return provider_pb2.ReadResponse(id=now.id, inputs=struct(now.inputs), properties=struct(now.outputs))
+
+    def Update(self, request: Any, context: Any) -> Any:
+        there, inputs = _state(request), plain(request.news)
+        if request.preview:
+            found = self.provider.diff(request.type, there, inputs)
+            planned = changes.planned(request.type, there, inputs, found)
+            return provider_pb2.UpdateResponse(properties=struct(planned))
+        with _said(request.urn, context):
+            now = self.provider.update(there, _resource(request, inputs))
+            return provider_pb2.UpdateResponse(properties=struct(now.outputs))
+
+    def Delete(self, request: Any, context: Any) -> Any:
+        there = State(id=request.id, inputs=plain(request.old_inputs), outputs=plain(request.properties))
+        with _said(request.urn, context):
+            self.provider.delete(request.type, request.urn, there)
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: Any, context: Any) -> Any:
+        with _said(request.tok, context):
+            answer = self.provider.invoke(request.tok, plain(request.args))
+            return provider_pb2.InvokeResponse(**cast("Any", {"return": struct(answer)}))
+
+    def Construct(self, request: Any, context: Any) -> Any:
+        with grpc.insecure_channel(request.monitorEndpoint, options=MESSAGE_OPTIONS) as channel:
+            monitor = resource_pb2_grpc.ResourceMonitorStub(channel)
+            try:
+                with _said("", context):
+                    return _construct(request, monitor)
+            except grpc.RpcError as error:
+                # the engine shows what became of the resource itself
+                _refuse(context, cast("Any", error).details())
+
+    def Cancel(self, request: Any, context: Any) -> Any:
+        # each call is short, so the engine can wait for those that run
+        return empty_pb2.Empty()
+
+
+def _construct(request: Any, monitor: Any) -> Any:
+    """Register a remote component and its family, each as the component's own plugin does."""
+    if request.type != eks_cluster.TOKEN:
+        raise RefusedError(f"the type {request.type} is not known here")
+    made_of = {key: list(one.urns) for key, one in request.inputDependencies.items()}
+    itself = monitor.RegisterResource(
+        resource_pb2.RegisterResourceRequest(
+            type=request.type,
+            name=request.name,
+            parent=request.parent,
+            object=request.inputs,
+            protect=request.protect,
+            dependencies=request.dependencies,
+            propertyDependencies=_property_dependencies(made_of),
+            providers=request.providers,
+            aliases=request.aliases,
+            supportsPartialValues=True,
+        )
+    )
+
+    def register(
+        type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]
+    ) -> eks_cluster.Child:
+        package = type_.removeprefix("pulumi:providers:").partition(":")[0]
+        made = monitor.RegisterResource(
+            resource_pb2.RegisterResourceRequest(
+                type=type_,
+                name=name,
+                parent=itself.urn,
+                custom=True,
+                object=struct(inputs),
+                protect=request.protect,
+                dependencies=sorted({urn for urns in made_of.values() for urn in urns}),
+                propertyDependencies=_property_dependencies(made_of),
+                provider=request.providers.get(package, "") if type_.startswith(f"{package}:") else "",
+                version=version_of(package),
+                supportsPartialValues=True,
+            )
+        )
+        return eks_cluster.Child(urn=made.urn, id=made.id, outputs=plain(made.object))
+
+    def ask(function: str) -> dict[str, Any]:
+        asked = resource_pb2.ResourceInvokeRequest(
+            tok=f"aws:index/{function}:{function}",
+            provider=request.providers.get("aws", ""),
+            version=version_of("aws"),
+            parent=itself.urn,
+        )
+        return plain(getattr(monitor.Invoke(asked), "return"))
+
+    outputs = eks_cluster.expand(
+        eks_cluster.Component(urn=itself.urn, name=request.name, inputs=plain(request.inputs), made_of=made_of),
+        register,
+        region=ask("getRegion")["region"],
+        partition=ask("getPartition")["partition"],
+    )
+    state = struct(outputs)
+    monitor.RegisterResourceOutputs(resource_pb2.RegisterResourceOutputsRequest(urn=itself.urn, outputs=state))
+    of = provider_pb2.ConstructResponse.PropertyDependencies
+    return provider_pb2.ConstructResponse(
+        urn=itself.urn,
+        state=state,
+        stateDependencies={key: of(urns=urns) for key, urns in eks_cluster.made_of(outputs).items()},
+    )
+
+
+def _property_dependencies(made_of: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    of = resource_pb2.RegisterResourceRequest.PropertyDependencies
+    return {key: of(urns=sorted(urns)) for key, urns in made_of.items()}
+
+
+def _resource(request: Any, inputs: Mapping[str, Any]) -> Resource:
+    return Resource(urn=request.urn, type=request.type, name=request.name, inputs=inputs)
+
+
+def _state(request: Any) -> State:
+    return State(id=request.id, inputs=plain(request.old_inputs), outputs=plain(request.olds))
+
+
+def _top(change: Change) -> str:
+    return change.place.partition(".")[0]
+
+
+def _detail(change: Change) -> provider_pb2.PropertyDiff:
+    # the tags of the provider are no input of the resource
+    return provider_pb2.PropertyDiff(
+        kind=KINDS.get(change.kind, UPDATES)[change.replaces], inputDiff=change.path != "tagsAll"
+    )
+
+
+@contextmanager
+def _said(who: str, context: Any) -> Generator[None]:
+    """Let the engine show a refusal; it names the resource or the function itself."""
+    try:
+        yield
+    except RefusedError as error:
+        _refuse(context, str(error).removeprefix(f"{who}: "))
+
+
+def _refuse(context: Any, message: str) -> NoReturn:
+    context.abort(grpc.StatusCode.UNKNOWN, message)
+    raise AssertionError("abort raises")
+
+
+def main(package: str, *_engine: str) -> None:
+    """Serve the engine until it ends."""
+    server: Any = grpc.server(ThreadPoolExecutor(CALLS_AT_ONCE), options=MESSAGE_OPTIONS)
+    plugin = Plugin(package, os.environ["AWS_ENDPOINT_URL"])
+    cast("Any", provider_pb2_grpc).add_ResourceProviderServicer_to_server(plugin, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    print(port, flush=True)
+    engine = os.getppid()
+    while server.wait_for_termination(ENGINE_SECONDS):
+        if os.getppid() != engine:
+            return
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
