@@ -8,7 +8,7 @@ from local import sealed
 
 # what Python took of it at its start is left behind in another
 if sealed.seal():
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  itself
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 # Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a tenth
 # of a short run

@@ -12,9 +12,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
-
-import yaml
+from typing import NoReturn
 
 from local import stack_files
 from local.kept import FOLDER, Kept
@@ -112,12 +110,11 @@ def _shadow(project: Path, shadow: Path) -> None:
 
 
 def _copy(file: Path, copy: Path) -> None:
-    """Copy a project's or stack's file; of a copy is kept what the CLI has written into it to know its secrets."""
-    content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if isinstance(content, dict) and copy.exists():
-        before = yaml.safe_load(copy.read_text(encoding="utf-8"))
-        content = {**content, **{key: before[key] for key in ("encryptionsalt",) if key in before}}
-    copy.write_text(yaml.safe_dump(content), encoding="utf-8")
+    """Copy the project's file or a stack's; of a copy stays the line by which the CLI knows its passphrase."""
+    salts = []
+    if copy.exists():
+        salts = [line for line in copy.read_text(encoding="utf-8").splitlines() if line.startswith("encryptionsalt:")]
+    copy.write_text("\n".join([file.read_text(encoding="utf-8"), *salts]), encoding="utf-8")
 
 
 def _link_all(folder: Path, shadow: Path) -> None:

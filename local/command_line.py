@@ -43,8 +43,9 @@ def _stack(options: argparse.Namespace) -> int:
 def _cli(options: argparse.Namespace) -> int:
     from local import clis
 
+    become = clis.pulumi if options.command == "pulumi" else clis.aws
     try:
-        getattr(clis, options.command)(PROJECT, options.arguments)
+        become(PROJECT, options.arguments)
     except (clis.CliError, KeptError, stack_files.StackFileError) as error:
         return failed(error, str(error).splitlines(), debug=False)
 

@@ -84,10 +84,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         if self.package == "aws":
             if not given.get("region"):
                 _refuse(context, "aws:region: is required, got nothing")
-            tags = given.get("defaultTags") or {}
             # what is no text comes as JSON
-            tags = json.loads(tags) if isinstance(tags, str) else tags
-            self.provider = Provider(Aws(given["region"], tags.get("tags"), endpoint_url=self.endpoint_url))
+            tags = json.loads(given.get("defaultTags", "{}")).get("tags")
+            self.provider = Provider(Aws(given["region"], tags, endpoint_url=self.endpoint_url))
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=self.package == "eks")
 
     def Check(self, request: Any, context: Any) -> Any:
@@ -100,16 +99,15 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         there, inputs = _state(request), plain(request.news)
         found = self.provider.diff(request.type, there, inputs)
         replaces = [_top(one) for one in found if one.replaces]
-        record = types.of(request.type)
-        name = record.name if record is not None else None
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=sorted({_top(one) for one in found}),
             replaces=sorted(set(replaces)),
-            detailedDiff={one.path: _detail(one) for one in found},
+            # the tags of the provider are no input, so there is nothing of them to show
+            detailedDiff={one.path: _detail(one) for one in found if one.path != "tagsAll"},
             hasDetailedDiff=True,
             # two things cannot have one name, so a name that the program gives and keeps has to become free first
-            deleteBeforeReplace=bool(replaces) and name in inputs and inputs[name] == there.inputs.get(name),
+            deleteBeforeReplace=bool(replaces) and _keeps_its_name(request.type, there, inputs),
         )
 
     def Create(self, request: Any, context: Any) -> Any:
@@ -245,15 +243,18 @@ def _state(request: Any) -> State:
     return State(id=request.id, inputs=plain(request.old_inputs), outputs=plain(request.olds))
 
 
+def _keeps_its_name(type_: str, there: State, inputs: Mapping[str, Any]) -> bool:
+    record = types.of(type_)
+    name = record.name if record is not None else None
+    return name is not None and name in inputs and inputs[name] == there.inputs.get(name)
+
+
 def _top(change: Change) -> str:
     return change.place.partition(".")[0]
 
 
 def _detail(change: Change) -> provider_pb2.PropertyDiff:
-    # the tags of the provider are no input of the resource
-    return provider_pb2.PropertyDiff(
-        kind=KINDS.get(change.kind, UPDATES)[change.replaces], inputDiff=change.path != "tagsAll"
-    )
+    return provider_pb2.PropertyDiff(kind=KINDS.get(change.kind, UPDATES)[change.replaces], inputDiff=True)
 
 
 @contextmanager
@@ -277,7 +278,7 @@ def main(package: str, *_engine: str) -> None:
     cast("Any", provider_pb2_grpc).add_ResourceProviderServicer_to_server(plugin, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(0))
     print(port, flush=True)
     engine = os.getppid()
     while server.wait_for_termination(ENGINE_SECONDS):

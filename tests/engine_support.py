@@ -64,8 +64,8 @@ LISTS: dict[str, dict[str, dict[str, Any]]] = {
 
 def _listed(answer: Mapping[str, Any]) -> list[Any]:
     """What an operation lists, but for roles of AWS's own, which stay."""
-    of = (value for key, value in answer.items() if key != "ResponseMetadata" and isinstance(value, list))
-    return [one for one in next(of, []) if "/aws-service-role/" not in str(one)]
+    lists = (cast("list[Any]", value) for value in answer.values() if isinstance(value, list))
+    return [one for one in next(lists, []) if "/aws-service-role/" not in str(one)]
 
 
 class RealEngine:
@@ -176,14 +176,14 @@ def _facts(one: Registration, stack: str) -> dict[str, Any]:
 def _as_registered(one: Mapping[str, Any]) -> dict[str, Any]:
     # of a provider the engine notes its version beside its inputs
     noted = {"__internal", "version"} if one["type"].startswith(PROVIDER_PREFIX) else set[str]()
+    inputs = cast("dict[str, Any]", one.get("inputs") or {})
+    made_of = cast("dict[str, list[str] | None]", one.get("propertyDependencies") or {})
     return {
         "custom": one["custom"],
         "dependencies": set(one.get("dependencies") or ()),
-        "inputs": {key: value for key, value in (one.get("inputs") or {}).items() if key not in noted},
+        "inputs": {key: value for key, value in inputs.items() if key not in noted},
         "parent": one["parent"],
-        "property dependencies": {
-            key: set(urns) for key, urns in (one.get("propertyDependencies") or {}).items() if urns
-        },
+        "property dependencies": {key: set(urns) for key, urns in made_of.items() if urns},
         "protect": one.get("protect", False),
     }
 
