@@ -55,7 +55,7 @@ def pulumi(project: Path, arguments: list[str]) -> NoReturn:
     environment = {
         **os.environ,
         **there.environment,
-        "PULUMI_BACKEND_URL": state.as_uri(),
+        "PULUMI_BACKEND_URL": f"file://{state}",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_HOME": str(kept.folder / "home"),
@@ -114,7 +114,7 @@ def _copy(file: Path, copy: Path) -> None:
     salts = []
     if copy.exists():
         salts = [line for line in copy.read_text(encoding="utf-8").splitlines() if line.startswith("encryptionsalt:")]
-    copy.write_text("\n".join([file.read_text(encoding="utf-8"), *salts]), encoding="utf-8")
+    copy.write_text("\n".join([file.read_text(encoding="utf-8"), *salts, ""]), encoding="utf-8")
 
 
 def _link_all(folder: Path, shadow: Path) -> None:

@@ -65,7 +65,7 @@ LISTS: dict[str, dict[str, dict[str, Any]]] = {
 def _listed(answer: Mapping[str, Any]) -> list[Any]:
     """What an operation lists, but for roles of AWS's own, which stay."""
     lists = (cast("list[Any]", value) for value in answer.values() if isinstance(value, list))
-    return [one for one in next(lists, []) if "/aws-service-role/" not in str(one)]
+    return [one for one in next(lists, list[Any]()) if "/aws-service-role/" not in str(one)]
 
 
 class RealEngine:

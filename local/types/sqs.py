@@ -109,11 +109,6 @@ class RedriveAllowPolicy(_Attribute, token="aws:sqs/redriveAllowPolicy:RedriveAl
     attribute = "redriveAllowPolicy"
     refers = {"queueUrl": QUEUE, "redriveAllowPolicy": QUEUE}
 
-    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """Whether the queue is there; moto takes the attribute and forgets it."""
-        aws.client("sqs").get_queue_attributes(QueueUrl=there.id, AttributeNames=["QueueArn"])
-        return {}
-
 
 def _set(aws: Aws, url: str, given: Mapping[str, Any]) -> None:
     names = {key: f"attributes.{_name(key)}" for key in given}
