@@ -1,6 +1,6 @@
 """The provider as a plugin of the real engine, called as the engine calls it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
@@ -24,7 +24,7 @@ def urn(type_: str, name: str) -> str:
 
 
 @contextmanager
-def served(add: str, servicer: object, module: Any) -> Iterator[str]:
+def served(add: str, servicer: object, module: Any) -> Generator[str]:
     """The address of a service in this process."""
     server: Any = grpc.server(ThreadPoolExecutor(4))
     getattr(module, add)(servicer, server)
@@ -35,7 +35,7 @@ def served(add: str, servicer: object, module: Any) -> Iterator[str]:
 
 
 @contextmanager
-def plugin_of(package: str, aws: Aws) -> Iterator[Any]:
+def plugin_of(package: str, aws: Aws) -> Generator[Any]:
     plugin = Plugin(package, aws.endpoint_url)
     with (
         served("add_ResourceProviderServicer_to_server", plugin, provider_pb2_grpc) as address,
@@ -74,7 +74,7 @@ def read(plugin: Any, there: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def refused(line: str) -> Iterator[None]:
+def refused(line: str) -> Generator[None]:
     with pytest.raises(grpc.RpcError) as error:
         yield
     assert cast("Any", error.value).details() == line
