@@ -26,7 +26,7 @@ from pulumi.runtime import settings as pulumi_settings
 from pulumi.runtime.proto import resource_pb2, source_pb2
 from pulumi.runtime.stack import run_in_stack
 
-from local import eks_cluster, shape
+from local import eks_cluster
 from local.engine_rules import enforced
 from local.provider import Provider
 from local.run import STACK_TYPE, RefusedError, Registration, Run, State, Watcher
@@ -120,9 +120,7 @@ class _Monitor(mocks.MockMonitor):
             raise RefusedError(f"{one.urn}: Duplicate resource URN; try giving it a unique name")
         self.run.registrations[one.urn] = one
         self.watch(one, None)
-        # the SDK's own rules first: those of AWS rely on the shape
-        wrong = [*shape.mistakes(one), *shape.ignored_nowhere(one)] or self.provider.check(one.type, one.inputs)
-        if wrong:
+        if wrong := self.provider.check(one.type, one.inputs):
             raise RefusedError("\n".join(f"{one.urn}: {line}" for line in wrong))
         made = State(id="", inputs=one.inputs, outputs=one.inputs)
         if one.type == eks_cluster.TOKEN:

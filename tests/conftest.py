@@ -14,6 +14,7 @@ from local import engine, sealed, stack_files
 from local.aws import Aws
 from local.provider import Provider
 from local.run import Run
+from tests import sdk_shape
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
@@ -61,7 +62,7 @@ def run_stack(aws: Aws) -> RunStack:
         result = engine.run(stack_files.read(ROOT, name), Provider(aws), preview=preview)
         if result.error is not None:
             raise result.error
-        return result
+        return shaped(result)
 
     return run
 
@@ -81,7 +82,17 @@ def mistakes_in(aws: Aws) -> Callable[[Mapping[str, Any]], list[str]]:
 
 def run_config(aws: Aws, config: Mapping[str, Any], preview: bool, provider: Provider | None = None) -> Run:
     """Run the real program with a configuration under its full keys."""
-    return engine.run(stack_of(config), provider or Provider(aws), preview=preview)
+    return shaped(engine.run(stack_of(config), provider or Provider(aws), preview=preview))
+
+
+def shaped(run: Run) -> Run:
+    """A run whose resources and options are as the SDK declares them, which the AWS provider would ask itself."""
+    assert [
+        f"{urn}: {line}"
+        for urn, one in run.registrations.items()
+        for line in (*sdk_shape.mistakes(one), *sdk_shape.ignored_nowhere(one))
+    ] == []
+    return run
 
 
 def stack_of(config: Mapping[str, Any]) -> stack_files.StackFile:

@@ -12,13 +12,13 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from local import shape
 from local.aws import Aws
 from local.moto_process import ACCOUNT_ID
 from local.provider import Provider
 from local.record import TYPES, ResourceType
 from local.run import Registration
 from local.wire import UNKNOWN
+from tests import sdk_shape
 from tests.conftest import REGION, ROOT, RunStack
 
 KEY = f"arn:aws:kms:us-west-2:{ACCOUNT_ID}:key/11111111-2222-3333-4444-555555555555"
@@ -53,7 +53,7 @@ def mistakes(type_: str, inputs: Mapping[str, Any]) -> list[str]:
 
 def mistakes_of_shape(type_: str, inputs: Mapping[str, Any]) -> list[str]:
     return list(
-        shape.mistakes(
+        sdk_shape.mistakes(
             Registration(urn="", type=type_, name="it", parent="", custom=True, inputs=inputs, dependencies=frozenset())
         )
     )

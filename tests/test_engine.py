@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pulumi
 import pytest
-from pulumi_aws import batch, ec2, sqs
+from pulumi_aws import ec2, sqs
 
 from local import engine
 from local.aws import Aws
@@ -96,13 +96,6 @@ def test_a_cycle(error: Error) -> None:
     assert "circular dependency involving a resource of type aws:sqs/queue:Queue named b" in error(program)
 
 
-def test_inputs_that_the_sdk_does_not_declare(error: Error) -> None:
-    def program() -> None:
-        batch.JobQueue("first", state="ENABLED", priority=1, compute_environment_orders=[{"orderr": 1}])  # pyright: ignore[reportArgumentType]
-
-    assert "::first: computeEnvironmentOrders[0].orderr: is no property of " in error(program)
-
-
 def test_inputs_that_aws_refuses(error: Error) -> None:
     def program() -> None:
         sqs.Queue("first", visibility_timeout_seconds=50_000)
@@ -110,13 +103,6 @@ def test_inputs_that_aws_refuses(error: Error) -> None:
     assert error(program).endswith(
         "::first: visibilityTimeoutSeconds: expected to be in the range (0 - 43200), got 50000"
     )
-
-
-def test_a_path_in_ignore_changes_that_names_no_property(error: Error) -> None:
-    def program() -> None:
-        sqs.Queue("first", opts=pulumi.ResourceOptions(ignore_changes=["delaySecond"]))
-
-    assert "::first: ignore_changes: " in error(program)
 
 
 def test_a_reference_to_what_is_not_there(aws: Aws) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local import shape
 from local.run import Registration
 from local.wire import UNKNOWN
+from tests import sdk_shape
 
 
 def registration(type_: str, inputs: Mapping[str, Any], ignore_changes: tuple[str, ...] = ()) -> Registration:
@@ -57,7 +57,7 @@ ENVIRONMENT: dict[str, Any] = {
     ],
 )
 def test_inputs_are_those_that_the_sdk_declares(type_: str, inputs: dict[str, Any], lines: list[str]) -> None:
-    assert list(shape.mistakes(registration(type_, inputs))) == lines
+    assert list(sdk_shape.mistakes(registration(type_, inputs))) == lines
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_inputs_are_those_that_the_sdk_declares(type_: str, inputs: dict[str, An
 def test_a_path_in_ignore_changes_names_a_property(type_: str, path: str, leads: bool) -> None:
     name = type_.rpartition(":")[2]
     expected = f"ignore_changes: must name a property of {name}, nested ones in camelCase, got '{path}'"
-    assert list(shape.ignored_nowhere(registration(type_, {}, (path,)))) == ([] if leads else [expected])
+    assert list(sdk_shape.ignored_nowhere(registration(type_, {}, (path,)))) == ([] if leads else [expected])
 
 
 def test_two_wrong_paths_in_ignore_changes_are_two_lines() -> None:
-    assert len(list(shape.ignored_nowhere(registration("aws:sns/topic:Topic", {}, ("a", "b"))))) == 2
+    assert len(list(sdk_shape.ignored_nowhere(registration("aws:sns/topic:Topic", {}, ("a", "b"))))) == 2
