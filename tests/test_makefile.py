@@ -88,4 +88,4 @@ def test_the_same_pythons_are_supported_everywhere() -> None:
     assert supported == ">=3.11,<3.15"
     assert "for version in 3.11 3.12 3.13 3.14; do" in (ROOT / ".ci" / "run").read_text()
     assert "with Python 3.11 to 3.14 and make" in (ROOT / "README.md").read_text()
-    assert 'python: ["3.11", "3.12", "3.13", "3.14"]' in (ROOT / ".github" / "workflows" / "preview.yml").read_text()
+    assert 'python: ["3.11", "3.12", "3.13", "3.14"]' in (ROOT / ".github" / "workflows" / "test.yml").read_text()

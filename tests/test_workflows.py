@@ -104,15 +104,33 @@ def test_a_fork_never_gets_a_token_for_aws() -> None:
 def test_every_stack_file_is_previewed_deployed_and_watched() -> None:
     for workflow in ("preview", "drift"):
         assert sorted(CONTENT[workflow]["jobs"][workflow]["strategy"]["matrix"]["stack"]) == sorted(STACKS)
-    assert {name: job["with"]["stack"] for name, job in CONTENT["deploy"]["jobs"].items()} == {
-        stack: stack for stack in STACKS
-    }
+    deployments = [(name, job["with"]["stack"]) for name, job in CONTENT["deploy"]["jobs"].items() if "with" in job]
+    assert sorted(deployments) == sorted((stack, stack) for stack in STACKS)
+
+
+def test_nothing_is_previewed_or_deployed_that_was_not_checked_and_tested() -> None:
+    tested = {step["run"] for name, step in steps() if name.startswith("test.") and "run" in step}
+    assert {"make check", "make test"} <= tested
+    assert all("if" not in job and "continue-on-error" not in job for job in CONTENT["test"]["jobs"].values())
+    for workflow, first in (("preview", "preview"), ("deploy", "dev")):
+        assert CONTENT[workflow]["jobs"]["test"]["uses"] == "./.github/workflows/test.yml"
+        assert CONTENT[workflow]["jobs"][first]["needs"] == "test"
+
+
+def test_a_pipeline_installs_nothing_that_is_not_locked() -> None:
+    for name, one in steps():
+        for command in one.get("run", "").splitlines():
+            if re.search(r"\bpip install\b", command):
+                assert "--require-hashes" in command, name
+            if "pulumi install" in command:
+                assert "--no-dependencies" in command, name
 
 
 def test_an_environment_is_deployed_once_the_one_before_it_is() -> None:
     deployments = CONTENT["deploy"]["jobs"]
     assert [(name, job.get("needs")) for name, job in deployments.items()] == [
-        ("dev", None),
+        ("test", None),
+        ("dev", "test"),
         ("staging", "dev"),
         ("prod", "staging"),
     ]
