@@ -15,13 +15,8 @@ settings = StackSettings.load()
 facts = settings.ask_aws()
 account = facts.account
 
-network = Network(
-    "network",
-    settings.network,
-    zones=facts.zones,
-    account=account,
-    default_group_in_use=bool(settings.in_default_group),
-)
+in_use = bool(settings.in_default_group)
+network = Network("network", settings.network, zones=facts.zones, account=account, default_group_in_use=in_use)
 artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
 queues = {name: TaskQueue(name, queue) for name, queue in settings.queues.items()}
 
@@ -95,13 +90,7 @@ if settings.eks:
     pulumi.export("kubeconfig", cluster.kubeconfig)
 
 observability = Observability(
-    "alerts",
-    settings.alerts,
-    account=account,
-    queues=queues,
-    job_queues=job_queues,
-    workers=workers,
-    cluster=cluster,
+    "alerts", settings.alerts, account=account, queues=queues, job_queues=job_queues, workers=workers, cluster=cluster
 )
 pulumi.export("alerts_topic_arn", observability.topic_arn)
 pulumi.export("dashboard_url", observability.dashboard_url)
