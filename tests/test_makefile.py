@@ -16,7 +16,7 @@ NEEDED = "error: Python 3.11 to 3.14 is needed"
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     # what make was told that runs these tests is not for this one
-    outside = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
         ["make", *arguments], cwd=ROOT, env=outside | environment, capture_output=True, text=True, check=False
     )
