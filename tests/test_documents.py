@@ -12,18 +12,14 @@ import pytest
 
 from local import stack_files
 from local.aws import Aws
+from tests import aws_cli
 from tests.conftest import ROOT, RunStack
 from tests.support import all_of
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = "# not run by the tests: "
 PROGRAMS = {
-    # version 1 asks AWS's own address for SQS, whatever the environment says
-    "aws": """
-import os, sys
-program = os.path.join(os.path.dirname(sys.executable), "aws")
-os.execv(program, [program, "--endpoint-url", os.environ["AWS_ENDPOINT_URL"], *sys.argv[1:]])
-""",
+    "aws": aws_cli.CLIENT,
     # what Pulumi's own does with the outputs of a stack, and nothing else of it
     "pulumi": """
 import json, os, sys
@@ -57,22 +53,32 @@ def runnable(document: Path) -> Iterator[tuple[int, str]]:
 
 
 @pytest.fixture(scope="module")
-def shell(aws: Aws, run_stack: RunStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def shell(aws: Aws, run_stack: RunStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a person who deployed production into the local AWS."""
     run = run_stack("prod", preview=False)
+    # a dead-letter queue that is empty is waited for
+    aws.client("sqs").send_message(
+        QueueUrl=run.exports["dead_letter_queue_urls"]["tasks"],
+        MessageBody='{"id": "prepare-7", "command": ["false"]}',
+        MessageGroupId="prepare-7",
+        MessageDeduplicationId="prepare-7",
+    )
     programs = tmp_path_factory.mktemp("bin")
     for name, program in PROGRAMS.items():
-        (programs / name).write_text(f"#!{sys.executable}{program}")
+        # -S: without the folder of what is installed, which only jq needs
+        (programs / name).write_text(f"#!{sys.executable} {'-I' if name == 'jq' else '-IS'}{program}")
         (programs / name).chmod(0o755)
-    return {
-        "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(programs),
-        "OUTPUTS": json.dumps(run.exports),
-        "AWS_PAGER": "",
-        # what docs/bootstrap.md asks GitHub for
-        "REPOSITORY": "owner@1/name@2",
-        **aws.environment,
-    }
+    with aws_cli.serving() as port:
+        yield {
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(programs),
+            "OUTPUTS": json.dumps(run.exports),
+            "AWS_CLI_PORT": str(port),
+            "AWS_PAGER": "",
+            # what docs/bootstrap.md asks GitHub for
+            "REPOSITORY": "owner@1/name@2",
+            **aws.environment,
+        }
 
 
 @pytest.mark.parametrize("document", [one for one in DOCUMENTS if any(runnable(one))], ids=lambda path: path.name)

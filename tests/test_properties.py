@@ -20,13 +20,14 @@ TYPES = {
 MEMORY_SHARE = 0.9
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(lambda name: not name.endswith("-dlq"))
-profile = settings(
-    max_examples=300,
+drawn = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
     database=None,
 )
+EXAMPLES = drawn.max_examples
+"""How many the profile asks for; see conftest.py."""
 
 
 def optional(required: dict[str, Any], **others: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -124,13 +125,13 @@ def stack(draw: st.DrawFn, *, eks: bool) -> dict[str, Any]:
 
 
 # in two, of about equal length, so that two processors share them
-@settings(profile, max_examples=200)
+@settings(drawn, max_examples=EXAMPLES * 2 // 3)
 @given(sections=stack(eks=False))
 def test_what_is_valid_is_deployed_and_rests_at_zero(sections: dict[str, Any], run_sections: RunStack) -> None:
     _rests_at_zero(sections, run_sections(sections))
 
 
-@settings(profile, max_examples=100)
+@settings(drawn, max_examples=EXAMPLES // 3)
 @given(sections=stack(eks=True))
 def test_what_is_valid_with_eks_is_deployed_and_rests_at_zero(sections: dict[str, Any], run_sections: RunStack) -> None:
     _rests_at_zero(sections, run_sections(sections))
@@ -178,7 +179,8 @@ WRONG: Mapping[tuple[str, ...], Any] = {
 """Path in a stack file -> a value that it cannot have; `*` stands for any name."""
 
 
-@profile
+# these are cheap: nothing is registered
+@settings(drawn, max_examples=max(EXAMPLES, 100))
 @given(data=st.data(), sections=st.booleans().flatmap(lambda eks: stack(eks=eks)))
 def test_what_is_wrong_is_refused_by_a_line_that_names_the_key(
     data: st.DataObject, sections: dict[str, Any], mistakes_in: Callable[[Mapping[str, Any]], list[str]]

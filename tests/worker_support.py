@@ -200,13 +200,12 @@ class WorkerProcess:
                     self._logged.notify_all()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float, what: str, look_seconds: float = 0.01) -> float:
-    """How long it took until `holds`; fails after `seconds`."""
-    started = time.monotonic()
+def wait_until(holds: Callable[[], bool], seconds: float, what: str, look_seconds: float = 0.01) -> None:
+    """Until `holds`; fails after `seconds`."""
+    end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < started + seconds, f"{what} did not come in {seconds} s"
+        assert time.monotonic() < end, f"{what} did not come in {seconds} s"
         time.sleep(look_seconds)
-    return time.monotonic() - started
 
 
 class _Server(ThreadingHTTPServer):

@@ -4,6 +4,8 @@
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 from local import engine, sealed, stack_files
@@ -34,18 +36,22 @@ def made() -> dict[Path, str]:
     """
     estimates: dict[str, Estimate] = {}
     files = {PROJECT / page: _with_table(PROJECT / page, table()) for page, table in TABLES.items()}
-    for path in sorted(PROJECT.glob("Pulumi.*.yaml")):
-        stack = stack_files.read(PROJECT, path.name.split(".")[1])
-        with Aws(stack.region, stack.default_tags, managed_policies=False) as aws:
-            provider = Provider(aws)
+    with ExitStack() as started:
+
+        @cache
+        def aws_of(region: str) -> Aws:
+            return started.enter_context(Aws(region))
+
+        for path in sorted(PROJECT.glob("Pulumi.*.yaml")):
+            stack = stack_files.read(PROJECT, path.name.split(".")[1])
+            provider = Provider(aws_of(stack.region))
             run = engine.run(stack, provider, preview=True)
             if run.error is not None:
                 raise run.error
             estimates[stack.stack] = provider.estimate(run)
             if stack.stack == PICTURED:
                 files[PROJECT / "docs" / "architecture.svg"] = svg(run) + "\n"
-    with Aws(whole.REGION) as aws:
-        policies = roles.documents(whole.deployed(aws))
+        policies = roles.documents(whole.deployed(aws_of(whole.REGION)))
     return (
         files
         | {PROJECT / "stack.schema.json": reference.schema_text()}
