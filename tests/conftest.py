@@ -19,6 +19,11 @@ from tests import sdk_shape
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
+SMALL_STACK = """
+config:
+  aws:region: us-west-2
+  distributed-training:queues: {tasks: {}, results: {}}
+"""
 DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
 
 sealed.seal()
@@ -36,6 +41,18 @@ settings.register_profile("quick", max_examples=25)
 settings.register_profile("thorough", max_examples=300)
 
 RunStack = Callable[..., Run]
+
+
+@pytest.fixture
+def small_project(tmp_path: Path) -> Path:
+    """The project in a folder of its own, whose dev stack has two queues, for tests of whole processes."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for path in ROOT.iterdir():
+        if path.name != "Pulumi.dev.yaml":
+            (project / path.name).symlink_to(path)
+    (project / "Pulumi.dev.yaml").write_text(SMALL_STACK)
+    return project
 
 
 @pytest.fixture(scope="session")

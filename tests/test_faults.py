@@ -150,10 +150,10 @@ def test_nothing_is_made_after_a_failure(aws: Aws) -> None:
     assert len(run.created) > 50
 
 
-def up(**options: Any) -> "subprocess.Popen[str]":
+def up(project: Path = ROOT, **options: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "local", "up"],
-        cwd=ROOT,
+        cwd=project,
         text=True,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -175,15 +175,15 @@ def test_a_server_that_dies_half_way_ends_the_run_with_what_was_made() -> None:
     assert sum(int(n) for n in re.findall(r"(\d+) (?:created|only simulated)", summary)) == made
 
 
-def test_a_full_disk_is_one_line() -> None:
+def test_a_full_disk_is_one_line(small_project: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        process = up(stdout=full)
+        process = up(small_project, stdout=full)
         _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, "error: standard output: No space left on device\n")
 
 
-def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
-    process = up(stdout=subprocess.PIPE)
+def test_a_reader_that_goes_away_ends_the_run_quietly(small_project: Path) -> None:
+    process = up(small_project, stdout=subprocess.PIPE)
     out = cast("IO[str]", process.stdout)
     assert out.readline()
     out.close()
@@ -192,7 +192,7 @@ def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
         assert cast("IO[str]", process.stderr).read() == ""
 
 
-def test_a_project_folder_that_cannot_be_written_is_none_of_its_business() -> None:
+def test_a_project_folder_that_cannot_be_written_is_none_of_its_business(small_project: Path) -> None:
     watched = (
         "import os, sys\n"
         "sys.dont_write_bytecode = True\n"
@@ -206,7 +206,7 @@ def test_a_project_folder_that_cannot_be_written_is_none_of_its_business() -> No
         "assert main(['up']) == 0\n"
         "print([path for path in wrote if path.startswith(os.getcwd() + '/')], file=sys.stderr)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", watched], cwd=ROOT, check=True, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", watched], cwd=small_project, check=True, capture_output=True, text=True)
     assert ran.stderr == "[]\n"
 
 
