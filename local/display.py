@@ -45,13 +45,24 @@ class Display:
         """Show resources while the program runs; of `up` in full, the whole tree when it has run."""
         if self.on_terminal:
             with Live(console=self.console, get_renderable=self._working, refresh_per_second=8, transient=True):
-                yield self._note
+                yield self.note
         else:
             yield self._line
         # nothing is created any more: what still was is what the run ended at
         self.states |= {urn: "failed" for urn, state in self.states.items() if state == "creating"}
         if not self.preview and self.on_terminal and self.full and self.run.registrations:
             self.resources(self.run)
+
+    def note(self, registration: Registration, state: State | None) -> None:
+        """Remember what becomes of a resource."""
+        self.run.registrations[registration.urn] = registration
+        if not registration.provided:
+            return
+        self.states[registration.urn] = (
+            ("simulated" if types.is_simulated(registration.type) else "created")
+            if state is not None
+            else ("would be created" if self.preview else "creating")
+        )
 
     def resources(self, run: Run) -> None:
         """Show every resource: on a terminal when asked for, as a tree."""
@@ -73,6 +84,8 @@ class Display:
                     "" if costs is None else ", idle {} a month, at most {} an hour".format(*_money(costs.parts[top]))
                 )
                 count, state = self._came_to(members)
+                if not count:
+                    continue
                 self.say(f"{one.name} ({_kind(one)}): {count} resources, {state}{cost}")
         if costs is not None:
             self.say(str(costs.whole))
@@ -127,18 +140,8 @@ class Display:
         parts = [f"{counted[state]} {words.get(state, state)}" for state in STATES if counted[state]]
         return f"{sum(counted.values())} resources: {', '.join(parts) or 'none'}, in {seconds:.1f} s"
 
-    def _note(self, registration: Registration, state: State | None) -> None:
-        self.run.registrations[registration.urn] = registration
-        if not registration.provided:
-            return
-        self.states[registration.urn] = (
-            ("simulated" if types.is_simulated(registration.type) else "created")
-            if state is not None
-            else ("would be created" if self.preview else "creating")
-        )
-
     def _line(self, registration: Registration, state: State | None) -> None:
-        self._note(registration, state)
+        self.note(registration, state)
         if registration.provided and state is not None and not self.quiet:
             print(f"{self.states[registration.urn]:<9} {registration.type} {registration.name}", flush=True)
 
@@ -158,7 +161,9 @@ class Display:
         if wide:
             table.add_column("what", style="dim", no_wrap=True)
         table.add_column("#", str(len(self.states)), justify="right", no_wrap=True)
-        table.add_column("state")
+        stated = wide or not self.preview or "failed" in self.states.values()
+        if stated:
+            table.add_column("state")
         if costs is not None:
             for title, money in zip(("idle/month", "most/hour"), _money(costs.whole), strict=True):
                 table.add_column(title if wide else title.replace("/", "\n/"), money, justify="right", no_wrap=True)
@@ -171,7 +176,7 @@ class Display:
                 one.name,
                 *([_kind(one)] if wide else []),
                 str(count),
-                Text(state, style),
+                *([Text(state, style)] if stated else []),
                 *(() if costs is None else _money(costs.parts[top])),
             )
         return table

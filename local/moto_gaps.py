@@ -51,8 +51,12 @@ def _ec2() -> None:
 
     def told(kind: str, make: Callable[..., Any]) -> Callable[..., Any]:
         def make_it(self: Any, *given: Any, tags: Any = None, **named: Any) -> Any:
-            pairs = tags.get(kind, {}) if isinstance(tags, dict) else {one["Key"]: one["Value"] for one in tags or ()}
-            before = wanted.set(pairs.get(CUSTOM_ID))
+            match tags:
+                case [*pairs]:
+                    given_id = next((one["Value"] for one in pairs if one["Key"] == CUSTOM_ID), None)
+                case _:
+                    given_id = ((tags or {}).get(kind) or {}).get(CUSTOM_ID)
+            before = wanted.set(given_id)
             try:
                 return make(self, *given, tags=tags, **named)
             finally:
