@@ -1,11 +1,13 @@
 """The command line of `python -m local`: up, preview, graph, the CLIs of Pulumi and AWS, stop."""
 
 import argparse
+import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from local import stack_files
+from local import adopted, stack_files
 from local.aws import Aws
 from local.errors import FAILED, failed
 from local.facts import Facts
@@ -17,7 +19,10 @@ INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command == "up" and options.json and options.keep:
+        parser.error("--json cannot be used with --keep, which ends with Ctrl-C only")
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -29,15 +34,36 @@ def _stack(options: argparse.Namespace) -> int:
     try:
         stack = stack_files.read(PROJECT, options.stack)
     except stack_files.StackFileError as error:
-        return failed(error, str(error).splitlines(), debug=options.debug)
+        return _unread(str(error).splitlines(), options, error)
+    if (network := adopted.existing(stack)) is not None and not options.adopt:
+        line = f"network.existing: {network.vpc_id} is not on this machine; --adopt makes it here first"
+        return _unread([line], options)
     facts = Facts(PROJECT / ".cache", stack.region)
     with Aws(stack.region, stack.default_tags, managed_policies=options.command == "up") as aws:
-        if options.command == "up" or not facts:
+        if options.command == "up" or options.adopt or not facts:
             aws.start()
-        # here, because only these commands need Pulumi, and moto starts meanwhile
-        from local import stack_commands
+        with _starting(options):
+            # here, because only these commands need Pulumi, and moto starts meanwhile
+            from local import stack_commands
 
+            if options.command == "up" or options.adopt or not facts:
+                _ = aws.endpoint_url
         return stack_commands.run(stack, aws, facts, options)
+
+
+def _starting(options: argparse.Namespace) -> AbstractContextManager[object]:
+    """What a terminal shows until there is something to show."""
+    if not sys.stdout.isatty() or options.json or options.command == "graph":
+        return nullcontext()
+    from rich.console import Console
+
+    return Console().status("starting the AWS of this machine, and Pulumi")
+
+
+def _unread(lines: list[str], options: argparse.Namespace, error: Exception | None = None) -> int:
+    if options.json:
+        print(json.dumps({"mistakes": lines}, indent=2))
+    return failed(error, lines, debug=options.debug)
 
 
 def _cli(options: argparse.Namespace) -> int:
@@ -61,14 +87,24 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, dest="command", metavar="command")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--stack", default="dev", help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME")
+    common.add_argument(
+        "--adopt", action="store_true", help="make the VPC and subnets that network.existing names here first"
+    )
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    common.set_defaults(run=_stack)
-    up = commands.add_parser("up", parents=[common], help="create everything, and send a task through the work queue")
+    common.set_defaults(run=_stack, full=False, json=False)
+    shown = argparse.ArgumentParser(add_help=False)
+    shown.add_argument("--full", action="store_true", help="show every resource, not only a row for each part")
+    shown.add_argument("--json", action="store_true", help="one JSON document on standard output, for machines")
+    up = commands.add_parser(
+        "up", parents=[common, shown], help="create everything, and send a task through the work queue"
+    )
     up.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
     up.add_argument(
         "--outputs", type=Path, help="write the outputs there, as `pulumi stack output --json` does", metavar="FILE"
     )
-    preview = commands.add_parser("preview", parents=[common], help="say what would be created, or every mistake")
+    preview = commands.add_parser(
+        "preview", parents=[common, shown], help="say what would be created and what it costs, or every mistake"
+    )
     preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
     for command, help_ in (

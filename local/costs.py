@@ -135,6 +135,15 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a stack costs, whole and by its parts."""
+
+    whole: Estimate
+    parts: Mapping[str, Estimate]
+    """URN of what stands right under the stack -> what all that it is made of costs."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Priced:
     """A resource whose cost is asked for, and what it depends on."""
 

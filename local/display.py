@@ -1,12 +1,12 @@
-"""What a run looks like: a live tree on a terminal, plain lines anywhere else."""
+"""What a run looks like: a row for each part on a terminal, plain lines anywhere else."""
 
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -14,9 +14,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from local import types
-from local.run import Registration, State, Watcher
+from local.costs import Costs, Estimate
+from local.run import Registration, Run, State, Watcher
 
 COMPONENT_PREFIX = "distributed-training:index:"
+WIDE_COLUMNS = 70
+"""From here on a terminal has room for what a part is."""
 LONGEST_VALUE = 200
 """Characters of an output that are shown; of what is longer the length is."""
 STATES = {"creating": "yellow", "created": "green", "simulated": "cyan", "would be created": "green", "failed": "red"}
@@ -24,26 +27,95 @@ STATES = {"creating": "yellow", "created": "green", "simulated": "cyan", "would 
 
 
 class Display:
-    """Writes to standard output as it is: a terminal gets colours and a live tree, a pipe plain lines."""
+    """Writes to standard output as it is: a terminal gets colours and what is being worked on, a pipe plain lines."""
 
-    def __init__(self, *, preview: bool) -> None:
-        self.console = Console(highlight=False)
-        self.preview = preview
-        self.registrations: dict[str, Registration] = {}
+    def __init__(self, *, preview: bool, full: bool = False, quiet: bool = False) -> None:
+        self.console = Console(highlight=False, quiet=quiet)
+        self.preview, self.full, self.quiet = preview, full, quiet
+        self.on_terminal = self.console.is_terminal and not quiet
+        self.run = Run()
         self.states: dict[str, str] = {}
+
+    def phase(self, what: str) -> AbstractContextManager[object]:
+        """Let a terminal say what is waited for."""
+        return self.console.status(what) if self.on_terminal else nullcontext()
 
     @contextmanager
     def watching(self) -> Generator[Watcher]:
-        """Show resources while the program runs, and the whole tree when it has run."""
-        if self.console.is_terminal:
+        """Show resources while the program runs; of `up` in full, the whole tree when it has run."""
+        if self.on_terminal:
             with Live(console=self.console, get_renderable=self._working, refresh_per_second=8, transient=True):
-                yield self._note
+                yield self.note
         else:
             yield self._line
         # nothing is created any more: what still was is what the run ended at
         self.states |= {urn: "failed" for urn, state in self.states.items() if state == "creating"}
-        if self.console.is_terminal and self.registrations:
+        if not self.preview and self.on_terminal and self.full and self.run.registrations:
+            self.resources(self.run)
+
+    def note(self, registration: Registration, state: State | None) -> None:
+        """Remember what becomes of a resource."""
+        self.run.registrations[registration.urn] = registration
+        if not registration.provided:
+            return
+        self.states[registration.urn] = (
+            ("simulated" if types.is_simulated(registration.type) else "created")
+            if state is not None
+            else ("would be created" if self.preview else "creating")
+        )
+
+    def resources(self, run: Run) -> None:
+        """Show every resource: on a terminal when asked for, as a tree."""
+        if not self.on_terminal:
+            for urn in self.states:
+                self.say(f"{self.states[urn]} {run.registrations[urn].type} {run.registrations[urn].name}")
+        elif self.full:
             self.console.print(self._tree(), overflow="ellipsis", no_wrap=True)
+
+    def parts(self, run: Run, costs: Costs | None = None) -> None:
+        """Show a row for each part of the stack, with what it costs, and what it costs together."""
+        self.say()
+        if self.on_terminal:
+            self.console.print(self._table(run, costs))
+        else:
+            for top, members in run.parts().items():
+                one = run.registrations[top]
+                cost = (
+                    "" if costs is None else ", idle {} a month, at most {} an hour".format(*_money(costs.parts[top]))
+                )
+                count, state = self._came_to(members)
+                if not count:
+                    continue
+                self.say(f"{one.name} ({_kind(one)}): {count} resources, {state}{cost}")
+        if costs is not None:
+            self.say(str(costs.whole))
+
+    def document(self, run: Run, costs: Costs | None, mistakes: Sequence[str]) -> dict[str, Any]:
+        """All of a run as one JSON document."""
+
+        def cost(estimate: Estimate) -> dict[str, float]:
+            return {
+                "idle_usd_per_month": round(estimate.idle_usd_per_month, 2),
+                "at_most_usd_per_hour": round(estimate.busiest_usd_per_hour, 4),
+            }
+
+        return {
+            "resources": [
+                {"urn": urn, "type": one.type, "name": one.name, "state": self.states[urn], "part": run.top(urn)}
+                for urn, one in run.registrations.items()
+                if urn in self.states
+            ],
+            "parts": [
+                {"urn": top, "type": run.registrations[top].type, "name": run.registrations[top].name}
+                | {"resources": self._came_to(members)[0]}
+                | ({} if costs is None else cost(costs.parts[top]))
+                for top, members in run.parts().items()
+            ],
+            "cost": None if costs is None else {**cost(costs.whole), "without_price": [*costs.whole.without_price]},
+            "exports": dict(run.exports),
+            "messages": run.messages,
+            "mistakes": [*mistakes],
+        }
 
     def outputs(self, exports: Mapping[str, Any]) -> None:
         """Show what the stack exports."""
@@ -68,43 +140,74 @@ class Display:
         parts = [f"{counted[state]} {words.get(state, state)}" for state in STATES if counted[state]]
         return f"{sum(counted.values())} resources: {', '.join(parts) or 'none'}, in {seconds:.1f} s"
 
-    def _note(self, registration: Registration, state: State | None) -> None:
-        self.registrations[registration.urn] = registration
-        if not registration.provided:
-            return
-        self.states[registration.urn] = (
-            ("simulated" if types.is_simulated(registration.type) else "created")
-            if state is not None
-            else ("would be created" if self.preview else "creating")
-        )
-
     def _line(self, registration: Registration, state: State | None) -> None:
-        self._note(registration, state)
-        if registration.provided and (self.preview or state is not None):
+        self.note(registration, state)
+        if registration.provided and state is not None and not self.quiet:
             print(f"{self.states[registration.urn]:<9} {registration.type} {registration.name}", flush=True)
 
     def _working(self) -> RenderableType:
-        """Only what is being worked on: a whole stack is taller than a terminal."""
-        working = Table.grid(padding=(0, 2))
-        states = dict(self.states)
-        for urn, state in states.items():
-            if state == "creating":
-                one = self.registrations[urn]
-                working.add_row(Text(one.type), Text(one.name, style="bold"), Text(state, style=STATES[state]))
-        working.add_row(Text(f"{len(states)} resources", style="dim"))
-        return working
+        """The parts so far, and what is being made: a whole stack is taller than a terminal."""
+        # the program goes on in another thread meanwhile
+        run = Run(registrations=dict(self.run.registrations))
+        creating = [run.registrations[urn] for urn, state in [*self.states.items()] if state == "creating"]
+        what = ", ".join(f"{one.type} {one.name}" for one in creating) if self.states else "the program runs"
+        now = Text(what, "dim", overflow="ellipsis", no_wrap=True)
+        return Group(self._table(run, None), now) if self.states else now
+
+    def _table(self, run: Run, costs: Costs | None) -> Table:
+        wide = self.console.width >= WIDE_COLUMNS
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=costs is not None)
+        table.add_column("part", "all", style="bold", no_wrap=True)
+        if wide:
+            table.add_column("what", style="dim", no_wrap=True)
+        table.add_column("#", str(len(self.states)), justify="right", no_wrap=True)
+        stated = wide or not self.preview or "failed" in self.states.values()
+        if stated:
+            table.add_column("state")
+        if costs is not None:
+            for title, money in zip(("idle/month", "most/hour"), _money(costs.whole), strict=True):
+                table.add_column(title if wide else title.replace("/", "\n/"), money, justify="right", no_wrap=True)
+        for top, members in run.parts().items():
+            one, (count, state) = run.registrations[top], self._came_to(members)
+            if not count:
+                continue
+            style = STATES["failed"] if "failed" in state else STATES.get(state, "green")
+            table.add_row(
+                one.name,
+                *([_kind(one)] if wide else []),
+                str(count),
+                *([Text(state, style)] if stated else []),
+                *(() if costs is None else _money(costs.parts[top])),
+            )
+        return table
+
+    def _came_to(self, members: Sequence[Registration]) -> tuple[int, str]:
+        """How many of these are resources of a cloud, and how many of those came to what."""
+        counted = Counter(self.states[one.urn] for one in members if one.urn in self.states)
+        if len(counted) == 1:
+            return counted.total(), next(iter(counted))
+        return counted.total(), ", ".join(f"{counted[state]} {state}" for state in STATES if counted[state])
 
     def _tree(self) -> Tree:
         root = Tree("stack")
         nodes: dict[str, Tree] = {}
-        for urn, one in self.registrations.items():
+        for urn, one in self.run.registrations.items():
             label = Text(f"{one.name}  ", style="bold")
             if (state := self.states.get(urn)) is not None:
                 label.append(f"{state}  ", style=STATES[state])
-            label.append(one.type.removeprefix(COMPONENT_PREFIX), style="dim")
+            label.append(_kind(one), style="dim")
             under = root if one.is_top else nodes[one.parent]
             nodes[urn] = under.add(label)
         return root
+
+
+def _kind(one: Registration) -> str:
+    return one.type.removeprefix(COMPONENT_PREFIX)
+
+
+def _money(estimate: Estimate) -> tuple[str, str]:
+    """What it costs idle by the month, and at most by the hour."""
+    return f"${estimate.idle_usd_per_month:,.2f}", f"${estimate.busiest_usd_per_hour:,.2f}"
 
 
 def _lines(value: Mapping[str, Any], indent: str) -> Iterator[str]:

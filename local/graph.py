@@ -55,7 +55,7 @@ def svg(run: Run) -> str:
             turn, bend = right - BETWEEN_COLUMNS, right - BETWEEN_COLUMNS // 2
             line = f"M{left} {start} H{turn} C{bend} {start} {bend} {end} {right} {end}"
             ElementTree.SubElement(root, "path", d=line)
-    counts = Counter(_top(run, urn) for urn, one in run.registrations.items() if one.provided)
+    counts = Counter(run.top(urn) for urn, one in run.registrations.items() if one.provided)
     for urn, (left, top) in place.items():
         one = run.registrations[urn]
         box = ElementTree.SubElement(root, "g", transform=f"translate({left} {top})")
@@ -75,8 +75,8 @@ def _needs(run: Run) -> dict[str, set[str]]:
     """Component -> the components that it waits for."""
     needs: dict[str, set[str]] = {urn: set() for urn, one in run.registrations.items() if one.is_top}
     for urn, one in run.registrations.items():
-        top = _top(run, urn)
-        needs[top] |= {_top(run, need) for need in one.dependencies if need in run.registrations} - {top}
+        top = run.top(urn)
+        needs[top] |= {run.top(need) for need in one.dependencies if need in run.registrations} - {top}
     return needs
 
 
@@ -99,9 +99,3 @@ def _direct(needs: Mapping[str, Collection[str]], urn: str) -> set[str]:
 
 def _all(needs: Mapping[str, Collection[str]], urn: str) -> set[str]:
     return {*needs[urn], *(far for near in needs[urn] for far in _all(needs, near))}
-
-
-def _top(run: Run, urn: str) -> str:
-    while not run.registrations[urn].is_top:
-        urn = run.registrations[urn].parent
-    return urn

@@ -2,14 +2,19 @@
 
 import json
 import threading
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
+
+CUSTOM_ID = "_custom_id_"
+"""Tag by which other services of moto are told the id of what they make."""
 
 
 def fill() -> None:
     """Let moto fill the gaps of a service when it loads it; to load them all takes as long as the server's start."""
     from moto import backends
 
-    gaps = {"batch": _batch, "eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
+    gaps = {"batch": _batch, "ec2": _ec2, "eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
     load: Any = backends.get_backend
     lock = threading.Lock()
 
@@ -36,6 +41,35 @@ def _batch() -> None:
         return updated
 
     backend.update_compute_environment = update_and_keep
+
+
+def _ec2() -> None:
+    """A VPC or subnet has the id that its tag names."""
+    from moto.ec2.models import subnets, vpcs
+
+    wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
+
+    def told(kind: str, make: Callable[..., Any]) -> Callable[..., Any]:
+        def make_it(self: Any, *given: Any, tags: Any = None, **named: Any) -> Any:
+            match tags:
+                case [*pairs]:
+                    given_id = next((one["Value"] for one in pairs if one["Key"] == CUSTOM_ID), None)
+                case _:
+                    given_id = ((tags or {}).get(kind) or {}).get(CUSTOM_ID)
+            before = wanted.set(given_id)
+            try:
+                return make(self, *given, tags=tags, **named)
+            finally:
+                wanted.reset(before)
+
+        return make_it
+
+    modules: Any = (vpcs, "VPCBackend", "vpc"), (subnets, "SubnetBackend", "subnet")
+    for module, backend, kind in modules:
+        invent = getattr(module, f"random_{kind}_id")
+        setattr(module, f"random_{kind}_id", lambda invent=invent: wanted.get() or invent())
+        create = f"create_{kind}"
+        setattr(getattr(module, backend), create, told(kind, getattr(getattr(module, backend), create)))
 
 
 def _eks() -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import api, changes, tags, types
 from local.aws import Aws
 from local.changes import Change
-from local.costs import Estimate, Priced, estimate
+from local.costs import Costs, Estimate, Priced, estimate
 from local.facts import Facts
 from local.observed import observed
 from local.properties import Property
@@ -140,8 +140,8 @@ class Provider:
 
         return self.facts.answer(token, arguments, ask) if self.facts is not None and function.lasting else ask()
 
-    def estimate(self, run: Run) -> Estimate:
-        """What the stack that a run registered costs."""
+    def estimate(self, run: Run, part: str | None = None) -> Estimate:
+        """What the stack that a run registered costs, or only the part with this URN."""
 
         def vcpus_of(instance_type: str) -> int:
             return self.invoke("aws:ec2/getInstanceType:getInstanceType", {"instanceType": instance_type})[
@@ -150,10 +150,14 @@ class Provider:
 
         return estimate(
             line
-            for one in run.registrations.values()
-            if one.custom and (record := types.of(one.type)) is not None
+            for urn, one in run.registrations.items()
+            if one.custom and part in (None, run.top(urn)) and (record := types.of(one.type)) is not None
             for line in record.paid(Priced(resource=one, run=run, vcpus_of=vcpus_of))
         )
+
+    def costs(self, run: Run) -> Costs:
+        """What the stack that a run registered costs, by its parts, too."""
+        return Costs(whole=self.estimate(run), parts={top: self.estimate(run, top) for top in run.parts()})
 
     def _mistakes(self, type_: str, inputs: Mapping[str, Any]) -> Iterator[str]:
         record = types.of(type_)

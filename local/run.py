@@ -86,6 +86,19 @@ class Run:
     error: BaseException | None = None
     """What ended the run before its time."""
 
+    def top(self, urn: str) -> str:
+        """The URN of the part that a resource is in: of what stands over it right under the stack, or its own."""
+        while not self.registrations[urn].is_top:
+            urn = self.registrations[urn].parent
+        return urn
+
+    def parts(self) -> dict[str, list[Registration]]:
+        """What stands right under the stack -> all that it is made of, itself too."""
+        parts: dict[str, list[Registration]] = {}
+        for urn, one in self.registrations.items():
+            parts.setdefault(self.top(urn), []).append(one)
+        return parts
+
 
 Watcher = Callable[[Registration, State | None], None]
 """Called with each resource when it is registered (None) and when it is created."""

@@ -4,12 +4,15 @@ import argparse
 import json
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from local import engine, stack_files
+from local import adopted, engine, stack_files
 from local.aws import Aws
+from local.costs import Costs
 from local.display import Display
 from local.errors import failed
 from local.facts import Facts
@@ -27,35 +30,47 @@ class OutputsFileError(Exception):
 def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.Namespace) -> int:
     """Run one of the commands on a stack; the exit status."""
     commands = {"up": _up, "preview": _preview, "graph": _graph}
-    return commands[options.command](stack, Provider(aws, facts), options)
+    display = Display(
+        preview=options.command != "up", full=options.full, quiet=options.json or options.command == "graph"
+    )
+    if (network := adopted.existing(stack)) is not None:
+        display.say(adopted.make(aws, network))
+    return commands[options.command](stack, Provider(aws, facts), display, options)
 
 
-def _up(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:
-    display, started = Display(preview=False), time.monotonic()
+def _up(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
+    started = time.monotonic()
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=False, watch=watch)
     if run.error is not None:
         return _broken_off(run, display, time.monotonic() - started, options)
+    costs = provider.costs(run)
     display.outputs(run.exports)
     display.warn(run.messages)
+    display.parts(run, costs)
     try:
         if queue := _work_queue(stack, run):
             display.say()
             display.say("Round trip:")
-            for step in round_trip(provider.aws, run.exports, queue):
-                display.say(f"  {step}", "green")
-    except RoundTripError as error:
-        return _refused(error, options)
-    display.say()
-    display.say(display.summary(time.monotonic() - started))
-    if options.outputs is not None:
-        try:
-            options.outputs.write_text(json.dumps(run.exports, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        except OSError as error:
-            return _refused(OutputsFileError(f"{options.outputs}: cannot be written: {error.strerror}"), options)
+            with display.phase("a worker does tasks"):
+                for step in round_trip(provider.aws, run.exports, queue):
+                    display.say(f"  {step}", "green")
+        display.say()
+        display.say(display.summary(time.monotonic() - started))
+        if options.outputs is not None:
+            _write(options.outputs, run.exports)
+    except (RoundTripError, OutputsFileError) as error:
+        return _ended(run, display, options, costs, mistakes=str(error).splitlines(), error=error)
     if options.keep:
         _keep(stack, provider.aws, display)
-    return 0
+    return _ended(run, display, options, costs)
+
+
+def _write(path: Path, exports: Mapping[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(exports, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputsFileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
@@ -69,54 +84,70 @@ def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
         threading.Event().wait()
 
 
-def _preview(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:
-    display, started = Display(preview=True), time.monotonic()
+def _preview(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
+    started = time.monotonic()
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=True, watch=watch)
     if run.error is not None:
         return _broken_off(run, display, time.monotonic() - started, options)
+    costs = provider.costs(run)
+    display.parts(run, costs)
+    display.resources(run)
     display.say()
-    display.warn(run.messages)
     display.say(f"outputs: {', '.join(sorted(run.exports))}")
-    display.say(str(provider.estimate(run)))
+    display.warn(run.messages)
     display.say(display.summary(time.monotonic() - started))
-    return _keeps_the_rules(stack, run, display) if options.policy else 0
+    mistakes = _broken_rules(stack, run, display) if options.policy else []
+    return _ended(run, display, options, costs, mistakes=mistakes)
 
 
-def _keeps_the_rules(stack: stack_files.StackFile, run: Run, display: Display) -> int:
-    """Show what the policy pack finds; the exit status."""
+def _broken_rules(stack: stack_files.StackFile, run: Run, display: Display) -> list[str]:
+    """Show what the policy pack finds; what it refuses."""
     from local import policy  # here, because a preview without it should not wait for its imports
 
     rules = policy.rules(stack.program / "policy")
     found = policy.violations(rules, stack, run)
-    display.warn([one.line for one in found if not one.mandatory])
-    mandatory = [one.line for one in found if one.mandatory]
+    advice = [one.line for one in found if not one.mandatory]
+    run.messages += advice
+    display.warn(advice)
     display.say(f"policy: {len(rules)} rules, {len({one.policy for one in found})} broken")
-    return failed(None, mandatory, debug=False) if mandatory else 0
+    return [one.line for one in found if one.mandatory]
 
 
-def _graph(stack: stack_files.StackFile, provider: Provider, options: argparse.Namespace) -> int:
+def _graph(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
     run = engine.run(stack, provider, preview=True)
     if run.error is not None:
-        return _refused(run.error, options)
+        return _broken_off(run, display, 0, options)
     print(svg(run))
     return 0
 
 
 def _broken_off(run: Run, display: Display, seconds: float, options: argparse.Namespace) -> int:
     if run.registrations:
+        display.parts(run)
         display.say()
         display.say(display.summary(seconds))
-    return _refused(run.error, options)
-
-
-def _refused(error: BaseException | None, options: argparse.Namespace) -> int:
-    match error:
-        case pulumi.RunError() | RefusedError() | RoundTripError() | OutputsFileError():
+    match error := run.error:
+        case pulumi.RunError() | RefusedError():
             lines = str(error).splitlines()
         case _:
             lines = [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
-    return failed(error, lines, debug=options.debug)
+    return _ended(run, display, options, mistakes=lines, error=error)
+
+
+def _ended(
+    run: Run,
+    display: Display,
+    options: argparse.Namespace,
+    costs: Costs | None = None,
+    *,
+    mistakes: Sequence[str] = (),
+    error: BaseException | None = None,
+) -> int:
+    """Say the last of a run, which is its mistakes; the exit status."""
+    if options.json:
+        print(json.dumps(display.document(run, costs, mistakes), indent=2))
+    return failed(error, [*mistakes], debug=options.debug) if mistakes else 0
 
 
 def _work_queue(stack: stack_files.StackFile, run: Run) -> str | None:
