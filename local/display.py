@@ -156,14 +156,14 @@ class Display:
 
     def _table(self, run: Run, costs: Costs | None) -> Table:
         wide = self.console.width >= WIDE_COLUMNS
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=costs is not None)
+        table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), show_footer=costs is not None)
         table.add_column("part", "all", style="bold", no_wrap=True)
         if wide:
             table.add_column("what", style="dim", no_wrap=True)
         table.add_column("#", str(len(self.states)), justify="right", no_wrap=True)
         stated = wide or not self.preview or "failed" in self.states.values()
         if stated:
-            table.add_column("state")
+            table.add_column("state", min_width=len("simulated"))
         if costs is not None:
             for title, money in zip(("idle/month", "most/hour"), _money(costs.whole), strict=True):
                 table.add_column(title if wide else title.replace("/", "\n/"), money, justify="right", no_wrap=True)

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 CUSTOM_ID = "_custom_id_"
 """Tag by which other services of moto are told the id of what they make."""
@@ -51,12 +51,13 @@ def _ec2() -> None:
 
     def told(kind: str, make: Callable[..., Any]) -> Callable[..., Any]:
         def make_it(self: Any, *given: Any, tags: Any = None, **named: Any) -> Any:
-            match tags:
-                case [*pairs]:
-                    given_id = next((one["Value"] for one in pairs if one["Key"] == CUSTOM_ID), None)
-                case _:
-                    given_id = ((tags or {}).get(kind) or {}).get(CUSTOM_ID)
-            before = wanted.set(given_id)
+            # of a VPC as the request has them, of a subnet by kind
+            pairs: dict[str, str] = (
+                {one["Key"]: one["Value"] for one in cast("list[Any]", tags)}
+                if isinstance(tags, list)
+                else cast("dict[str, Any]", tags or {}).get(kind, {})
+            )
+            before = wanted.set(pairs.get(CUSTOM_ID))
             try:
                 return make(self, *given, tags=tags, **named)
             finally:

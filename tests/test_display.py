@@ -108,7 +108,11 @@ def test_a_round_trip_does_not_wait_for_a_thousand_attempts(
     document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(Display, "say", lambda _self, line="", _style=None: said.append(line))
+
+    def say(_display: Display, line: str = "", _style: str | None = None) -> None:
+        said.append(line)
+
+    monkeypatch.setattr(Display, "say", say)
     sections = "  distributed-training:queues: {tasks: {maxReceiveCount: 1000}, results: {}}\n"
     assert document(sections, "up")[0]["mistakes"] == []
     assert "  tasks: maxReceiveCount 1000 is too many attempts to try here how a task fails" in said
