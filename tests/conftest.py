@@ -22,7 +22,7 @@ REGION = "us-west-2"
 SMALL_STACK = """
 config:
   aws:region: us-west-2
-  distributed-training:queues: {tasks: {}, results: {}}
+  distributed-training:queues: {tasks: {maxReceiveCount: 3}, results: {}}
 """
 DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
 
