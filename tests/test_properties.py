@@ -20,13 +20,13 @@ TYPES = {
 MEMORY_SHARE = 0.9
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(lambda name: not name.endswith("-dlq"))
-drawn = settings(
+profile = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
     database=None,
 )
-EXAMPLES = drawn.max_examples
+EXAMPLES = profile.max_examples
 """How many the profile asks for; see conftest.py."""
 
 
@@ -125,13 +125,13 @@ def stack(draw: st.DrawFn, *, eks: bool) -> dict[str, Any]:
 
 
 # in two, of about equal length, so that two processors share them
-@settings(drawn, max_examples=EXAMPLES * 2 // 3)
+@settings(profile, max_examples=EXAMPLES * 2 // 3)
 @given(sections=stack(eks=False))
 def test_what_is_valid_is_deployed_and_rests_at_zero(sections: dict[str, Any], run_sections: RunStack) -> None:
     _rests_at_zero(sections, run_sections(sections))
 
 
-@settings(drawn, max_examples=EXAMPLES // 3)
+@settings(profile, max_examples=EXAMPLES // 3)
 @given(sections=stack(eks=True))
 def test_what_is_valid_with_eks_is_deployed_and_rests_at_zero(sections: dict[str, Any], run_sections: RunStack) -> None:
     _rests_at_zero(sections, run_sections(sections))
@@ -180,7 +180,7 @@ WRONG: Mapping[tuple[str, ...], Any] = {
 
 
 # these are cheap: nothing is registered
-@settings(drawn, max_examples=max(EXAMPLES, 100))
+@settings(profile, max_examples=max(EXAMPLES, 100))
 @given(data=st.data(), sections=st.booleans().flatmap(lambda eks: stack(eks=eks)))
 def test_what_is_wrong_is_refused_by_a_line_that_names_the_key(
     data: st.DataObject, sections: dict[str, Any], mistakes_in: Callable[[Mapping[str, Any]], list[str]]

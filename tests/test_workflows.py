@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -124,6 +124,12 @@ def test_a_pipeline_installs_nothing_that_is_not_locked() -> None:
                 assert "--require-hashes" in command, name
             if "pulumi install" in command:
                 assert "--no-dependencies" in command, name
+
+
+def test_the_thorough_tests_run_every_night() -> None:
+    assert [one["run"] for name, one in steps() if name == "nightly.test" and "run" in one] == ["make test-thorough"]
+    # YAML reads the key `on` as true
+    assert [set(one) for one in cast("Any", CONTENT["nightly"])[True]["schedule"]] == [{"cron"}]
 
 
 def test_an_environment_is_deployed_once_the_one_before_it_is() -> None:
