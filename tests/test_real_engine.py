@@ -17,7 +17,7 @@ from local.provider import Provider
 from local.run import Run
 from tests.engine_support import RealEngine, differences
 from tests.support import STACKS
-from tests.test_properties import drawn
+from tests.test_properties import profile
 from tests.test_properties import stack as any_stack
 
 pytestmark = [
@@ -62,7 +62,7 @@ def test_a_stack_is_made_in_two_goes_and_is_the_same_on_both_engines(stack: str,
     assert real.account() == empty
 
 
-@settings(drawn, max_examples=4)
+@settings(profile, max_examples=4)
 @given(sections=st.booleans().flatmap(lambda eks: any_stack(eks=eks)))
 def test_both_engines_preview_the_same_of_a_stack_that_nobody_thought_of(
     sections: dict[str, Any], real: RealEngine
