@@ -167,8 +167,8 @@ def test_a_server_that_dies_half_way_ends_the_run_with_what_was_made() -> None:
     lines = [out.readline() for _ in range(10)]
     os.kill(_child_of(process.pid), signal.SIGKILL)
     # not by `communicate`, which passes over what was read ahead of the tenth line
-    rest, err = out.read(), cast("IO[str]", process.stderr).read()
-    process.wait(timeout=300)
+    with process:
+        rest, err = out.read(), cast("IO[str]", process.stderr).read()
     assert process.returncode == 1
     assert re.fullmatch(r"error: urn:pulumi:dev::\S+: \w+: .*http://127\.0\.0\.1:\d+/.*\n", err), err
     made = len(lines) + sum(line.startswith(("created ", "simulated ")) for line in rest.splitlines())
