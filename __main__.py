@@ -1,4 +1,4 @@
-"""The stack, read aloud: settings, components, exports."""
+"""The stack: settings, components, exports."""
 
 import pulumi
 

@@ -1,4 +1,4 @@
-"""Everything a stack file may say, typed, and checked once before anything is made."""
+"""Everything that a stack file may hold, with types, checked once before any resource is made."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +22,10 @@ from components.task_queue import QueueName, TaskQueueSettings
 
 
 class StackSettings(Settings):
-    """A stack file. A section that it leaves out is not deployed; network, artifacts and alerts always are."""
+    """A stack file. A section that is left out is not deployed; network, artifacts and alerts always are."""
 
     network: NetworkSettings = NetworkSettings()
-    """The network, made or adopted."""
+    """The network: a new VPC, or one that you already have."""
     artifacts: ArtifactsSettings = ArtifactsSettings()
     """The bucket and the image repository."""
     queues: dict[QueueName, TaskQueueSettings] = Field(default_factory=dict[str, TaskQueueSettings])
@@ -37,9 +37,9 @@ class StackSettings(Settings):
     eks: GpuClusterSettings | None = None
     """The EKS cluster."""
     alerts: AlertsSettings = AlertsSettings()
-    """Who hears of what goes wrong."""
+    """Who is notified when something goes wrong, and the budget."""
     protect: bool = False
-    """Whether what cannot be made again is guarded against deletion, by Pulumi and by AWS."""
+    """Whether Pulumi and AWS refuse to delete what cannot be made again, such as the bucket and the cluster."""
 
     @classmethod
     def load(cls) -> Self:
@@ -67,7 +67,7 @@ class StackSettings(Settings):
         return cls.model_construct(**right)
 
     def ask_aws(self) -> "Facts":
-        """What AWS says of the account and of what the stack file names, once the file fits it.
+        """The facts that AWS gives about the account and about everything that the stack file names.
 
         Raises:
             pulumi.RunError: naming every setting that AWS cannot satisfy, a line each.
@@ -95,18 +95,18 @@ class StackSettings(Settings):
 
     @property
     def in_default_group(self) -> list[str]:
-        """Paths of what has the VPC's default security group."""
+        """Paths of the job queues whose containers have the VPC's default security group."""
         return [f"batch.{name}" for name, one in self.batch.items() if one.in_default_group]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What AWS says of the account and of what the stack file names."""
+    """The facts that AWS gives about the account and about everything that the stack file names."""
 
     account: Account
     """Where the stack is deployed."""
     zones: Sequence[str]
-    """Names of the availability zones to use, in their order; none for a network that was adopted."""
+    """Names of the availability zones to use, in order; empty for an adopted network."""
     instance_types: Mapping[str, InstanceFacts]
     """Instance type -> its facts, for every type that the stack file names."""
 
@@ -135,7 +135,7 @@ def _parsed(text: str) -> Any:
 
 
 def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
-    """Mistakes between sections, among those that are right in themselves."""
+    """Mistakes between sections, each of which is right in itself."""
     workers: WorkerSettings | None = right.get("workers")
     if workers is not None:
         checked: dict[str, TaskQueueSettings] = right.get("queues", {})

@@ -1,4 +1,4 @@
-"""The one place for what training makes: a bucket for checkpoints, a repository for images, Lustre over the bucket."""
+"""The store for what training makes: a bucket for checkpoints, a repository for images, Lustre over the bucket."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ INCOMPLETE_UPLOAD_DAYS = 7
 NONCURRENT_VERSION_DAYS = 30
 UNTAGGED_IMAGE_DAYS = 14
 LUSTRE_VERSION = "2.15"
-"""Said always, because a default that AWS moves would replace the file system; AL2023's client speaks it."""
+"""Always set, because a new default of AWS would replace the file system; the client of AL2023 supports it."""
 LUSTRE_STEP_GIB = 2400
 """PERSISTENT_2 file systems have 1200 GiB or a multiple of 2400 (FSx for Lustre API, `StorageCapacity`)."""
 LUSTRE_PORTS = ((988, 988), (1018, 1023))
@@ -43,14 +43,14 @@ class ArtifactsSettings(Settings):
     """The `artifacts` section."""
 
     checkpoint_days: Annotated[int, Field(ge=1)] | None = 90
-    """Days after which objects under `checkpoints/` expire; null keeps them."""
+    """Days until objects under `checkpoints/` expire; null keeps them for ever."""
     force_destroy: bool = False
-    """Whether `pulumi destroy` may delete the bucket and the repository with what is in them.
+    """Whether `pulumi destroy` may delete the bucket and the repository with their content.
 
-    An update that sets it must come before the destroy that needs it. Not together with `protect`.
+    Deploy this setting before the destroy that needs it. Not together with `protect`.
     """
     lustre: LustreSettings | None = None
-    """A file system linked to the bucket, in the training subnet; it costs by the hour even when idle."""
+    """A file system linked to the bucket, in the training subnet. It is paid by the hour, also when idle."""
 
 
 class Artifacts(pulumi.ComponentResource):
@@ -139,14 +139,14 @@ class Artifacts(pulumi.ComponentResource):
         self.register_outputs({"bucket": self.bucket, "repositoryUrl": self.repository_url})
 
     def read(self) -> list[iam.Statement]:
-        """What reads artifacts."""
+        """Statements that allow reading artifacts."""
         return [
             iam.allow(["s3:GetObject"], [pulumi.Output.concat(self.bucket_arn, "/*")]),
             iam.allow(["s3:ListBucket"], [self.bucket_arn]),
         ]
 
     def read_write(self) -> list[iam.Statement]:
-        """What reads and writes artifacts and resumes multipart uploads; deleting is left to the lifecycle."""
+        """Statements that allow reading, writing and resuming multipart uploads; only the lifecycle deletes."""
         return [
             iam.allow(
                 ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
@@ -156,7 +156,7 @@ class Artifacts(pulumi.ComponentResource):
         ]
 
     def pull(self) -> list[iam.Statement]:
-        """What pulls images from the repository."""
+        """Statements that allow pulling images from the repository."""
         return [
             iam.allow(
                 ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],

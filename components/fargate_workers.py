@@ -1,4 +1,4 @@
-"""Workers on ECS Fargate that do the tasks of a queue, as many as there is work for, and none when there is none.
+"""Workers on ECS Fargate that do the tasks of a queue; their number follows the work, down to zero.
 
 Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
 """
@@ -24,10 +24,10 @@ WORKER_TAG = "worker-1"
 USER = "10001:10001"
 """Numeric user and group of the reference worker's image."""
 LARGEST_TASK_SECONDS = 43_200 - 900
-"""SQS hides a message for 12 hours at most; longer work belongs to Batch."""
+"""SQS hides a message for 12 hours at most; use Batch for longer work."""
 
 SHORTEST_VISIBILITY_SECONDS = 60
-"""A third of it is the worker's heartbeat, and one call to SQS may take 20 seconds to fail."""
+"""The worker sends a heartbeat at a third of it, and a failing call to SQS may take 20 seconds."""
 
 LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
     256: (512, 1024, 2048),
@@ -45,27 +45,27 @@ class WorkerSettings(Settings):
     """The `workers` section."""
 
     queue: Name = "tasks"
-    """The queue under `queues` whose tasks are done."""
+    """The queue under `queues` whose tasks the workers do."""
     image: str | None = None
-    """Container image; left out, it is tag `worker-1` of the stack's own image repository."""
+    """Container image. Default: tag `worker-1` in the stack's own image repository."""
     command: tuple[str, ...] | None = None
-    """What the container runs; left out, what its image says."""
+    """Command of the container. Default: the command of its image."""
     cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
-    """CPU units of a task; 1024 are one vCPU."""
+    """CPU units of one worker; 1024 are one vCPU."""
     memory: Annotated[int, Field(ge=512)] = 4096
-    """Memory of a task in MiB."""
+    """Memory of one worker in MiB."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     """Processor architecture of the image."""
     min_tasks: Annotated[int, Field(ge=0)] = 0
-    """Tasks that run even without work; 0 idles at nothing."""
+    """Workers that run even without work; 0 costs nothing while idle."""
     max_tasks: Annotated[int, Field(ge=1, le=5000)] = 20
-    """Tasks that run at most."""
+    """Workers that run at most."""
     tasks_per_worker: Annotated[int, Field(ge=1)] = 5
-    """How many of the queue's tasks each worker may have before it, waiting or in hand; fewer start more workers."""
+    """How many tasks, waiting or in flight, there are for each worker; a lower number starts more workers."""
     spot_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Part of the workers that run on Fargate Spot, which AWS may stop with two minutes' notice."""
+    """Share of the workers that run on Fargate Spot. AWS may stop these with two minutes' notice."""
     max_task_seconds: Annotated[int, Field(ge=1, le=LARGEST_TASK_SECONDS)] = 3600
-    """How long one task may take, in seconds; longer work belongs to Batch."""
+    """How long one task may take, in seconds; use Batch for longer work."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """Environment variables of the container."""
     secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
@@ -97,7 +97,7 @@ class WorkerSettings(Settings):
         return self
 
     def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[str]:
-        """What the stack file's queues lack for these workers, as mistakes; None is a queue that is itself mistaken."""
+        """Mistakes where the stack file lacks a queue that the workers need; None is a queue with mistakes."""
         if self.queue not in queues:
             yield mistake(f"{path}.queue", "must name a queue under queues", self.queue)
         if self.image is None and "results" not in queues:
@@ -114,7 +114,7 @@ class WorkerSettings(Settings):
 
 
 class FargateWorkers(pulumi.ComponentResource):
-    """An ECS service whose tasks poll a queue, scaled by the tasks that wait."""
+    """An ECS service whose containers poll a queue, scaled by the number of tasks in it."""
 
     cluster_name: pulumi.Output[str]
     """Name of the ECS cluster."""
@@ -255,7 +255,7 @@ class FargateWorkers(pulumi.ComponentResource):
 
 
 class WorkerScaling(pulumi.ComponentResource):
-    """As many workers as the queue's tasks, waiting or in hand, ask for; really none when there are none.
+    """Scaling by the queue's tasks, waiting or in flight, down to zero workers.
 
     Target tracking follows tasks per worker but cannot start from nothing: with no worker its metric stands still on
     what AWS last saw. So an alarm on the first waiting task starts the first worker.
@@ -297,7 +297,7 @@ class WorkerScaling(pulumi.ComponentResource):
                 "customized_metric_specification": {
                     "metrics": [
                         _tracked("waiting", "AWS/SQS", "ApproximateNumberOfMessagesVisible", queue_dimensions),
-                        # a task in hand counts, so that the last worker goes only when nothing is in flight
+                        # a task in flight counts, so that the last worker stops only when none is left
                         _tracked("in_hand", "AWS/SQS", "ApproximateNumberOfMessagesNotVisible", queue_dimensions),
                         _tracked("workers", "ECS/ContainerInsights", "RunningTaskCount", service_dimensions),
                         {
@@ -407,7 +407,7 @@ def container_definition(
 
 
 def capacity_provider_strategies(settings: WorkerSettings) -> list[ecs.ServiceCapacityProviderStrategyArgs]:
-    """How tasks are split between Fargate and Fargate Spot, in parts of a hundred."""
+    """How workers are split between Fargate and Fargate Spot, in percent."""
     spot = round(settings.spot_share * 100)
     return [
         ecs.ServiceCapacityProviderStrategyArgs(capacity_provider=provider, weight=weight)

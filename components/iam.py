@@ -14,7 +14,7 @@ Statement = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Where the stack is deployed, as AWS itself says."""
+    """Where the stack is deployed, according to AWS."""
 
     id: str
     """The account's twelve digits."""
@@ -23,7 +23,7 @@ class Account:
     region: str
     """The region of the default provider."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What the provider tags everything with; instances that a service starts have it from their launch template."""
+    """The provider's default tags; instances that a service starts get them from their launch template."""
 
     @classmethod
     def ask(cls) -> Self:
@@ -40,7 +40,7 @@ class Account:
         return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{path}"
 
     def managed_policy(self, path: str) -> str:
-        """The ARN of a policy that AWS keeps."""
+        """The ARN of an AWS managed policy."""
         return f"arn:{self.partition}:iam::aws:policy/{path}"
 
 
@@ -55,7 +55,7 @@ def allow(
 
 
 def read_secrets(arns: Iterable[str]) -> list[Statement]:
-    """What reads the values of these secrets and parameters."""
+    """Statements that allow reading the values of these secrets and parameters."""
     # a reference to one key of a secret goes on after the secret's own ARN: `...:secret:name-AbCdEf:key::`
     whole = {":".join(arn.split(":")[:7]) for arn in arns}
     actions = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameters"}
@@ -67,13 +67,13 @@ def read_secrets(arns: Iterable[str]) -> list[Statement]:
 
 
 def start_containers(log_group_arn: pulumi.Input[str], secret_arns: Iterable[str]) -> list[Statement]:
-    """What ECS's agent, which is Batch's too, does for a container besides pulling its image: its log, its secrets."""
+    """Statements for the agent of ECS and Batch, which writes a container's log and reads its secrets."""
     streams = pulumi.Output.concat(log_group_arn, ":*")
     return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams]), *read_secrets(secret_arns)]
 
 
 def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
-    """A resource policy's statement that refuses everybody who does not come over TLS."""
+    """A statement of a resource policy that refuses every call without TLS."""
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -85,7 +85,7 @@ def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
 
 
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
-    """A policy document with keys in stable order, so that nothing changes when nothing changed."""
+    """A policy document with sorted keys, so that an unchanged policy shows no change."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
 
 

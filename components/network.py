@@ -1,4 +1,4 @@
-"""The one network that everything runs on: private subnets for what computes, public ones only for NAT.
+"""The network that everything runs on: private subnets for computing, public ones only for NAT.
 
 A VPC that is already there can be adopted instead; then nothing is created in it.
 """
@@ -37,7 +37,7 @@ NEEDED_ENDPOINTS: Mapping[str, Sequence[str]] = {
     "workers": ("ecr.api", "ecr.dkr", "logs", "sqs"),
     "eks": ("ec2", "ecr.api", "ecr.dkr", "eks-auth"),
 }
-"""Section of the stack file -> AWS services that its machines cannot live without, and reach no other way without NAT.
+"""Section of the stack file -> AWS services that its machines need, each by an endpoint where there is no NAT.
 
 Batch and ECS: ECS developer guide, "Amazon ECS interface VPC endpoints"; Fargate needs none of ECS itself. EKS: EKS
 user guide, "Deploy private clusters with limited internet access". Image layers come from S3, by its gateway.
@@ -49,12 +49,12 @@ EndpointService = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z
 
 
 class ExistingNetwork(Settings):
-    """A VPC that is already there."""
+    """A VPC that you already have."""
 
     vpc_id: VpcId
-    """Its id. Multi-node jobs over EFA need its default security group as AWS makes it: all from itself, all out."""
+    """Its id. For multi-node jobs over EFA its default security group must allow all from itself, and all out."""
     private_subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=1)]
-    """Its private subnets, one per zone; the first is the training subnet. Their routes must reach AWS's endpoints."""
+    """Its private subnets, one per zone; the first is the training subnet. Each needs routes to the AWS services."""
 
     @field_validator("private_subnet_ids")
     @classmethod
@@ -62,7 +62,7 @@ class ExistingNetwork(Settings):
         return _each_once(private_subnet_ids)
 
     def preflight(self, path: str, in_default_group: Sequence[str]) -> Iterator[str]:
-        """What AWS says of the VPC that cannot be, as lines like those of any other mistake.
+        """Mistakes that only AWS can find in the settings of the VPC.
 
         `in_default_group` names what in the stack file has the default security group.
         """
@@ -93,19 +93,19 @@ class NetworkSettings(Settings):
     """The `network` section."""
 
     cidr: ipaddress.IPv4Network = ipaddress.IPv4Network("10.0.0.0/16")
-    """Private address range of the VPC, /16 to /20; to /18 with four zones or more.
+    """Private address range of the VPC: /16 to /20, or /16 to /18 with four zones or more.
 
-    Changing it replaces the network and all that is on it."""
+    A change replaces the network and everything on it."""
     availability_zones: Annotated[int, Field(ge=2, le=6)] = 2
-    """How many zones to use. Adding one leaves the others as they are."""
+    """Number of availability zones. An added zone does not change the others."""
     nat_gateways: Literal["none", "single", "perZone"] = "single"
-    """NAT gateways to the internet; with `none` images come from ECR and AWS is reached by interface endpoints."""
+    """NAT gateways to the internet. With `none`, images must be in ECR, and AWS is reached by interface endpoints."""
     interface_endpoints: tuple[EndpointService, ...] = ()
-    """AWS services to reach without NAT, such as `ecr.api`; each costs by the hour and zone. S3's is always there."""
+    """AWS services to reach without NAT, such as `ecr.api`; paid by the hour and zone. S3 is always included."""
     flow_logs: bool = False
-    """Whether accepted and rejected traffic is logged to CloudWatch, kept 30 days."""
+    """Whether CloudWatch logs accepted and rejected traffic, for 30 days."""
     existing: ExistingNetwork | None = None
-    """A VPC to adopt instead of all the above."""
+    """A VPC that you already have. The keys above must then be left out."""
 
     @field_validator("cidr")
     @classmethod
@@ -150,7 +150,7 @@ class NetworkSettings(Settings):
         return self
 
     def preflight(self, path: str, region: str, zones: Sequence[str], in_default_group: Sequence[str]) -> Iterator[str]:
-        """What AWS says of the region or of the VPC that cannot be, as lines like those of any other mistake."""
+        """Mistakes that only AWS can find: about the region or the VPC."""
         if self.existing is not None:
             yield from self.existing.preflight(f"{path}.existing", in_default_group)
         elif self.availability_zones > len(zones):
@@ -159,7 +159,7 @@ class NetworkSettings(Settings):
             )
 
     def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[str]:
-        """The interface endpoints that these sections of the stack file lack where there is no NAT, as mistakes."""
+        """Mistakes where a section needs an interface endpoint and there is neither that nor NAT."""
         for section, needed in NEEDED_ENDPOINTS.items():
             missing = [service for service in needed if service not in self.interface_endpoints]
             if section in sections and missing:
@@ -245,7 +245,7 @@ class Zone(pulumi.ComponentResource):
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with private and public subnets in each zone, or one that is already there."""
+    """A new VPC with private and public subnets in each zone, or an adopted one."""
 
     vpc_id: pulumi.Output[str]
     """Id of the VPC."""
@@ -254,7 +254,7 @@ class Network(pulumi.ComponentResource):
     private_subnet_ids: list[pulumi.Output[str]]
     """Private subnets, one per zone; they exist before their routes do."""
     training_subnet_id: pulumi.Output[str]
-    """The one private subnet for what must be close together: EFA and multi-node jobs do not cross zones."""
+    """The private subnet for nodes that must be close together: EFA and multi-node jobs do not cross zones."""
     egress: list[pulumi.Resource]
     """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
 
@@ -268,7 +268,7 @@ class Network(pulumi.ComponentResource):
         default_group_in_use: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`default_group_in_use` is whether something has the default security group, which is empty otherwise."""
+        """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
         if settings.existing is None:
             self._create(name, settings, zones, account, default_group_in_use=default_group_in_use)
@@ -367,7 +367,7 @@ class Network(pulumi.ComponentResource):
 
 
 class InterfaceEndpoints(pulumi.ComponentResource):
-    """Ways from the private subnets to AWS services that need no NAT."""
+    """Endpoints by which private subnets reach AWS services without NAT."""
 
     endpoints: list[ec2.VpcEndpoint]
     """One per service."""
@@ -419,7 +419,7 @@ class InterfaceEndpoints(pulumi.ComponentResource):
 
 
 class FlowLogs(pulumi.ComponentResource):
-    """A record of the network's accepted and rejected traffic."""
+    """A log of the network's accepted and rejected traffic."""
 
     def __init__(
         self, name: str, *, vpc_id: pulumi.Output[str], account: iam.Account, opts: pulumi.ResourceOptions

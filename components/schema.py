@@ -1,4 +1,4 @@
-"""What every section of a stack file has in common: strict, frozen, camelCase, and mistakes that read as one line."""
+"""The base of every section of a stack file: strict, frozen, camelCase, one line for each mistake."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
 
 class MistakesError(ValueError):
-    """Mistakes that one field cannot see: each is a key (a path below the model), a rule and the value got."""
+    """Mistakes between fields: each has a key (a path below the model), a rule and the value got."""
 
     def __init__(self, mistakes: Iterable[tuple[str, str, object]]) -> None:
         super().__init__("\n".join(mistake(key, rule, value) for key, rule, value in mistakes))

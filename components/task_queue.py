@@ -38,19 +38,19 @@ class TaskQueueSettings(Settings):
     """One queue of the `queues` section."""
 
     fifo: bool = True
-    """Whether messages keep their order within a group and are taken once. Changing it replaces the queue."""
+    """Whether messages keep their order within a group and duplicates are dropped. A change replaces the queue."""
     content_based_deduplication: bool = True
-    """Whether two messages of equal body within five minutes are one, for producers that send no deduplication id."""
+    """Whether SQS drops a second message with the same body within five minutes, if it has no deduplication id."""
     high_throughput: bool = True
-    """Whether the limits of FIFO count per message group instead of per queue."""
+    """Whether the throughput limit of FIFO applies to each message group instead of the whole queue."""
     visibility_timeout_seconds: Annotated[int, Field(ge=1, le=43_200)] = 900
-    """How long a received message is hidden from others; a worker that heartbeats extends it."""
+    """How long a received message is hidden from other consumers. A worker extends it while its task runs."""
     max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 5
-    """How often a message is received before it goes to the dead-letter queue."""
+    """How often a message may be received before it moves to the dead-letter queue."""
     retention_days: Annotated[int, Field(ge=1, le=DEAD_LETTER_RETENTION_DAYS)] = 7
-    """How long a message waits before SQS drops it; not longer than the dead-letter queue's 14 days."""
+    """Days until SQS drops a message that still waits. The dead-letter queue has 14."""
     kms_key_arn: Arn | None = None
-    """A KMS key to encrypt with; left out, SQS's own keys do it at no cost."""
+    """KMS key for encryption. Default: the free keys of SQS."""
 
     @model_validator(mode="after")
     def _fifo_only(self) -> Self:
@@ -75,15 +75,15 @@ class TaskQueue(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     """ARN of the queue."""
     queue_name: pulumi.Output[str]
-    """Name of the queue, as its metrics know it."""
+    """Name of the queue, as in its metrics."""
     dead_letter_url: pulumi.Output[str]
     """URL of the dead-letter queue."""
     dead_letter_arn: pulumi.Output[str]
     """ARN of the dead-letter queue."""
     dead_letter_name: pulumi.Output[str]
-    """Name of the dead-letter queue, as its metrics know it."""
+    """Name of the dead-letter queue, as in its metrics."""
     settings: TaskQueueSettings
-    """What the stack file says of it."""
+    """Its settings."""
 
     def __init__(self, name: str, settings: TaskQueueSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("distributed-training:index:TaskQueue", name, {}, opts)
@@ -130,11 +130,11 @@ class TaskQueue(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "deadLetterUrl": self.dead_letter_url})
 
     def send(self) -> list[iam.Statement]:
-        """What sends messages."""
+        """Statements that allow sending messages."""
         return [iam.allow(["sqs:SendMessage"], [self.arn]), *self._use_key("kms:Decrypt", "kms:GenerateDataKey")]
 
     def consume(self) -> list[iam.Statement]:
-        """What receives messages, extends their visibility and deletes them."""
+        """Statements that allow receiving messages, extending their visibility and deleting them."""
         return [
             iam.allow(
                 ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],

@@ -1,4 +1,4 @@
-"""What editors and README say of a stack file is what its models check."""
+"""What editors, README and the settings page say of a stack file is what its models check."""
 
 import json
 import re
@@ -49,8 +49,18 @@ def test_an_editor_sees_what_is_wrong(key: str, value: Any, validator: jsonschem
 
 
 def test_readme_names_every_output_and_no_other(run_sections: RunStack) -> None:
-    outputs = (ROOT / "README.md").read_text().split("## Outputs")[1].split("\n## ")[0]
+    outputs = (ROOT / "README.md").read_text().split("### Outputs")[1].split("\n## ")[0]
     named = [
         name for row in re.findall(r"^\| (`.+?) \|", outputs, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
     assert sorted(named) == sorted(run_sections(WHOLE).exports)
+
+
+def test_the_stack_file_in_readme_is_right(run_sections: RunStack, validator: jsonschema.Draft202012Validator) -> None:
+    stack_file = yaml.safe_load((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
+    assert [error.message for error in validator.iter_errors(stack_file)] == []
+    prefix = "distributed-training:"
+    sections = {key.removeprefix(prefix): one for key, one in stack_file["config"].items() if key.startswith(prefix)}
+    run = run_sections(sections)
+    assert [*run.exports["queue_urls"], *run.exports["batch_job_queue_arns"]] == ["tasks", "results", "single"]
+    assert run.exports["eks_node_group_arns"].keys() == {"gpu"}

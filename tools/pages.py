@@ -19,9 +19,9 @@ PROJECT = Path(__file__).parents[1]
 PICTURED = "prod"
 """The stack in README's picture."""
 TABLES: dict[str, Callable[[], str]] = {
-    "README.md": reference.table,
     "docs/local.md": tables.types,
     "docs/policy.md": tables.rules,
+    "docs/settings.md": reference.table,
 }
 """Page -> the table in it, which stands between two marks."""
 BEGIN, END = "<!-- table, made by `make pages` -->\n", "<!-- end of table -->\n"

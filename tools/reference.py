@@ -64,7 +64,7 @@ def schema() -> dict[str, Any]:
 def table() -> str:
     """A row for each key of a stack file."""
     model = _model()
-    rows = ["| key | value | left out | meaning |", "| --- | --- | --- | --- |"]
+    rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     for path, key in _keys(model, model["$defs"], ""):
         default = f"`{_yaml(key['default'])}`" if "default" in key and "$ref" not in key else ""
         meaning = " ".join(key["description"].split())

@@ -1,4 +1,4 @@
-"""Messages in hand: their leases are kept, and in the end they are answered, deleted or given back."""
+"""Messages in flight: leases are extended, then messages are answered, deleted or given back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.task import Result
 
 
 class Keeper:
-    """Extends the leases in hand, each at a third of the visibility timeout."""
+    """Extends the leases of messages in flight, each at a third of the visibility timeout."""
 
     def __init__(self, tasks: TaskQueue, settings: Settings) -> None:
         self._tasks = tasks

@@ -37,7 +37,7 @@ def attributes_of(sqs: Any, url: str) -> dict[str, str]:
 
 
 def held(attributes: dict[str, str]) -> int:
-    """About how many messages a queue holds: waiting, in hand, delayed."""
+    """About how many messages a queue holds: waiting, in flight, delayed."""
     return sum(int(attributes[key]) for key in HELD)
 
 

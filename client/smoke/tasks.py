@@ -16,7 +16,7 @@ from client.smoke.workers import container
 LOOK_SECONDS = 2
 """How long one look at a queue waits for a message."""
 HIDDEN_SECONDS = 30
-"""After which a message that is looked at comes back by itself, should this check die with it in hand."""
+"""Seconds until a message comes back by itself, if this check dies while it is in flight."""
 TASK_SECONDS = 60
 ECHO_SECONDS = 30
 """How long a message may take through a queue that nobody else reads."""
@@ -51,7 +51,7 @@ def _task(sqs: Any, tasks_url: str, results_url: str, local: bool, patience: Pat
     # a look counts as a receive: somebody else's result may not be pushed to the dead-letter queue by it
     if count := held(attributes):
         yield not_checked(
-            f"{count} results of others wait, and may not be taken in hand here; try when they are fetched"
+            f"{count} results of others wait, and this check may not receive them; try again when they are fetched"
         )
         return
     if json.loads(attributes.get("RedrivePolicy", "{}")).get("maxReceiveCount", LEAST_RECEIVES) < LEAST_RECEIVES:
@@ -85,7 +85,7 @@ def _task(sqs: Any, tasks_url: str, results_url: str, local: bool, patience: Pat
 
 def _echo(sqs: Any, url: str, patience: Patience) -> Iterator[Finding]:
     if count := held(attributes_of(sqs, url)):
-        yield not_checked(f"{count} messages of others are in it, and may not be taken in hand here")
+        yield not_checked(f"{count} messages of others are in it, and this check may not receive them")
         return
     task_id = f"smoke-{uuid4().hex[:8]}"
     _send(sqs, url, task_id)

@@ -1,4 +1,4 @@
-"""What a job queue's instances are, and what they start with: permissions, a launch template, a place together."""
+"""The instances of a job queue: their settings, permissions, launch template and placement group."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
@@ -28,20 +28,20 @@ Capacity = Literal["spot", "onDemand", "capacityBlock"]
 
 
 class InstancesSettings(JobSettings):
-    """What a queue of the `batch` section says of the instances that its jobs run on."""
+    """Settings of a queue's instances."""
 
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge", "g6e.12xlarge")
-    """EC2 instance types that jobs may run on; several of equal GPU count make spot capacity likelier."""
+    """EC2 instance types that jobs may run on. With several of the same GPU count, spot capacity is easier to get."""
     capacity: tuple[Capacity, ...] = ("spot", "onDemand")
-    """Kinds of capacity in the order in which they are tried, one compute environment each; capacityBlock alone."""
+    """Kinds of capacity, in the order in which Batch tries them; `capacityBlock` only alone."""
     min_vcpus: Annotated[int, Field(ge=0)] = 0
-    """vCPUs that stay running in each compute environment; 0 idles at nothing."""
+    """vCPUs that always run, for each kind of capacity; 0 costs nothing while idle."""
     max_vcpus: Annotated[int, Field(ge=1)] = 384
-    """vCPUs that each compute environment may run."""
+    """vCPUs that run at most, for each kind of capacity."""
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
-    """Size of each instance's root volume in GiB: images and scratch space."""
+    """Size of each instance's root volume in GiB, for images and scratch space."""
     capacity_reservation_id: Annotated[str, Field(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
-    """The capacity reservation or, with capacity capacityBlock, the capacity block to run in; in the first zone."""
+    """A capacity reservation to run in, or with `capacityBlock` a capacity block; it must be in the first zone."""
 
     def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
         yield from super()._rules()
@@ -116,7 +116,7 @@ class InstancesSettings(JobSettings):
         )
 
     def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str]) -> Iterator[str]:
-        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake.
+        """Mistakes that only AWS can find: about the instance types.
 
         `zones` are the network's, the training subnet's first; none for an adopted network, whose zones are its own.
         """
@@ -183,7 +183,7 @@ class BatchInstances(pulumi.ComponentResource):
     """
 
     compute_resources: batch.ComputeEnvironmentComputeResourcesArgsDict
-    """What every compute environment over these instances has, whatever its kind of capacity."""
+    """What all compute environments with these instances have in common."""
 
     def __init__(
         self,

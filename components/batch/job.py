@@ -24,35 +24,35 @@ RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
     # the first match wins, and what matches nothing is retried: so the last one matches everything
     {"on_reason": "*", "action": "EXIT"},
 )
-"""Which ends of an attempt are worth another: those that the job has no part in."""
+"""Ends of an attempt that lead to another one: those that the job did not cause."""
 
 
 class JobSettings(Settings):
-    """What a queue of the `batch` section says of its jobs."""
+    """Settings of a queue's jobs."""
 
     nodes: Annotated[int, Field(ge=1, le=LARGEST_JOB_NODES)] = 1
-    """Instances that one job runs on. Over 1 makes a multi-node parallel job: never on spot, one instance type."""
+    """Instances for one job. 2 or more make a multi-node parallel job: not on spot, one instance type."""
     image: str = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
     """Container image of the job definition."""
     command: tuple[str, ...] = ("nvidia-smi",)
-    """What the container runs unless a job says otherwise."""
+    """Command of the container, unless a job names another."""
     vcpus: Annotated[int, Field(ge=1)] = 40
     """vCPUs of one node's container."""
     memory_mib: Annotated[int, Field(ge=4)] = 160_000
-    """Memory of one node's container in MiB; the host needs about 5 % of the instance's."""
+    """Memory of one node's container in MiB. The host itself needs about 5 % of the instance's memory."""
     gpus: Annotated[int, Field(ge=0)] = 4
     """GPUs of one node's container."""
     shared_memory_mib: Annotated[int, Field(ge=1)] | None = None
-    """Size of /dev/shm in MiB, which data loaders and NCCL use, out of memoryMib; left out, half of it."""
+    """Size of /dev/shm in MiB, a part of `memoryMib` that data loaders and NCCL use. Default: half of it."""
     efa: bool = False
-    """Whether nodes talk over Elastic Fabric Adapter; instances then stay in the first zone, as with nodes over 1."""
+    """Whether nodes communicate over Elastic Fabric Adapter. All are then in the first zone, as with `nodes` over 1."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """How often a job is started at most, when its host was reclaimed or its image could not be pulled."""
+    """How often a job starts at most, if AWS reclaimed its host or its image could not be pulled."""
     timeout_hours: Annotated[float, Field(gt=0)] = 24
-    """After how long an attempt is stopped, in hours; Batch takes a minute at least.
+    """Hours until an attempt is stopped; a minute or more.
 
-    A change that replaces instances waits so long for what runs on them, but six hours at most: a longer attempt is
-    then stopped, and started again where attempts are left.
+    A change that replaces instances waits as long for running attempts, but six hours at most. A longer attempt is
+    then stopped. It starts again if `attempts` allows it.
     """
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """Environment variables of the container."""
@@ -61,7 +61,7 @@ class JobSettings(Settings):
 
     @property
     def in_one_zone(self) -> bool:
-        """Whether its instances must be in the training subnet: nodes of a job do not talk across zones."""
+        """Whether its instances must be in the training subnet: nodes of a job do not communicate across zones."""
         return self.nodes > 1 or self.efa
 
     @property
@@ -169,7 +169,7 @@ def node_properties(settings: JobSettings, facts: InstanceFacts, container: Mapp
 
 
 def _nccl(settings: JobSettings) -> dict[str, str]:
-    """What NCCL must know to find the other nodes; its log then says which provider it selected."""
+    """Settings by which NCCL finds the other nodes, and logs which provider it selected."""
     if not settings.in_one_zone:
         return {}
     # interfaces that lead nowhere but to the host and the container agent

@@ -41,13 +41,13 @@ class BatchJobQueueSettings(InstancesSettings):
     """One job queue of the `batch` section."""
 
     priority: Annotated[int, Field(ge=0, le=1000)] = 10
-    """Which queue goes first where queues share a compute environment; higher goes first."""
+    """Priority among queues that share a compute environment; the higher number goes first."""
     fair_share: (
         Annotated[dict[ShareIdentifier, Annotated[float, Field(ge=0.0001, le=999.9999)]], Field(min_length=1)] | None
     ) = None
-    """Share identifier -> weight (a lower weight gets more); jobs must then name one.
+    """Share identifier -> weight; a lower weight gets more. Each job must then name a share.
 
-    Batch can neither give it to a queue nor take it away: adding or removing it makes a new queue in its place.
+    Adding or removing it replaces the queue.
     """
 
     def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
@@ -76,7 +76,7 @@ class BatchJobQueue(pulumi.ComponentResource):
     job_definition_name: pulumi.Output[str]
     """Name of the job definition, which stands for its newest revision."""
     compute_environment_arns: list[pulumi.Output[str]]
-    """ARNs of the compute environments, in the order in which they are tried."""
+    """ARNs of the compute environments, in the order in which Batch tries them."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn, "jobDefinitionArn": self.job_definition_arn})
 
     def submit(self) -> list[iam.Statement]:
-        """What submits jobs to this queue with its job definition, and watches and stops jobs."""
+        """Statements that allow submitting jobs to this queue, and watching and stopping jobs."""
         definition = pulumi.Output.concat(self._account.arn("batch", "job-definition/"), self.job_definition_name)
         jobs = self._account.arn("batch", "job/*")
         return [

@@ -34,14 +34,14 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
         }
 
     def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        """Mistakes that only AWS can find: about the instance types."""
         yield from self.system_nodes.preflight(f"{path}.systemNodes", facts)
         for name, group in self.gpu_node_groups.items():
             yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts)
 
 
 class GpuCluster(pulumi.ComponentResource):
-    """An EKS control plane with system nodes, GPU node groups at rest, and what schedules a training job on them."""
+    """An EKS control plane, system nodes, GPU node groups that start at zero, and the software that schedules jobs."""
 
     cluster_name: pulumi.Output[str]
     """Name of the cluster."""

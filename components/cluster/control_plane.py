@@ -25,7 +25,7 @@ ADDONS = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitorin
 VOLUMES_SERVICE_ACCOUNT = "ebs-csi-controller-sa"
 """The service account of aws-ebs-csi-driver's controller."""
 MOST_PUBLIC_RANGES = 40
-"""Address ranges that EKS takes for its public endpoint (EKS user guide, "Service quotas")."""
+"""Most address ranges of the public endpoint (EKS user guide, "Service quotas")."""
 
 VERSION = "1.35"
 STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", VERSION: "2027-03-27", "1.36": "2027-08-02"}
@@ -36,14 +36,14 @@ Principal = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9
 
 
 class ControlPlaneSettings(Settings):
-    """What the `eks` section says of the control plane."""
+    """Settings of the control plane."""
 
     version: str = VERSION
-    """Kubernetes version; EKS upgrades a forgotten cluster when its standard support ends."""
+    """Kubernetes version. EKS upgrades the cluster by itself when standard support of the version ends."""
     public_access_cidrs: Annotated[tuple[ipaddress.IPv4Network, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
-    """Address ranges that reach the Kubernetes API from outside; empty makes it private to the VPC."""
+    """Public address ranges that may reach the Kubernetes API. Empty: only from inside the VPC."""
     admin_principal_arns: tuple[Principal, ...] = ()
-    """IAM roles and users that administer the cluster, beside the one that creates it and is its administrator."""
+    """IAM roles and users that administer the cluster. Whoever creates it is always one and must not be listed."""
 
     @field_validator("version")
     @classmethod
@@ -68,7 +68,7 @@ class ControlPlaneSettings(Settings):
         return arns
 
     def notices(self) -> Iterator[str]:
-        """What a person should know before deploying this, though nothing is wrong with it."""
+        """Warnings before a deployment of settings that are right."""
         if not self.public_access_cidrs:
             yield (
                 "eks.publicAccessCidrs: empty, so the Kubernetes API answers inside the VPC only; what goes through it"
@@ -214,7 +214,7 @@ class Addons(pulumi.ComponentResource):
 
 
 def _addon_version(addon: str, settings: ControlPlaneSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
-    """The version that AWS names as the default for the cluster's."""
+    """The default version of an add-on for the cluster's Kubernetes version, according to AWS."""
     return eks.get_addon_version_output(
         addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
     ).version

@@ -1,4 +1,4 @@
-"""The nodes of the EKS cluster: a few CPU nodes that always run, and GPU groups that rest at zero.
+"""The nodes of the EKS cluster: a few CPU nodes that always run, and GPU groups that start at zero.
 
 GPU groups carry a taint, so that only what asks for their accelerator lands on them, and everything that Cluster
 Autoscaler must know of a node before there is one.
@@ -47,7 +47,7 @@ class SystemNodesSettings(Settings):
         return self
 
     def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        """Mistakes that only AWS can find: about the instance types."""
         for instance_type in self.instance_types:
             if facts[instance_type].accelerators:
                 yield mistake(f"{path}.instanceTypes", "must be types without accelerator", instance_type)
@@ -58,19 +58,19 @@ class GpuNodeGroupSettings(Settings):
     """One GPU node group under `eks.gpuNodeGroups`."""
 
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge",)
-    """EC2 instance types with GPUs, as many on each; one type with `efa` or `capacityBlock`."""
+    """EC2 instance types with the same number of GPUs; only one type with `efa` or `capacityBlock`."""
     capacity: Literal["onDemand", "spot", "capacityBlock"] = "onDemand"
     """Kind of capacity; `capacityBlock` needs a reservation."""
     min_size: Annotated[int, Field(ge=0)] = 0
-    """Nodes at least; 0 idles at nothing."""
+    """Nodes at least; 0 costs nothing while idle."""
     max_size: Annotated[int, Field(ge=1)] = 8
     """Nodes at most."""
     efa: bool = False
-    """Whether nodes talk over Elastic Fabric Adapter; they then share one zone."""
+    """Whether nodes communicate over Elastic Fabric Adapter. All nodes are then in one zone."""
     disk_gib: Annotated[int, Field(ge=50, le=16_384)] = 200
     """Size of each node's root volume in GiB."""
     capacity_reservation_id: Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
-    """The on-demand reservation or capacity block to run in, in the zone of the training subnet."""
+    """A capacity reservation or a capacity block to run in; it must be in the zone of the training subnet."""
 
     @model_validator(mode="after")
     def _can_ever_run(self) -> Self:
@@ -106,7 +106,7 @@ class GpuNodeGroupSettings(Settings):
         return self
 
     def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-        """What AWS's facts about the instance types make impossible, as lines like those of any other mistake."""
+        """Mistakes that only AWS can find: about the instance types."""
         types = f"{path}.instanceTypes"
         for instance_type in self.instance_types:
             if not facts[instance_type].accelerators:
@@ -121,7 +121,7 @@ class GpuNodeGroupSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeShape:
-    """What Kubernetes sees of a node of a GPU group."""
+    """A node of a GPU group, as Kubernetes sees it."""
 
     accelerator: Literal["nvidia.com/gpu", "aws.amazon.com/neuron"]
     """The resource that pods ask for, and the key of the taint that keeps others off."""
@@ -191,7 +191,7 @@ class SystemNodes(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`after` is what must be on the cluster before a node joins it."""
+        """`after` must be on the cluster before a node joins it."""
         super().__init__("distributed-training:index:SystemNodes", name, {}, opts)
         template = ec2.LaunchTemplate(
             name, opts=pulumi.ResourceOptions(parent=self), **_node_template(SYSTEM_NODE_DISK_GIB, name, account)
@@ -239,7 +239,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`after` is what must be on the cluster before a node joins it."""
+        """`after` must be on the cluster before a node joins it."""
         super().__init__("distributed-training:index:GpuNodeGroup", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         reserved = settings.capacity_reservation_id is not None
@@ -324,7 +324,7 @@ spec:
 
 
 def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-    """The mistake that a node group's types do not run one kind of AMI, if they do not."""
+    """A mistake if a node group's types do not run one kind of AMI."""
     kinds = {one: facts[one].eks_ami_type for one in instance_types}
     if len(set(kinds.values())) > 1:
         yield mistake(path, "must share one kind of AMI", kinds)

@@ -1,4 +1,4 @@
-"""What is installed on the EKS cluster, each thing at one pinned version, and who training jobs are.
+"""The software on the EKS cluster, at pinned versions, and the identity of training jobs.
 
 Device plugins offer accelerators and EFA to pods, Cluster Autoscaler turns a waiting pod into a node; Kueue and
 Kubeflow Trainer are there when the stack file asks for them. All of it but the roles goes through the Kubernetes API.
@@ -17,7 +17,7 @@ from components.cluster.nodes import EFA_LABEL, NEURON, NODE_GROUP_LABEL, NVIDIA
 from components.schema import Settings
 
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
-"""Who training jobs are on the cluster."""
+"""The service account of training jobs."""
 AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
 KUEUE_API = "kueue.x-k8s.io/v1beta2"
 
@@ -35,7 +35,7 @@ class Chart:
     namespace: str = "kube-system"
     """Where it is installed."""
     after: tuple[str, ...] = ()
-    """Charts that are installed before it, where both are."""
+    """Charts that must be installed before it."""
 
 
 CHARTS: Mapping[str, Chart] = {
@@ -73,12 +73,12 @@ AUTOSCALER_IMAGES = {"1.34": "v1.34.4", "1.35": "v1.35.2", "1.36": "v1.36.1"}
 
 
 class SoftwareSettings(Settings):
-    """What the `eks` section says of what is installed."""
+    """Settings of the software on the cluster."""
 
     device_plugin: bool = True
-    """Whether the device plugins are installed, without which no pod can ask for a GPU or EFA."""
+    """Whether the device plugins are installed. Without them no pod can ask for a GPU or EFA."""
     kueue: bool = False
-    """Whether Kueue is installed, with a queue for each GPU node group."""
+    """Whether Kueue is installed, with one queue for each GPU node group."""
     trainer: bool = False
     """Whether Kubeflow Trainer is installed."""
 
@@ -289,7 +289,7 @@ def _quotas(shape: NodeShape) -> dict[str, str]:
 
 
 def _scale(cluster_name: pulumi.Output[str], account: iam.Account) -> list[iam.Statement]:
-    """What Cluster Autoscaler may do: scale this cluster's node groups (its AWS README, "IAM Policy")."""
+    """Statements for Cluster Autoscaler, which scales this cluster's node groups (its AWS README, "IAM Policy")."""
     owned = cluster_name.apply(lambda name: {f"aws:ResourceTag/k8s.io/cluster-autoscaler/{name}": "owned"})
     return [
         iam.allow(

@@ -1,4 +1,4 @@
-"""Alarms on the queues and the workers, silent while the platform rests."""
+"""Alarms on the queues and the workers; silent while the platform is idle."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from components.fargate_workers import FargateWorkers
 from components.task_queue import TaskQueue, TaskQueueSettings
 
 UNCONSUMED_MINUTES = 15
-"""How long tasks wait with nobody receiving any before somebody hears of it; the first worker is up long before."""
+"""How long tasks wait without a consumer before somebody is notified; the first worker is up long before."""
 WORKERS_BELOW_DESIRED_MINUTES = 15
 """How long ECS may take to bring up workers: capacity, a large image, one restart."""
 WORKER_MEMORY_PERCENT = 90
@@ -43,7 +43,7 @@ def alarms(queues: Mapping[str, TaskQueue], workers: FargateWorkers | None) -> d
             "comparison_operator": "GreaterThanThreshold",
         }
         found[f"{name}-unconsumed"] = {
-            "alarm_description": f"Tasks wait in queue {name}, none is in hand, and nobody receives any.",
+            "alarm_description": f"Tasks wait in queue {name}, none is in flight, and no consumer receives any.",
             "evaluation_periods": UNCONSUMED_MINUTES // 5,
             "threshold": 1,
             "comparison_operator": "GreaterThanOrEqualToThreshold",
@@ -99,7 +99,7 @@ def alarms(queues: Mapping[str, TaskQueue], workers: FargateWorkers | None) -> d
 def oldest_task_seconds(settings: TaskQueueSettings) -> int:
     """Age beyond which a task was neither done nor given up: all its receives one after the other.
 
-    Never more than half of what SQS keeps a message for, so that somebody hears of it before it is dropped.
+    Never more than half of the retention, so that somebody is notified before SQS drops the message.
     """
     return min(
         settings.visibility_timeout_seconds * settings.max_receive_count, settings.retention_days * 24 * 3600 // 2

@@ -1,4 +1,4 @@
-"""The one page that shows whether the platform works: a row of widgets for every part that there is."""
+"""The page that shows whether the platform works: a row of widgets for every part."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ VCPU_CLASSES = ("Standard", "G", "P", "Trn")
 """Families of instance types that share a quota of vCPUs (EC2 user guide, "Amazon EC2 service quotas")."""
 
 Metric = Sequence[pulumi.Input[str]]
-"""A metric in a dashboard's words: namespace, name, then names and values of dimensions."""
+"""A metric of a dashboard: namespace, name, then names and values of dimensions."""
 Widget = dict[str, Any]
 """A dashboard's widget without its place."""
 
@@ -47,7 +47,7 @@ def _queue_rows(queues: Mapping[str, TaskQueue]) -> list[list[Widget]]:
     return [
         [
             _graph(
-                f"Queue {name}: tasks that wait, are in hand, failed for good",
+                f"Queue {name}: tasks waiting, in flight, failed for good",
                 [
                     ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue.queue_name],
                     ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", queue.queue_name],

@@ -1,4 +1,4 @@
-"""Events of AWS that somebody hears of, and a log of those of the jobs.
+"""Events of AWS that notify somebody, and a log of the events of jobs.
 
 EKS says nothing outside Kubernetes when it repairs a node: no event and no metric of AWS tells of it, so nothing here
 does. `kubectl get events` shows it (EKS user guide, "Detect node health issues and enable automatic node repair").
@@ -68,7 +68,7 @@ class JobEvents(pulumi.ComponentResource):
 def events(
     job_queues: Mapping[str, BatchJobQueue], workers: FargateWorkers | None, cluster: GpuCluster | None
 ) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name -> description and pattern of the events that somebody hears of."""
+    """Name -> description and pattern of the events that notify somebody."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     if job_queues:
         of_these = _job_pattern(job_queues)

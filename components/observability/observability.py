@@ -1,4 +1,4 @@
-"""What tells whether the platform works: alerts for people, and a dashboard."""
+"""How people see whether the platform works: alerts and a dashboard."""
 
 from collections.abc import Mapping
 

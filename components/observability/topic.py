@@ -1,4 +1,4 @@
-"""The topic that every alert goes to, and who hears of it."""
+"""The topic that every alert goes to, and who is notified."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -37,9 +37,9 @@ class AlertsSettings(Settings):
     """The `alerts` section."""
 
     emails: tuple[Email, ...] = ()
-    """Addresses that hear of alarms; each confirms by a link in its first mail."""
+    """E-mail addresses to notify. Each must confirm by the link in its first mail."""
     monthly_budget_usd: Annotated[float, Field(gt=0)] | None = None
-    """Monthly cost in US dollars of the whole account, of which 80 % and a forecast of 100 % raise an alert."""
+    """Monthly budget of the whole account in US dollars. Alerts: when 80 % is spent, and when 100 % is forecast."""
 
     @field_validator("emails")
     @classmethod

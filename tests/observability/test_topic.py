@@ -1,4 +1,4 @@
-"""The topic of all alerts: who publishes to it, and who hears of it."""
+"""The topic of all alerts: who publishes to it, and who is notified."""
 
 import json
 from typing import Any
