@@ -13,12 +13,14 @@ from settings import StackSettings
 
 settings = StackSettings.load()
 facts = settings.ask_aws()
-account = facts.account
+account, deployed = facts.account, facts.deployed
 
 in_use = bool(settings.in_default_group)
-network = Network("network", settings.network, zones=facts.zones, account=account, default_group_in_use=in_use)
+network = Network(
+    "network", settings.network, zones=facts.zones, account=account, deployed=deployed, default_group_in_use=in_use
+)
 artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
-queues = {name: TaskQueue(name, queue) for name, queue in settings.queues.items()}
+queues = {name: TaskQueue(name, queue, deployed=deployed) for name, queue in settings.queues.items()}
 
 pulumi.export("vpc_id", network.vpc_id)
 pulumi.export("private_subnet_ids", network.private_subnet_ids)
@@ -40,6 +42,7 @@ job_queues = {
         job_queue,
         facts=facts.instance_types,
         account=account,
+        deployed=deployed,
         network=network,
         artifacts=artifacts,
         statements=send_anywhere,
@@ -80,6 +83,7 @@ if settings.eks:
         settings.eks,
         facts=facts.instance_types,
         account=account,
+        deployed=deployed,
         network=network,
         statements=[*artifacts.read_write(), *send_anywhere],
         protect=settings.protect,

@@ -13,6 +13,7 @@ from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings
 from components.cluster import GpuClusterSettings
+from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings
 from components.iam import Account
 from components.network import NetworkSettings, availability_zones
@@ -91,7 +92,7 @@ class StackSettings(Settings):
         wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
-        return Facts(account=account, zones=used, instance_types=types)
+        return Facts(account=account, zones=used, instance_types=types, deployed=Deployed.ask(pulumi.get_stack()))
 
     @property
     def in_default_group(self) -> list[str]:
@@ -109,6 +110,8 @@ class Facts:
     """Names of the availability zones to use, in order; empty for an adopted network."""
     instance_types: Mapping[str, InstanceFacts]
     """Instance type -> its facts, for every type that the stack file names."""
+    deployed: Deployed
+    """What the stack has already."""
 
 
 _FIELDS: Mapping[str, TypeAdapter[Any]] = {

@@ -13,6 +13,7 @@ from pulumi_aws import cloudwatch, ec2, vpc
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components import iam
+from components.deployed import Deployed
 from components.schema import Settings, mistake, refuse
 
 LARGEST_PREFIX = 16
@@ -265,13 +266,14 @@ class Network(pulumi.ComponentResource):
         *,
         zones: Sequence[str],
         account: iam.Account,
+        deployed: Deployed,
         default_group_in_use: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
         if settings.existing is None:
-            self._create(name, settings, zones, account, default_group_in_use=default_group_in_use)
+            self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)
         else:
             self.vpc_id = pulumi.Output.from_input(settings.existing.vpc_id)
             self.cidr = ec2.get_vpc_output(
@@ -289,6 +291,7 @@ class Network(pulumi.ComponentResource):
         zone_names: Sequence[str],
         account: iam.Account,
         *,
+        deployed: Deployed,
         default_group_in_use: bool,
     ) -> None:
         child = pulumi.ResourceOptions(parent=self)
@@ -298,7 +301,7 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             # the private names of interface endpoints and of EKS's private endpoint need both
             enable_dns_hostnames=True,
-            tags={"Name": name},
+            tags={"Name": name, **deployed.tag("network")},
             opts=child,
         )
         # adopted to be emptied: AWS makes it so that everything in it may talk to everything

@@ -4,6 +4,7 @@ FIFO by default: order within a message group, one message of a group in flight 
 minutes. A producer that gives every message the same group makes one worker of the whole fleet.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 import pulumi
@@ -11,6 +12,7 @@ from pulumi_aws import sqs
 from pydantic import AfterValidator, Field, model_validator
 
 from components import iam
+from components.deployed import Deployed
 from components.schema import Arn, Name, Settings, refuse
 
 LONG_POLL_SECONDS = 20
@@ -85,13 +87,21 @@ class TaskQueue(pulumi.ComponentResource):
     settings: TaskQueueSettings
     """Its settings."""
 
-    def __init__(self, name: str, settings: TaskQueueSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: TaskQueueSettings,
+        *,
+        deployed: Deployed,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("distributed-training:index:TaskQueue", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         dead_letters = sqs.Queue(
             f"{name}-dlq",
             _queue_args(
                 settings,
+                tags=deployed.tag(f"queues.{name}"),
                 retention_days=DEAD_LETTER_RETENTION_DAYS,
                 visibility_timeout_seconds=DEAD_LETTER_VISIBILITY_SECONDS,
             ),
@@ -101,6 +111,7 @@ class TaskQueue(pulumi.ComponentResource):
             name,
             _queue_args(
                 settings,
+                tags=deployed.tag(f"queues.{name}"),
                 retention_days=settings.retention_days,
                 visibility_timeout_seconds=settings.visibility_timeout_seconds,
                 redrive_policy=pulumi.Output.json_dumps(
@@ -150,12 +161,14 @@ class TaskQueue(pulumi.ComponentResource):
 def _queue_args(
     settings: TaskQueueSettings,
     *,
+    tags: Mapping[str, str],
     retention_days: int,
     visibility_timeout_seconds: int,
     redrive_policy: pulumi.Output[str] | None = None,
 ) -> sqs.QueueArgs:
     own_key = settings.kms_key_arn is not None
     return sqs.QueueArgs(
+        tags=tags,
         message_retention_seconds=retention_days * 24 * 3600,
         visibility_timeout_seconds=visibility_timeout_seconds,
         receive_wait_time_seconds=LONG_POLL_SECONDS,

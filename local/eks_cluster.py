@@ -203,7 +203,7 @@ def _control_plane(component: Component, role: Child) -> dict[str, Any]:
         "bootstrapSelfManagedAddons": inputs.get("bootstrapSelfManagedAddons", True),
         "encryptionConfig": {"provider": {"keyArn": key}, "resources": ["secrets"]} if key else None,
         "roleArn": role.get("arn"),
-        "tags": {"Name": f"{component.name}-eksCluster"},
+        "tags": {"Name": f"{component.name}-eksCluster", **inputs.get("clusterTags", {})},
         "vpcConfig": {
             **{one: inputs[one] for one in network if one in inputs},
             "subnetIds": inputs["privateSubnetIds"],

@@ -17,6 +17,7 @@ from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
 from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings
 from components.batch.job import RETRIES, container_properties, node_properties
+from components.deployed import Deployed
 from components.network import Network
 
 LOG_RETENTION_DAYS = 30
@@ -85,6 +86,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         *,
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
+        deployed: Deployed,
         network: Network,
         artifacts: Artifacts,
         statements: Sequence[iam.Statement] = (),
@@ -100,6 +102,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             batch.ComputeEnvironment(
                 f"{name}-{USAGE_CLASSES[kind]}",
                 type="MANAGED",
+                tags=deployed.tag(f"batch.{name}"),
                 # no service role: only with Batch's own service-linked role are changes made in place
                 compute_resources={
                     **instances.compute_resources,

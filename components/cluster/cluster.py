@@ -11,6 +11,7 @@ from components.accelerators import InstanceFacts
 from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
 from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
 from components.cluster.software import ClusterSoftware, SoftwareSettings
+from components.deployed import Deployed
 from components.network import Network
 from components.schema import Name
 
@@ -61,6 +62,7 @@ class GpuCluster(pulumi.ComponentResource):
         *,
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
+        deployed: Deployed,
         network: Network,
         statements: Sequence[iam.Statement],
         protect: bool,
@@ -71,7 +73,9 @@ class GpuCluster(pulumi.ComponentResource):
         for notice in settings.notices():
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
-        control_plane = ControlPlane(name, settings, account=account, network=network, protect=protect, opts=child)
+        control_plane = ControlPlane(
+            name, settings, account=account, deployed=deployed, network=network, protect=protect, opts=child
+        )
         self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
         self.kubeconfig = control_plane.kubeconfig
         node_role = iam.ServiceRole(

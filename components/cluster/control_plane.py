@@ -14,6 +14,7 @@ from pulumi_aws import cloudwatch, eks, kms, vpc
 from pydantic import Field, StringConstraints, field_validator
 
 from components import iam
+from components.deployed import Deployed
 from components.network import Network
 from components.schema import Settings
 
@@ -101,6 +102,7 @@ class ControlPlane(pulumi.ComponentResource):
         settings: ControlPlaneSettings,
         *,
         account: iam.Account,
+        deployed: Deployed,
         network: Network,
         protect: bool,
         opts: pulumi.ResourceOptions,
@@ -127,6 +129,7 @@ class ControlPlane(pulumi.ComponentResource):
             name,
             name=own_name,
             version=settings.version,
+            cluster_tags=deployed.tag("eks"),
             vpc_id=network.vpc_id,
             private_subnet_ids=network.private_subnet_ids,
             endpoint_private_access=True,
