@@ -18,6 +18,7 @@ TAKEN = {
     "accessEntries",
     "authenticationMode",
     "bootstrapSelfManagedAddons",
+    "clusterTags",
     "createInstanceRole",
     "deletionProtection",
     "enabledClusterLogTypes",
