@@ -81,6 +81,11 @@ class Aws:
         return f"http://127.0.0.1:{port}"
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has asked where it listens yet, so that it holds nothing."""
+        return "endpoint_url" not in vars(self)
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment that points the AWS CLI, boto3 and the worker at this AWS."""
         return {

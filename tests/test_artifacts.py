@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from components.artifacts import Artifacts, ArtifactsSettings
+from components.deployed import Deployed
 from components.iam import Account
 from components.network import Network, NetworkSettings
 from local import engine
@@ -169,6 +170,7 @@ def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) 
             NetworkSettings(),
             zones=["us-west-2a", "us-west-2b"],
             account=account,
+            deployed=Deployed(stack="test"),
             default_group_in_use=False,
         )
         artifacts = Artifacts("artifacts", ArtifactsSettings(), network=network, protect=False)

@@ -176,7 +176,7 @@ def test_a_stack_file_tags_everything_with_project_environment_and_tool(stack: s
 
 def test_default_tags_reach_aws_and_instances_that_others_start_have_a_name(deployed: Run, aws: Aws) -> None:
     for url in deployed.exports["queue_urls"].values():
-        assert aws.client("sqs").list_queue_tags(QueueUrl=url)["Tags"] == DEFAULT_TAGS
+        assert aws.client("sqs").list_queue_tags(QueueUrl=url)["Tags"].items() >= DEFAULT_TAGS.items()
     for template in all_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate").values():
         tagged = {one["resourceType"]: one["tags"] for one in template.inputs["tagSpecifications"]}
         assert set(tagged) == {"instance", "volume"}

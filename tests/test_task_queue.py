@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.deployed import PART_TAG
 from local.aws import Aws
 from local.run import Registration, Run
 from tests.conftest import RunStack
@@ -46,6 +47,7 @@ def test_a_fifo_queue_keeps_order_and_drops_duplicates_per_group(queues: Run) ->
         "messageRetentionSeconds": 3 * 86_400,
         "receiveWaitTimeSeconds": 20,
         "sqsManagedSseEnabled": True,
+        "tags": {PART_TAG: "test/queues.tasks"},
         "visibilityTimeoutSeconds": 1,
     }
     assert redrive == {"deadLetterTargetArn": queues.exports["dead_letter_queue_arns"]["tasks"], "maxReceiveCount": 2}

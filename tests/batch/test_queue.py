@@ -53,6 +53,7 @@ def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: Run) -> None:
         environment = one_of(stable, COMPUTE_ENVIRONMENT, name)
         assert environment.inputs == {
             "type": "MANAGED",
+            "tags": {"distributed-training:part": "test/batch.single"},
             "computeResources": {**same, "type": kind, "allocationStrategy": strategy},
             "updatePolicy": {"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": 360},
         }

@@ -30,6 +30,7 @@ def test_the_control_plane_is_private_encrypted_logged_and_in_standard_support(d
         "bootstrapSelfManagedAddons": False,
         "skipDefaultNodeGroup": True,
         "skipDefaultSecurityGroups": True,
+        "clusterTags": {"distributed-training:part": "test/eks"},
         "createInstanceRole": False,
     }
     assert key.inputs["enableKeyRotation"] is True
