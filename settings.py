@@ -9,6 +9,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 from pydantic import Field, TypeAdapter, ValidationError
 
+from components import quotas
 from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings
@@ -90,9 +91,22 @@ class StackSettings(Settings):
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
         wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
+        deployed = Deployed.ask(pulumi.get_stack())
+        if self.network.existing is None:
+            wrong += self.network.lacking("network", account, used, deployed)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
-        return Facts(account=account, zones=used, instance_types=types, deployed=Deployed.ask(pulumi.get_stack()))
+        for notice in quotas.notices(account, self._demands(types)):
+            pulumi.log.warn(notice)
+        return Facts(account=account, zones=used, instance_types=types, deployed=deployed)
+
+    def _demands(self, types: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
+        for name, one in self.batch.items():
+            yield from one.demands(f"batch.{name}")
+        if self.workers is not None:
+            yield from self.workers.demands("workers")
+        if self.eks is not None:
+            yield from self.eks.demands("eks", types)
 
     @property
     def in_default_group(self) -> list[str]:

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import appautoscaling, cloudwatch, ec2, ecs, vpc
 from pydantic import Field, model_validator
 
-from components import iam
+from components import iam, quotas
 from components.artifacts import Artifacts
 from components.network import Network
 from components.schema import Name, SecretArn, Settings, mistake, refuse
@@ -95,6 +95,11 @@ class WorkerSettings(Settings):
             ]
         )
         return self
+
+    def demands(self, path: str) -> Iterator[quotas.Demand]:
+        """VCPUs that it asks for at most, on demand and on spot."""
+        vcpus = self.max_tasks * self.cpu / 1024
+        yield from quotas.of_fargate(f"{path}.maxTasks", vcpus * (1 - self.spot_share), vcpus * self.spot_share)
 
     def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[str]:
         """Mistakes where the stack file lacks a queue that the workers need; None is a queue with mistakes."""

@@ -35,6 +35,12 @@ class Account:
             tags=aws.get_default_tags().tags,
         )
 
+    @property
+    def console(self) -> str:
+        """Address of the region's console, without a slash at the end."""
+        domain = {"aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}.get(self.partition, "aws.amazon.com")
+        return f"https://{self.region}.console.{domain}"
+
     def arn(self, service: str, path: str) -> str:
         """The ARN of a regional resource of this account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{path}"

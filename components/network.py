@@ -5,6 +5,7 @@ A VPC that is already there can be adopted instead; then nothing is created in i
 
 import ipaddress
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import pulumi
@@ -12,7 +13,7 @@ import pulumi_aws as aws
 from pulumi_aws import cloudwatch, ec2, vpc
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from components import iam
+from components import iam, quotas
 from components.deployed import Deployed
 from components.schema import Settings, mistake, refuse
 
@@ -158,6 +159,36 @@ class NetworkSettings(Settings):
             yield mistake(
                 f"{path}.availabilityZones", f"must be at most the {len(zones)} of {region}", self.availability_zones
             )
+
+    def lacking(self, path: str, account: iam.Account, zones: Sequence[str], deployed: Deployed) -> Iterator[str]:
+        """Mistakes where a new network, or more NAT gateways, need more than AWS lets the account have."""
+        own = [arn.rsplit("/", 1)[-1] for arn in deployed.of(path, "ec2:vpc")]
+        has = len(ec2.get_nat_gateways(vpc_id=own[0]).ids) if own else 0
+        with_nat = zones[: {"none": 0, "single": 1, "perZone": len(zones)}[self.nat_gateways]][has:]
+        wanted = [(f"{path}.cidr", "VPCs", quotas.VPCS, 0 if own else 1, lambda: len(ec2.get_vpcs().ids))]
+        wanted.append(
+            (
+                f"{path}.natGateways",
+                "elastic IP addresses",
+                quotas.ADDRESSES,
+                len(with_nat),
+                lambda: len(ec2.get_eips().allocation_ids),
+            )
+        )
+        wanted += [
+            (f"{path}.natGateways", f"NAT gateways in {zone}", quotas.NAT_GATEWAYS, 1, partial(_nat_gateways_in, zone))
+            for zone in with_nat
+        ]
+        for where, what, (service, code), more, there in wanted:
+            if more and (most := quotas.ask(service, code)) is not None and (used := there()) + more > most:
+                yield mistake(
+                    where,
+                    (
+                        f"the account has {used} of {most:g} {what}, and {more} more would be needed (quota {code});"
+                        f" ask for more at {quotas.page(account, service, code)}"
+                    ),
+                    self.nat_gateways if where.endswith("natGateways") else str(self.cidr),
+                )
 
     def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[str]:
         """Mistakes where a section needs an interface endpoint and there is neither that nor NAT."""
@@ -494,6 +525,14 @@ def let_members_talk(name: str, group_id: pulumi.Input[str], description: str, *
             referenced_security_group_id=group_id,
             opts=opts,
         )
+
+
+def _nat_gateways_in(zone: str) -> int:
+    subnets = ec2.get_subnets(filters=[{"name": "availability-zone", "values": [zone]}]).ids
+    found = ec2.get_nat_gateways(
+        filters=[{"name": "state", "values": ["pending", "available"]}, {"name": "subnet-id", "values": subnets}]
+    )
+    return len(found.ids)
 
 
 def _members_talk(group_id: str) -> bool:

@@ -41,6 +41,7 @@ def existing(stack: StackFile) -> Existing | None:
 
 def make(aws: Aws, network: Existing) -> str:
     """Make the VPC, each private subnet in a zone of its own with a route to one NAT gateway; a line that says so."""
+    aws.is_new = False
     ec2 = aws.client("ec2")
     zones = sorted(one["ZoneName"] for one in ec2.describe_availability_zones()["AvailabilityZones"])
     *ranges, public_range = RANGE.subnets(prefixlen_diff=8)

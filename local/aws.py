@@ -35,6 +35,8 @@ class Aws:
         """Tags that the provider adds to every resource."""
         self.account_id = ACCOUNT_ID
         self.partition = "aws"
+        self.is_new = endpoint_url is None
+        """Whether nothing was made in it yet: what it says is then the same every time."""
         self.last_call = ""
         """The operation that was called last, for messages that do not name it."""
         if endpoint_url is not None:
@@ -79,11 +81,6 @@ class Aws:
         if not port:
             raise RuntimeError("moto's server ended before it listened")
         return f"http://127.0.0.1:{port}"
-
-    @property
-    def is_untouched(self) -> bool:
-        """Whether nobody has asked where it listens yet, so that it holds nothing."""
-        return "endpoint_url" not in vars(self)
 
     @property
     def environment(self) -> dict[str, str]:

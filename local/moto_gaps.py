@@ -9,12 +9,36 @@ from typing import Any, cast
 CUSTOM_ID = "_custom_id_"
 """Tag by which other services of moto are told the id of what they make."""
 
+QUOTAS = {
+    ("ec2", "L-0263D0A3"): 5.0,
+    **dict.fromkeys(
+        (
+            ("ec2", code)
+            for code in (
+                *("L-417A185B", "L-7212CCBC", "L-C4BD4855", "L-DB2E81BA", "L-3819A6DF", "L-1216C47A", "L-34B43A08"),
+                *("L-2C3B7624", "L-6B0D517C", "L-1945791B", "L-B5D1601B", "L-6E869C2A", "L-85EED4F7"),
+            )
+        ),
+        4096.0,
+    ),
+    **dict.fromkeys((("fargate", code) for code in ("L-3032A538", "L-36FBB829")), 4000.0),
+}
+"""Service and code -> how much this machine's account may have of what moto knows no quota of."""
+
 
 def fill() -> None:
     """Let moto fill the gaps of a service when it loads it; to load them all takes as long as the server's start."""
     from moto import backends
 
-    gaps = {"batch": _batch, "ec2": _ec2, "eks": _eks, "fsx": _fsx, "s3": _s3, "sqs": _sqs}
+    gaps = {
+        "batch": _batch,
+        "ec2": _ec2,
+        "eks": _eks,
+        "fsx": _fsx,
+        "s3": _s3,
+        "servicequotas": _service_quotas,
+        "sqs": _sqs,
+    }
     load: Any = backends.get_backend
     lock = threading.Lock()
 
@@ -147,6 +171,32 @@ def _s3() -> None:
 
     bucket: Any = FakeBucket
     bucket.get_permission = get_permission
+
+
+def _service_quotas() -> None:
+    """The account has AWS's default of elastic addresses, and vCPUs as of one that has asked for more."""
+    from moto.servicequotas import models
+
+    backend: Any = models.ServiceQuotasBackend
+    get = backend.get_service_quota
+
+    def get_service_quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
+        value = QUOTAS.get((service_code, quota_code))
+        if value is None:
+            return get(self, service_code, quota_code)
+        return {
+            "Adjustable": True,
+            "GlobalQuota": False,
+            "QuotaArn": f"arn:aws:servicequotas:{self.region_name}:{self.account_id}:{service_code}/{quota_code}",
+            "QuotaCode": quota_code,
+            "QuotaName": quota_code,
+            "ServiceCode": service_code,
+            "ServiceName": service_code,
+            "Unit": "None",
+            "Value": value,
+        }
+
+    backend.get_service_quota = get_service_quota
 
 
 def _sqs() -> None:

@@ -53,6 +53,7 @@ class Provider:
 
         """
         record = self._record(resource.type, resource.urn)
+        self.aws.is_new = False
         made = self._asked(resource.urn, lambda: record.create(self.aws, resource))
         return State(id=made.id, inputs=resource.inputs, outputs={**resource.inputs, **made.outputs})
 
@@ -138,7 +139,9 @@ class Provider:
         def ask() -> dict[str, Any]:
             return self._asked(token, lambda: function.answer(self.aws, arguments))
 
-        return self.facts.answer(token, arguments, ask) if self.facts is not None and function.lasting else ask()
+        # what needs no permission is answered without asking AWS
+        same = function.lasting or (self.aws.is_new and function.needs)
+        return self.facts.answer(token, arguments, ask) if self.facts is not None and same else ask()
 
     def estimate(self, run: Run, part: str | None = None) -> Estimate:
         """What the stack that a run registered costs, or only the part with this URN."""

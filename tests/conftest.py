@@ -42,15 +42,21 @@ settings.register_profile("thorough", max_examples=300)
 
 RunStack = Callable[..., Run]
 
+NOTHING_THERE: Mapping[str, dict[str, Any]] = {
+    "aws:resourcegroupstaggingapi/getResources:getResources": {"id": REGION, "resourceTagMappingLists": []},
+    "aws:ec2/getVpcs:getVpcs": {"id": REGION, "ids": []},
+    "aws:ec2/getEips:getEips": {"id": REGION, "allocationIds": [], "publicIps": []},
+    "aws:ec2/getNatGateways:getNatGateways": {"id": REGION, "ids": []},
+}
+"""Provider function -> what a new account answers."""
+
 
 class NewStackProvider(Provider):
-    """The provider for a stack that has nothing yet, on an AWS where other tests have stacks of its name."""
+    """The provider for a new account, on an AWS that has the stacks of other tests."""
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a provider function; nothing carries the stack's tag."""
-        if token == "aws:resourcegroupstaggingapi/getResources:getResources":
-            return {"id": self.aws.region, "resourceTagMappingLists": []}
-        return super().invoke(token, arguments)
+        """Answer a provider function; nothing carries the stack's tag, and no quota is used up."""
+        return NOTHING_THERE.get(token) or super().invoke(token, arguments)
 
 
 @pytest.fixture

@@ -58,7 +58,9 @@ def test_what_depends_on_what_is_deployed_is_asked_every_time(
 
     monkeypatch.setitem(FUNCTIONS, token, replace(FUNCTIONS[token], answer=answer))
     for _ in range(2):
-        Provider(Aws("us-west-2"), Facts(cache, "us-west-2")).invoke(token, {})
+        aws = Aws("us-west-2")
+        aws.is_new = False
+        Provider(aws, Facts(cache, "us-west-2")).invoke(token, {})
     assert len(asked) == (1 if lasting else 2)
     assert cache.exists() is lasting
 

@@ -8,7 +8,7 @@ from pulumi_aws import batch, ec2, vpc
 from pulumi_aws import iam as aws_iam
 from pydantic import Field
 
-from components import iam
+from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
 from components.batch.job import JobSettings
 from components.network import Network, let_members_talk
@@ -173,6 +173,11 @@ class InstancesSettings(JobSettings):
                 f"must be offered in {', '.join(used)}, where the instances would be",
                 {one.instance_type: sorted(one.zones) for one in types},
             )
+
+    def demands(self, path: str) -> Iterator[quotas.Demand]:
+        """VCPUs that it asks for at most, of each kind of capacity."""
+        for kind in self.capacity:
+            yield from quotas.of_instances(f"{path}.maxVcpus", self.instance_types, USAGE_CLASSES[kind], self.max_vcpus)
 
 
 class BatchInstances(pulumi.ComponentResource):

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pydantic import Field
 
-from components import iam
+from components import iam, quotas
 from components.accelerators import InstanceFacts
 from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
 from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
@@ -39,6 +39,12 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
         yield from self.system_nodes.preflight(f"{path}.systemNodes", facts)
         for name, group in self.gpu_node_groups.items():
             yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts)
+
+    def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
+        """VCPUs that its nodes ask for at most."""
+        yield from self.system_nodes.demands(f"{path}.systemNodes", facts)
+        for name, group in self.gpu_node_groups.items():
+            yield from group.demands(f"{path}.gpuNodeGroups.{name}", facts)
 
 
 class GpuCluster(pulumi.ComponentResource):

@@ -13,7 +13,7 @@ import pulumi
 from pulumi_aws import autoscaling, ec2, eks
 from pydantic import Field, StringConstraints, model_validator
 
-from components import iam
+from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
 from components.network import Network, let_members_talk
 from components.schema import Settings, mistake, refuse
@@ -52,6 +52,10 @@ class SystemNodesSettings(Settings):
             if facts[instance_type].accelerators:
                 yield mistake(f"{path}.instanceTypes", "must be types without accelerator", instance_type)
         yield from _one_image(f"{path}.instanceTypes", self.instance_types, facts)
+
+    def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
+        """VCPUs that it asks for at most."""
+        yield from _demands(path, self, "on-demand", facts)
 
 
 class GpuNodeGroupSettings(Settings):
@@ -117,6 +121,10 @@ class GpuNodeGroupSettings(Settings):
         counts = {one: facts[one].accelerators for one in self.instance_types}
         if len(set(counts.values())) > 1:
             yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
+
+    def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
+        """VCPUs that it asks for at most."""
+        yield from _demands(path, self, CAPACITY_TYPES[self.capacity].lower().replace("_", "-"), facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,6 +336,13 @@ def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, Ins
     kinds = {one: facts[one].eks_ami_type for one in instance_types}
     if len(set(kinds.values())) > 1:
         yield mistake(path, "must share one kind of AMI", kinds)
+
+
+def _demands(
+    path: str, group: SystemNodesSettings | GpuNodeGroupSettings, usage_class: str, facts: Mapping[str, InstanceFacts]
+) -> Iterator[quotas.Demand]:
+    vcpus = group.max_size * max(facts[one].vcpus for one in group.instance_types)
+    yield from quotas.of_instances(f"{path}.maxSize", group.instance_types, usage_class, vcpus)
 
 
 def _nodes_of(

@@ -96,7 +96,7 @@ class Observability(pulumi.ComponentResource):
         )
         self.topic_arn = topic.arn
         self.dashboard_url = pulumi.Output.concat(
-            f"https://{account.region}.console.aws.amazon.com/cloudwatch/home?region={account.region}#dashboards/dashboard/",
+            f"{account.console}/cloudwatch/home?region={account.region}#dashboards/dashboard/",
             dashboard.dashboard_name,
         )
         self.register_outputs({"topicArn": self.topic_arn, "dashboardUrl": self.dashboard_url})

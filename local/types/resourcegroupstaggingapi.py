@@ -11,8 +11,7 @@ from local.record import answers
 @answers("aws:resourcegroupstaggingapi/getResources:getResources", needs="tag:GetResources")
 def get_resources(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What has the tags of the filters."""
-    # a preview of a new stack needs no server for this
-    found = {} if aws.is_untouched else dict(_tagged(aws))
+    found = dict(_tagged(aws))
     wanted: list[dict[str, Any]] = inputs.get("tagFilters") or []
     return {
         "id": aws.region,

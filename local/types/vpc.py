@@ -541,3 +541,31 @@ def _prefix_list(aws: Aws, service_name: str) -> str | None:
     """The prefix list of a gateway endpoint, which AWS names after its service."""
     lists = described(aws, "prefix_lists", Filters=filters(prefix_list_name=service_name))
     return lists[0]["PrefixListId"] if lists else None
+
+
+@answers("aws:ec2/getVpcs:getVpcs", needs="ec2:DescribeVpcs")
+def get_vpcs(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of all VPCs that fit."""
+    found = call(aws.client("ec2"), "describe_vpcs", inputs)["Vpcs"]
+    return {"id": aws.region, "ids": [one["VpcId"] for one in found]}
+
+
+@answers("aws:ec2/getEips:getEips", needs="ec2:DescribeAddresses")
+def get_eips(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids and addresses of all elastic IP addresses that fit."""
+    found = call(aws.client("ec2"), "describe_addresses", inputs)["Addresses"]
+    return {
+        "allocationIds": [one["AllocationId"] for one in found],
+        "id": aws.region,
+        "publicIps": [one["PublicIp"] for one in found],
+    }
+
+
+@answers("aws:ec2/getNatGateways:getNatGateways", needs="ec2:DescribeNatGateways")
+def get_nat_gateways(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of all NAT gateways that fit."""
+    wanted = [{"Name": one["name"], "Values": one["values"]} for one in inputs.get("filters") or ()]
+    if "vpcId" in inputs:
+        wanted += filters(vpc_id=inputs["vpcId"])
+    found = aws.client("ec2").describe_nat_gateways(Filter=wanted)["NatGateways"]
+    return {"id": aws.region, "ids": [one["NatGatewayId"] for one in found]}
