@@ -43,12 +43,21 @@ PERMITTED_AS = {
     "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "resourcegroupstaggingapi:GetResources": "tag:GetResources",
+    "service-quotas:GetServiceQuota": "servicequotas:GetServiceQuota",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
 }
 """Operation -> the action that permits it, where that has another name (service authorization reference)."""
-SERVICES = {"tag": "resourcegroupstaggingapi"}
+SERVICES = {"servicequotas": "service-quotas", "tag": "resourcegroupstaggingapi"}
 """Prefix of actions -> the service's name in its model, where that is another."""
 NEEDED_FOR_WHAT_IS_NOT_DONE = {
+    "autoscaling:DescribeAccountLimits",  # quotas of other services than are asked for
+    "cloudformation:DescribeAccountLimits",
+    "dynamodb:DescribeLimits",
+    "elasticloadbalancing:DescribeAccountLimits",
+    "iam:GetAccountSummary",
+    "kinesis:DescribeLimits",
+    "rds:DescribeAccountAttributes",
+    "route53:GetAccountLimit",
     "billing:GetBillingViewData",  # a budget over a billing view
     "ecs:ListClusters",  # flow logs with fields of ECS
     "ecs:ListContainerInstances",
