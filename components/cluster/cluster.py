@@ -12,7 +12,8 @@ from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneS
 from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.network import Network
-from components.schema import Name
+from components.schema import Name, as_far_as_right
+from stack_file.mistakes import Mistake
 
 
 class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
@@ -33,11 +34,13 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
             },
         }
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types."""
-        yield from self.system_nodes.preflight(f"{path}.systemNodes", facts)
-        for name, group in self.gpu_node_groups.items():
-            yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts)
+        for where, nodes in (
+            ("systemNodes", self.system_nodes),
+            *((f"gpuNodeGroups.{name}", group) for name, group in self.gpu_node_groups.items()),
+        ):
+            yield from as_far_as_right(nodes.preflight(f"{path}.{where}", facts))
 
 
 class GpuCluster(pulumi.ComponentResource):
