@@ -1,16 +1,16 @@
 """Everything that a stack file may hold, with types, checked once before any resource is made."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pulumi
-from pulumi.runtime.config import CONFIG, get_config_env
-from pydantic import Field, TypeAdapter, ValidationError
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+from pydantic import Field
 
 from components import quotas
-from components.accelerators import InstanceFacts, ask_facts
+from components.accelerators import InstanceFacts, ask_facts, offered_types
 from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings
 from components.cluster import GpuClusterSettings
@@ -19,8 +19,11 @@ from components.fargate_workers import WorkerSettings
 from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
-from components.schema import Name, Settings, mistake, mistakes
+from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
 from components.task_queue import QueueName, TaskQueueSettings
+from stack_file import configuration
+from stack_file.mistakes import NOTHING, Mistake, near
+from stack_file.reading import WrongStackFileError
 
 
 class StackSettings(Settings):
@@ -44,61 +47,40 @@ class StackSettings(Settings):
     """Whether Pulumi and AWS refuse to delete what cannot be made again, such as the bucket and the cluster."""
 
     @classmethod
-    def load(cls) -> Self:
+    def load(cls) -> "StackSettings":
         """The stack's configuration, checked.
 
         Raises:
-            pulumi.RunError: naming every mistake, a line each.
+            pulumi.RunError: naming every mistake; those, too, that AWS finds in what is right.
 
         """
-        raw = _configured()
-        wrong: list[str] = []
-        right: dict[str, Any] = {}
-        for key, value in raw.items():
-            if (field := _FIELDS.get(key)) is None:
-                wrong.append(f"{key}: is no section of a stack file, must be one of {', '.join(sorted(_FIELDS))}")
-                continue
-            try:
-                # as JSON, so that it can be strict and still take a list for a tuple
-                right[key] = field.validate_json(json.dumps(value), strict=True)
-            except ValidationError as error:
-                wrong += mistakes(key, error.errors())
-        wrong += _relations(right, raw)
+        configured = _configured()
+        prefix = f"{pulumi.get_project()}:"
+        raw = {key.removeprefix(prefix): value for key, value in configured.items() if key.startswith(prefix)}
+        origin = configuration.Origin.of(pulumi.get_project(), pulumi.get_stack(), configured)
+        wrong = [*origin.mistakes, *configuration.mistakes(pulumi.get_project(), configured)]
+        region_is_right = all(one.path != configuration.REGION for one in wrong)
+        settings, found = _judged(raw)
+        wrong += found
+        if wrong and region_is_right:
+            wrong += _asked_all_the_same(settings)
         if wrong:
-            raise pulumi.RunError("\n".join(wrong))
-        return cls.model_construct(**right)
+            raise _refusal(wrong, origin)
+        return settings
 
     def ask_aws(self) -> "Facts":
         """The facts that AWS gives about the account and about everything that the stack file names.
 
         Raises:
-            pulumi.RunError: naming every setting that AWS cannot satisfy, a line each.
+            pulumi.RunError: naming every setting that AWS cannot satisfy.
 
         """
-        account = Account.ask()
-        zones = [] if self.network.existing else availability_zones()
-        used = zones[: self.network.availability_zones]
-        named = {f"batch.{name}.instanceTypes": one.instance_types for name, one in self.batch.items()}
-        named |= {} if self.eks is None else self.eks.instance_types_named("eks")
-        types = ask_facts({instance_type for listed in named.values() for instance_type in listed})
-        wrong = [
-            mistake(path, f"must be types that {account.region} offers", instance_type)
-            for path, listed in named.items()
-            for instance_type in listed
-            if instance_type not in types
-        ]
-        if not wrong:
-            wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
-            wrong += [] if self.eks is None else self.eks.preflight("eks", types)
-        wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
-        deployed = Deployed.ask(pulumi.get_stack())
-        if self.network.existing is None:
-            wrong += self.network.lacking("network", account, used, deployed)
+        facts, wrong = _asked(self)
         if wrong:
-            raise pulumi.RunError("\n".join(wrong))
-        for notice in quotas.notices(account, self._demands(types)):
+            raise _refusal(wrong, configuration.Origin.of(pulumi.get_project(), pulumi.get_stack(), _configured()))
+        for notice in quotas.notices(facts.account, self._demands(facts.instance_types)):
             pulumi.log.warn(notice)
-        return Facts(account=account, zones=used, instance_types=types, deployed=deployed)
+        return facts
 
     def _demands(self, types: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         for name, one in self.batch.items():
@@ -128,59 +110,195 @@ class Facts:
     """What the stack has already."""
 
 
-_FIELDS: Mapping[str, TypeAdapter[Any]] = {
-    field.alias or name: TypeAdapter(cast("Any", field.annotation))
-    for name, field in StackSettings.model_fields.items()
-}
+class _Offered(dict[str, InstanceFacts]):
+    """Instance type -> its facts; what needs those of a type that is not offered cannot be judged."""
+
+    def __missing__(self, instance_type: str) -> InstanceFacts:
+        raise WrongFieldError(instance_type)
+
+
+_NAMES = {field.alias or name: name for name, field in StackSettings.model_fields.items()}
+"""Section -> field."""
 
 
 def _configured() -> dict[str, Any]:
-    """The project's own configuration; pulumi.Config reads a key that it knows, and cannot tell which there are."""
-    prefix = f"{pulumi.get_project()}:"
-    return {
-        key.removeprefix(prefix): _parsed(text)
-        for key, text in sorted({**get_config_env(), **CONFIG.get()}.items())
-        if key.startswith(prefix)
-    }
+    """The whole configuration; pulumi.Config reads a key that it knows, and cannot tell which there are."""
+    return {key: configuration.parsed(text) for key, text in sorted({**get_config_env(), **CONFIG.get()}.items())}
 
 
-def _parsed(text: str) -> Any:
+def _refusal(wrong: Iterable[Mistake], origin: configuration.Origin) -> pulumi.RunError:
+    """Every mistake, with its place; what is a secret of the configuration is not shown again."""
+    secret = [key.removeprefix(f"{pulumi.get_project()}:") for key in _configured() if is_config_secret(key)]
+    error = WrongStackFileError(
+        replace(one, got=NOTHING) if any(one.is_in(key) for key in secret) else one for one in wrong
+    )
+    refusal = pulumi.RunError(origin.said(error.mistakes))
+    refusal.__cause__ = error
+    return refusal
+
+
+def _judged(raw: Mapping[str, Any]) -> tuple[StackSettings, list[Mistake]]:
+    """The sections as far as they are right, and their mistakes, each section's own and those between them."""
+    wrong: list[Mistake] = []
+    right: dict[str, Any] = {}
+    lost: list[str] = []
+    for key, value in raw.items():
+        if (name := _NAMES.get(key)) is None:
+            meant = near(key, _NAMES)
+            rule = "is no section of a stack file" + ("" if meant else f", must be one of {', '.join(sorted(_NAMES))}")
+            wrong.append(Mistake(path=key, rule=rule, meant=meant, of_key=True))
+            continue
+        section, found = judged(key, StackSettings.model_fields[name].annotation, value)
+        wrong += found
+        if section is None and found:
+            lost.append(name)
+        else:
+            right[name] = section
+    settings = StackSettings.model_construct(**right)
+    for name in lost:
+        vars(settings).pop(name)
+    for relation in RELATIONS:
+        wrong += as_far_as_right(relation(settings, raw))
+    return settings, wrong
+
+
+def _asked_all_the_same(settings: StackSettings) -> list[Mistake]:
+    """What AWS finds in a stack file that is wrong anyway, if it can be asked."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+        return _asked(settings)[1]
+    except Exception as error:
+        return [Mistake(path="", rule=f"AWS could not be asked: {' '.join(str(error).split())}")]
 
 
-def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
-    """Mistakes between sections, each of which is right in itself."""
-    workers: WorkerSettings | None = right.get("workers")
-    if workers is not None:
-        checked: dict[str, TaskQueueSettings] = right.get("queues", {})
-        yield from workers.missing_queues("workers", {name: checked.get(name) for name in raw.get("queues") or ()})
-    artifacts: ArtifactsSettings | None = right.get("artifacts")
-    if right.get("protect") and artifacts is not None and artifacts.force_destroy:
+def _asked(settings: StackSettings) -> tuple[Facts, list[Mistake]]:
+    """The facts that AWS gives, and what it cannot satisfy of what is right."""
+    account = Account.ask()
+    try:
+        zones = [] if settings.network.existing else availability_zones()
+        used = zones[: settings.network.availability_zones]
+    except WrongFieldError:
+        zones, used = [], []
+    named = dict(_instance_types_named(settings))
+    types = _Offered(ask_facts({instance_type for listed in named.values() for instance_type in listed}))
+    deployed = Deployed.ask(pulumi.get_stack())
+    unknown = [(path, one) for path, listed in named.items() for one in listed if one not in types]
+    offered = offered_types() if unknown else []
+    wrong = [
+        Mistake(path=path, rule=f"must be types that {account.region} offers", got=one, meant=near(one, offered))
+        for path, one in unknown
+    ]
+    for found in (
+        _batch_preflight(settings, types, used),
+        _eks_preflight(settings, types),
+        _queues_preflight(settings, account.region),
+        _network_preflight(settings, account.region, zones),
+        _network_lacks(settings, account, used, deployed),
+    ):
+        wrong += as_far_as_right(found)
+    return Facts(account=account, zones=used, instance_types=types, deployed=deployed), wrong
+
+
+def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequence[str]]]:
+    """Path and value of every setting that names instance types."""
+    with suppress(WrongFieldError):
+        for name, one in settings.batch.items():
+            with suppress(WrongFieldError):
+                yield f"batch.{name}.instanceTypes", one.instance_types
+    with suppress(WrongFieldError):
+        if settings.eks is not None:
+            yield from settings.eks.instance_types_named("eks").items()
+
+
+def _batch_preflight(
+    settings: StackSettings, types: Mapping[str, InstanceFacts], used: Sequence[str]
+) -> Iterator[Mistake]:
+    for name, one in settings.batch.items():
+        yield from as_far_as_right(one.preflight(f"batch.{name}", types, used))
+
+
+def _eks_preflight(settings: StackSettings, types: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
+    if settings.eks is not None:
+        yield from settings.eks.preflight("eks", types)
+
+
+def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:
+    for name, one in settings.queues.items():
+        yield from as_far_as_right(one.preflight(f"queues.{name}", region))
+
+
+def _network_preflight(settings: StackSettings, region: str, zones: Sequence[str]) -> Iterator[Mistake]:
+    try:
+        in_default_group = settings.in_default_group
+    except WrongFieldError:
+        in_default_group = []
+    yield from settings.network.preflight("network", region, zones, in_default_group)
+
+
+def _network_lacks(
+    settings: StackSettings, account: Account, used: Sequence[str], deployed: Deployed
+) -> Iterator[Mistake]:
+    if settings.network.existing is None:
+        yield from settings.network.lacking("network", account, used, deployed)
+
+
+def _queues_of_workers(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if settings.workers is not None:
+        named = raw.get("queues")
+        names = named if isinstance(named, dict) else ()
+        yield from settings.workers.missing_queues("workers", {name: settings.queues.get(name) for name in names})
+
+
+def _what_is_protected(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if settings.protect and settings.artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)
-    eks: GpuClusterSettings | None = right.get("eks")
-    if right.get("protect") and eks is not None and any(not one.prefixlen for one in eks.public_access_cidrs):
+
+
+def _who_reaches_what_is_protected(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if settings.protect and settings.eks and any(not one.prefixlen for one in settings.eks.public_access_cidrs):
         yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
-    network: NetworkSettings = right.get("network", NetworkSettings())
-    if eks is not None and network.existing is not None and len(network.existing.private_subnet_ids) < 2:
+
+
+def _subnets_of_the_cluster(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    existing = settings.network.existing
+    if settings.eks is not None and existing is not None and len(existing.private_subnet_ids) < 2:
         yield mistake(
             "network.existing.privateSubnetIds",
             "must be two or more for EKS, in different zones",
-            list(network.existing.private_subnet_ids),
+            list(existing.private_subnet_ids),
         )
-    if network.existing is None and network.nat_gateways == "none":
-        yield from network.missing_endpoints("network", [key for key, section in right.items() if section])
-        batch: dict[str, BatchJobQueueSettings] = right.get("batch", {})
-        images: dict[str, str | None] = {f"batch.{name}.image": one.image for name, one in batch.items()}
-        images["workers.image"] = None if workers is None else workers.image
-        for path, image in images.items():
-            if image is not None and ".dkr.ecr." not in image:
-                yield mistake(path, "must be in ECR with network.natGateways none", image)
-        charts = {} if eks is None else {"devicePlugin": eks.device_plugin, "kueue": eks.kueue, "trainer": eks.trainer}
-        for key, installed in charts.items():
-            if installed:
-                yield mistake(
-                    f"eks.{key}", "must be false with network.natGateways none: its image is not in ECR", True
-                )
+
+
+def _endpoints_without_nat(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if settings.network.existing is None and settings.network.nat_gateways == "none":
+        yield from settings.network.missing_endpoints("network", [key for key, section in raw.items() if section])
+
+
+def _images_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if settings.network.existing is not None or settings.network.nat_gateways != "none":
+        return
+    images = {f"batch.{name}.image": one.image for name, one in settings.batch.items()}
+    images["workers.image"] = None if settings.workers is None else settings.workers.image
+    for path, image in images.items():
+        if image is not None and ".dkr.ecr." not in image:
+            yield mistake(path, "must be in ECR with network.natGateways none", image)
+
+
+def _charts_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if settings.network.existing is not None or settings.network.nat_gateways != "none" or settings.eks is None:
+        return
+    eks = settings.eks
+    for key, installed in {"devicePlugin": eks.device_plugin, "kueue": eks.kueue, "trainer": eks.trainer}.items():
+        if installed:
+            yield mistake(f"eks.{key}", "must be false with network.natGateways none: its image is not in ECR", True)
+
+
+RELATIONS = (
+    _queues_of_workers,
+    _what_is_protected,
+    _who_reaches_what_is_protected,
+    _subnets_of_the_cluster,
+    _endpoints_without_nat,
+    _images_without_nat,
+    _charts_without_nat,
+)
+"""Rules between sections, each of which is right in itself; one that needs what is wrong ends there."""

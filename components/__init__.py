@@ -1,4 +1,4 @@
 """The parts of the stack: one noun per file or package, its settings model and its ComponentResource.
 
-It imports none of the other rooms.
+It imports `stack_file`, and none of the other rooms.
 """

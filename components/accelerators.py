@@ -106,6 +106,11 @@ def ask_facts(instance_types: Set[str]) -> dict[str, InstanceFacts]:
     return {instance_type: InstanceFacts.ask(instance_type, zones[instance_type]) for instance_type in sorted(zones)}
 
 
+def offered_types() -> list[str]:
+    """Every instance type that the region offers."""
+    return sorted(ec2.get_instance_type_offerings(location_type="region").instance_types)
+
+
 def efa_network_interfaces(
     facts: InstanceFacts, security_group_ids: list[pulumi.Input[str]]
 ) -> list[ec2.LaunchTemplateNetworkInterfaceArgs]:

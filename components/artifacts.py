@@ -14,6 +14,8 @@ CHECKPOINT_PREFIX = "checkpoints/"
 """Objects under this prefix expire after `checkpointDays`."""
 INCOMPLETE_UPLOAD_DAYS = 7
 NONCURRENT_VERSION_DAYS = 30
+LONGEST_DAYS = 2**31 - 1
+"""As many as S3 has numbers for (S3 API, `LifecycleExpiration`)."""
 UNTAGGED_IMAGE_DAYS = 14
 LUSTRE_VERSION = "2.15"
 """Always set, because a new default of AWS would replace the file system; the client of AL2023 supports it."""
@@ -42,7 +44,7 @@ class LustreSettings(Settings):
 class ArtifactsSettings(Settings):
     """The `artifacts` section."""
 
-    checkpoint_days: Annotated[int, Field(ge=1)] | None = 90
+    checkpoint_days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] | None = 90
     """Days until objects under `checkpoints/` expire; null keeps them for ever."""
     force_destroy: bool = False
     """Whether `pulumi destroy` may delete the bucket and the repository with their content.

@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 from components import iam, quotas
 from components.artifacts import Artifacts
 from components.network import Network
-from components.schema import Name, SecretArn, Settings, mistake, refuse
+from components.schema import Image, Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import TaskQueue, TaskQueueSettings
+from stack_file.mistakes import Mistake, near
 
 LOG_RETENTION_DAYS = 30
 STOP_TIMEOUT_SECONDS = 120
@@ -46,7 +47,7 @@ class WorkerSettings(Settings):
 
     queue: Name = "tasks"
     """The queue under `queues` whose tasks the workers do."""
-    image: str | None = None
+    image: Image | None = None
     """Container image. Default: tag `worker-1` in the stack's own image repository."""
     command: tuple[str, ...] | None = None
     """Command of the container. Default: the command of its image."""
@@ -97,16 +98,23 @@ class WorkerSettings(Settings):
         return self
 
     def demands(self, path: str) -> Iterator[quotas.Demand]:
-        """VCPUs that it asks for at most, on demand and on spot."""
+        """The vCPUs that it asks for at most, on demand and on spot."""
         vcpus = self.max_tasks * self.cpu / 1024
         yield from quotas.of_fargate(f"{path}.maxTasks", vcpus * (1 - self.spot_share), vcpus * self.spot_share)
 
-    def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[str]:
+    def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[Mistake]:
         """Mistakes where the stack file lacks a queue that the workers need; None is a queue with mistakes."""
         if self.queue not in queues:
-            yield mistake(f"{path}.queue", "must name a queue under queues", self.queue)
+            yield Mistake(
+                path=f"{path}.queue",
+                rule="must name a queue under queues",
+                got=self.queue,
+                meant=near(self.queue, queues),
+            )
         if self.image is None and "results" not in queues:
-            yield "queues.results: is required by the reference worker, which answers there, got nothing"
+            yield Mistake(
+                path="queues.results", rule="is required by the reference worker, which answers there, got nothing"
+            )
         if self.image is None and self.queue == "results":
             yield mistake(f"{path}.queue", "must not be the queue that the reference worker answers on", self.queue)
         watched = queues.get(self.queue)

@@ -11,11 +11,12 @@ from typing import Annotated, Literal, Self
 import pulumi
 import pulumi_aws as aws
 from pulumi_aws import cloudwatch, ec2, vpc
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components import iam, quotas
 from components.deployed import Deployed
-from components.schema import Settings, mistake, refuse
+from components.schema import Like, Settings, mistake, refuse
+from stack_file.mistakes import Mistake
 
 LARGEST_PREFIX = 16
 """AWS allows a VPC of /16 at most (VPC user guide, "VPC CIDR blocks")."""
@@ -45,9 +46,16 @@ Batch and ECS: ECS developer guide, "Amazon ECS interface VPC endpoints"; Fargat
 user guide, "Deploy private clusters with limited internet access". Image layers come from S3, by its gateway.
 """
 
-VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$")]
-SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$")]
-EndpointService = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")]
+VpcId = Annotated[str, Like(r"^vpc-[0-9a-f]{8,17}$", "must be the id of a VPC, such as vpc-0123456789abcdef0")]
+SubnetId = Annotated[
+    str, Like(r"^subnet-[0-9a-f]{8,17}$", "must be the id of a subnet, such as subnet-0123456789abcdef0")
+]
+EndpointService = Annotated[
+    str,
+    Like(
+        r"^[a-z0-9]+([.-][a-z0-9]+)*$", "must be the name of an AWS service as its endpoints have it, such as ecr.api"
+    ),
+]
 
 
 class ExistingNetwork(Settings):
@@ -63,7 +71,7 @@ class ExistingNetwork(Settings):
     def _names_each_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
         return _each_once(private_subnet_ids)
 
-    def preflight(self, path: str, in_default_group: Sequence[str]) -> Iterator[str]:
+    def preflight(self, path: str, in_default_group: Sequence[str]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find in the settings of the VPC.
 
         `in_default_group` names what in the stack file has the default security group.
@@ -151,7 +159,9 @@ class NetworkSettings(Settings):
             )
         return self
 
-    def preflight(self, path: str, region: str, zones: Sequence[str], in_default_group: Sequence[str]) -> Iterator[str]:
+    def preflight(
+        self, path: str, region: str, zones: Sequence[str], in_default_group: Sequence[str]
+    ) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the region or the VPC."""
         if self.existing is not None:
             yield from self.existing.preflight(f"{path}.existing", in_default_group)
@@ -160,7 +170,7 @@ class NetworkSettings(Settings):
                 f"{path}.availabilityZones", f"must be at most the {len(zones)} of {region}", self.availability_zones
             )
 
-    def lacking(self, path: str, account: iam.Account, zones: Sequence[str], deployed: Deployed) -> Iterator[str]:
+    def lacking(self, path: str, account: iam.Account, zones: Sequence[str], deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes where a new network, or more NAT gateways, need more than AWS lets the account have."""
         own = [arn.rsplit("/", 1)[-1] for arn in deployed.of(path, "ec2:vpc")]
         has = len(ec2.get_nat_gateways(vpc_id=own[0]).ids) if own else 0
@@ -190,7 +200,7 @@ class NetworkSettings(Settings):
                     self.nat_gateways if where.endswith("natGateways") else str(self.cidr),
                 )
 
-    def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[str]:
+    def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[Mistake]:
         """Mistakes where a section needs an interface endpoint and there is neither that nor NAT."""
         for section, needed in NEEDED_ENDPOINTS.items():
             missing = [service for service in needed if service not in self.interface_endpoints]

@@ -33,7 +33,7 @@ ADDRESSES, VPCS, NAT_GATEWAYS = ("ec2", "L-0263D0A3"), ("vpc", "L-F678F1CE"), ("
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """vCPUs that a setting asks for at most."""
+    """The vCPUs that a setting asks for at most."""
 
     path: str
     service: str

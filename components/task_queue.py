@@ -4,7 +4,7 @@ FIFO by default: order within a message group, one message of a group in flight 
 minutes. A producer that gives every message the same group makes one worker of the whole fleet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
 
 import pulumi
@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components import iam
 from components.deployed import Deployed
-from components.schema import Arn, Name, Settings, refuse
+from components.schema import Arn, Name, Settings, mistake, refuse
+from stack_file.mistakes import Mistake
 
 LONG_POLL_SECONDS = 20
 """The longest wait that SQS offers; shorter ones cost empty receives."""
@@ -67,6 +68,11 @@ class TaskQueueSettings(Settings):
             ]
         )
         return self
+
+    def preflight(self, path: str, region: str) -> Iterator[Mistake]:
+        """Mistakes in what is elsewhere."""
+        if self.kms_key_arn is not None and self.kms_key_arn.split(":")[3] != region:
+            yield mistake(f"{path}.kmsKeyArn", f"must be a key in {region}, where the queue is", self.kms_key_arn)
 
 
 class TaskQueue(pulumi.ComponentResource):

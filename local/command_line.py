@@ -1,17 +1,19 @@
 """The command line of `python -m local`: up, preview, graph, the CLIs of Pulumi and AWS, stop."""
 
 import argparse
-import json
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from local import adopted, stack_files
 from local.aws import Aws
-from local.errors import FAILED, failed
+from local.errors import FAILED, failed, failures, refused
 from local.facts import Facts
 from local.kept import FOLDER, Kept, KeptError
+from stack_file.mistakes import Mistake
+from stack_file.reading import WrongStackFileError
 
 PROJECT = Path(__file__).parents[1]
 INTERRUPTED = 130
@@ -33,20 +35,22 @@ def main(arguments: list[str] | None = None) -> int:
 def _stack(options: argparse.Namespace) -> int:
     try:
         stack = stack_files.read(PROJECT, options.stack)
-    except stack_files.StackFileError as error:
-        return _unread(str(error).splitlines(), options, error)
+    except WrongStackFileError as error:
+        return refused(error, failures(error.mistakes, error.document), json=options.json, debug=options.debug)
     if (network := adopted.existing(stack)) is not None and not options.adopt:
-        line = f"network.existing: {network.vpc_id} is not on this machine; --adopt makes it here first"
-        return _unread([line], options)
+        rule = f"{network.vpc_id} is not on this machine; --adopt makes it here first"
+        stack = replace(stack, mistakes=[*stack.mistakes, Mistake(path="network.existing", rule=rule)])
     facts = Facts(PROJECT / ".cache", stack.region)
     with Aws(stack.region, stack.default_tags, managed_policies=options.command == "up") as aws:
-        if options.command == "up" or options.adopt or not facts:
+        # a stack file that is wrong needs it only for what its program asks
+        needed = not stack.mistakes and (options.command == "up" or options.adopt or not facts)
+        if needed:
             aws.start()
         with _starting(options):
             # here, because only these commands need Pulumi, and moto starts meanwhile
             from local import stack_commands
 
-            if options.command == "up" or options.adopt or not facts:
+            if needed:
                 _ = aws.endpoint_url
         return stack_commands.run(stack, aws, facts, options)
 
@@ -60,19 +64,15 @@ def _starting(options: argparse.Namespace) -> AbstractContextManager[object]:
     return Console().status("starting the AWS of this machine, and Pulumi")
 
 
-def _unread(lines: list[str], options: argparse.Namespace, error: Exception | None = None) -> int:
-    if options.json:
-        print(json.dumps({"mistakes": lines}, indent=2))
-    return failed(error, lines, debug=options.debug)
-
-
 def _cli(options: argparse.Namespace) -> int:
     from local import clis
 
     become = clis.pulumi if options.command == "pulumi" else clis.aws
     try:
         become(PROJECT, options.arguments)
-    except (clis.CliError, KeptError, stack_files.StackFileError) as error:
+    except WrongStackFileError as error:
+        return failed(error, failures(error.mistakes, error.document), debug=False)
+    except (clis.CliError, KeptError) as error:
         return failed(error, str(error).splitlines(), debug=False)
 
 

@@ -15,6 +15,7 @@ from rich.tree import Tree
 
 from local import types
 from local.costs import Costs, Estimate
+from local.errors import Failure
 from local.run import Registration, Run, State, Watcher
 
 COMPONENT_PREFIX = "distributed-training:index:"
@@ -90,7 +91,7 @@ class Display:
         if costs is not None:
             self.say(str(costs.whole))
 
-    def document(self, run: Run, costs: Costs | None, mistakes: Sequence[str]) -> dict[str, Any]:
+    def document(self, run: Run, costs: Costs | None, mistakes: Sequence[Failure | str]) -> dict[str, Any]:
         """All of a run as one JSON document."""
 
         def cost(estimate: Estimate) -> dict[str, float]:
@@ -114,7 +115,7 @@ class Display:
             "cost": None if costs is None else {**cost(costs.whole), "without_price": [*costs.whole.without_price]},
             "exports": dict(run.exports),
             "messages": run.messages,
-            "mistakes": [*mistakes],
+            "mistakes": [{"message": one} if isinstance(one, str) else one.document for one in mistakes],
         }
 
     def outputs(self, exports: Mapping[str, Any]) -> None:

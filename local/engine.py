@@ -117,11 +117,10 @@ class _Monitor(mocks.MockMonitor):
     def _register(self, one: Registration) -> State:
         """Enter a resource and make it; in a preview all that it becomes is its inputs."""
         if one.urn in self.run.registrations:
-            raise RefusedError(f"{one.urn}: Duplicate resource URN; try giving it a unique name")
+            self._refuse(one.urn, "Duplicate resource URN; try giving it a unique name")
         self.run.registrations[one.urn] = one
         self.watch(one, None)
-        if wrong := self.provider.check(one.type, one.inputs):
-            raise RefusedError("\n".join(f"{one.urn}: {line}" for line in wrong))
+        self._refuse(one.urn, *self.provider.check(one.type, one.inputs))
         made = State(id="", inputs=one.inputs, outputs=one.inputs)
         if one.type == eks_cluster.TOKEN:
             made = replace(made, outputs={**one.inputs, **self._expand(one)})
@@ -130,6 +129,12 @@ class _Monitor(mocks.MockMonitor):
             self.watch(one, made)
         self.resources[one.urn] = self.ResourceRegistration(one.urn, made.id, dict(made.outputs))
         return made
+
+    def _refuse(self, urn: str, *lines: str) -> None:
+        """Remember what AWS would refuse; a preview goes on, to find all of it."""
+        self.run.refusals += [(urn, line) for line in lines]
+        if lines and not self.preview:
+            raise _refused(self.run)
 
     def _expand(self, component: Registration) -> dict[str, Any]:
         """Register what a remote component makes in its plugin."""
@@ -230,6 +235,8 @@ def _run(
                 body()
 
             loop.run_until_complete(run_in_stack(program))
+        if result.refusals:
+            result.error = _refused(result)
     except Exception as error:
         result.error = monitor.failure or error
     finally:
@@ -240,6 +247,10 @@ def _run(
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
         asyncio.set_event_loop(None)
+
+
+def _refused(run: Run) -> RefusedError:
+    return RefusedError("\n".join(f"{urn}: {line}" for urn, line in run.refusals))
 
 
 def _run_path(path: str) -> None:

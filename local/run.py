@@ -83,6 +83,8 @@ class Run:
     """What the stack exports."""
     messages: list[str] = field(default_factory=list[str])
     """Warnings of the program and its SDKs."""
+    refusals: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """URN, and what a preview would not let AWS see of it: `property.path: rule, got value`."""
     error: BaseException | None = None
     """What ended the run before its time."""
 

@@ -14,13 +14,15 @@ from local import adopted, engine, stack_files
 from local.aws import Aws
 from local.costs import Costs
 from local.display import Display
-from local.errors import failed
+from local.errors import Failure, failed, failures, refused
 from local.facts import Facts
 from local.graph import svg
 from local.kept import FOLDER, Kept
 from local.provider import Provider
 from local.round_trip import RoundTripError, round_trip
-from local.run import RefusedError, Run
+from local.run import RefusedError, Registration, Run
+from stack_file.mistakes import Mistake
+from stack_file.reading import WrongStackFileError
 
 
 class OutputsFileError(Exception):
@@ -31,11 +33,20 @@ def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.
     """Run one of the commands on a stack; the exit status."""
     commands = {"up": _up, "preview": _preview, "graph": _graph}
     display = Display(
-        preview=options.command != "up", full=options.full, quiet=options.json or options.command == "graph"
+        preview=options.command != "up" or bool(stack.mistakes),
+        full=options.full,
+        quiet=options.json or options.command == "graph" or bool(stack.mistakes),
     )
     if (network := adopted.existing(stack)) is not None:
         display.say(adopted.make(aws, network))
-    return commands[options.command](stack, Provider(aws, facts), display, options)
+    command = _wrong if stack.mistakes else commands[options.command]
+    return command(stack, Provider(aws, facts), display, options)
+
+
+def _wrong(stack: stack_files.StackFile, provider: Provider, _display: Display, options: argparse.Namespace) -> int:
+    """Find what else is wrong with a stack file that is wrong as it stands."""
+    run = engine.run(stack, provider, preview=True)
+    return refused(run.error, _failures(stack, run), json=options.json, debug=options.debug)
 
 
 def _up(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
@@ -43,7 +54,7 @@ def _up(stack: stack_files.StackFile, provider: Provider, display: Display, opti
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=False, watch=watch)
     if run.error is not None:
-        return _broken_off(run, display, time.monotonic() - started, options)
+        return _broken_off(stack, run, display, time.monotonic() - started, options)
     costs = provider.costs(run)
     display.outputs(run.exports)
     display.warn(run.messages)
@@ -89,7 +100,7 @@ def _preview(stack: stack_files.StackFile, provider: Provider, display: Display,
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=True, watch=watch)
     if run.error is not None:
-        return _broken_off(run, display, time.monotonic() - started, options)
+        return _broken_off(stack, run, display, time.monotonic() - started, options)
     costs = provider.costs(run)
     display.parts(run, costs)
     display.resources(run)
@@ -117,22 +128,45 @@ def _broken_rules(stack: stack_files.StackFile, run: Run, display: Display) -> l
 def _graph(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
     run = engine.run(stack, provider, preview=True)
     if run.error is not None:
-        return _broken_off(run, display, 0, options)
+        return _broken_off(stack, run, display, 0, options)
     print(svg(run))
     return 0
 
 
-def _broken_off(run: Run, display: Display, seconds: float, options: argparse.Namespace) -> int:
+def _broken_off(
+    stack: stack_files.StackFile, run: Run, display: Display, seconds: float, options: argparse.Namespace
+) -> int:
     if run.registrations:
         display.parts(run)
         display.say()
         display.say(display.summary(seconds))
-    match error := run.error:
-        case pulumi.RunError() | RefusedError():
+    return _ended(run, display, options, mistakes=_failures(stack, run), error=run.error)
+
+
+def _failures(stack: stack_files.StackFile, run: Run) -> list[Failure]:
+    """What is wrong with a stack file, and all else that ended a run."""
+    found, lines = [*stack.mistakes], list[str]()
+    match run.error:
+        case pulumi.RunError(__cause__=WrongStackFileError(mistakes=mistakes)):
+            found += mistakes
+        case None:
+            pass
+        case RefusedError() if run.refusals:
+            found += [_refusal(stack, run.registrations[urn], line) for urn, line in run.refusals]
+        case pulumi.RunError() | RefusedError() as error:
             lines = str(error).splitlines()
-        case _:
+        case error:
             lines = [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
-    return _ended(run, display, options, mistakes=lines, error=error)
+    return [*failures(WrongStackFileError(found).mistakes, stack.document), *(Failure(message=line) for line in lines)]
+
+
+def _refusal(stack: stack_files.StackFile, one: Registration, line: str) -> Mistake:
+    """What AWS refuses of a resource, at the value in the stack file that it is made with, where that is plain."""
+    origin = None if stack.document is None else stack.document.origin(line)
+    if origin is None:
+        return Mistake(path="", rule=f"{one.type} {one.name}: {line}")
+    path, place = origin
+    return Mistake(path=path, rule=f"{line} ({one.type} {one.name})", place=place)
 
 
 def _ended(
@@ -141,13 +175,13 @@ def _ended(
     options: argparse.Namespace,
     costs: Costs | None = None,
     *,
-    mistakes: Sequence[str] = (),
+    mistakes: Sequence[Failure | str] = (),
     error: BaseException | None = None,
 ) -> int:
     """Say the last of a run, which is its mistakes; the exit status."""
     if options.json:
         print(json.dumps(display.document(run, costs, mistakes), indent=2))
-    return failed(error, [*mistakes], debug=options.debug) if mistakes else 0
+    return failed(error, mistakes, debug=options.debug) if mistakes else 0
 
 
 def _work_queue(stack: stack_files.StackFile, run: Run) -> str | None:

@@ -1,16 +1,12 @@
 """The project file and the stack files, read as the Pulumi CLI reads them."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
-
-class StackFileError(Exception):
-    """A stack that cannot be read; each line of the message is one mistake."""
+from stack_file import configuration, reading
+from stack_file.mistakes import Mistake, near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,39 +22,58 @@ class StackFile:
     program: Path
     """Folder of the program."""
 
+    document: reading.Document | None = None
+    """The file, when it was read from one."""
+    mistakes: Sequence[Mistake] = ()
+    """What is wrong with it, as far as that is seen without its program."""
+
     @property
     def region(self) -> str:
         """The region of the default AWS provider."""
-        return self.config["aws:region"]
+        return self.config.get(configuration.REGION, "")
 
     @property
     def default_tags(self) -> dict[str, str]:
         """The tags that the default AWS provider adds to every resource."""
-        return json.loads(self.config.get("aws:defaultTags", "{}")).get("tags", {})
+        match configuration.parsed(self.config.get("aws:defaultTags", "")):
+            case {"tags": dict() as tags}:
+                return cast("dict[str, str]", tags)
+            case _:
+                return {}
 
 
 def read(folder: Path, stack: str) -> StackFile:
     """Read `Pulumi.yaml` and `Pulumi.<stack>.yaml`, the project's defaults under the stack's values.
 
     Raises:
-        StackFileError: when a file is missing, is not YAML, or holds what cannot be read on this machine.
+        WrongStackFileError: when a file is missing or is no YAML.
 
     """
-    project = _mapping(folder / "Pulumi.yaml")
+    project = reading.read(folder / "Pulumi.yaml").content
+    if not isinstance(project.get("name"), str):
+        raise reading.WrongStackFileError([Mistake(path="Pulumi.yaml", rule="must have a name")])
     path = folder / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         known = sorted(one.name.split(".")[1] for one in folder.glob("Pulumi.*.yaml"))
-        raise StackFileError(f"stack {stack}: must have a file {path.name}; there are stacks {', '.join(known)}")
-    return resolve(folder, project, stack, _mapping(path))
+        rule = f"must have a file {path.name}; there are stacks {', '.join(known)}"
+        meant = near(stack.removeprefix("Pulumi.").removesuffix(".yaml"), known)
+        raise reading.WrongStackFileError([Mistake(path=f"stack {stack}", rule=rule, meant=meant)])
+    document = reading.read(path, project["name"])
+    given = configuration.under_full_keys(document)
+    encrypted = {key for key, value in given.items() if configuration.is_encrypted(value)}
+    found = resolve(folder, project, stack, {"config": {key: given[key] for key in given if key not in encrypted}})
+    config = {key: configuration.parsed(text) for key, text in found.config.items()}
+    beside = configuration.mistakes(found.project, config)
+    unread = [
+        Mistake(path=key.removeprefix(f"{found.project}:"), rule="is encrypted for `pulumi up` and cannot be read here")
+        for key in sorted(encrypted)
+    ]
+    mistakes = [*configuration.of_file(document), *unread, *beside]
+    return replace(found, document=document, mistakes=mistakes)
 
 
 def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Mapping[str, Any]) -> StackFile:
-    """The configuration of a stack whose files are read already.
-
-    Raises:
-        StackFileError: naming each key that cannot be read on this machine.
-
-    """
+    """The configuration of a stack whose files are read already."""
     values: dict[str, Any] = {}
     for key, declared in cast("dict[str, Any]", project.get("config") or {}).items():
         match declared:
@@ -69,49 +84,10 @@ def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Ma
             case _:
                 values[key] = declared
     values |= stack_file.get("config") or {}
-    values = {key if ":" in key else f"{project['name']}:{key}": value for key, value in values.items()}
-    wrong = [
-        f"{key}: is encrypted for `pulumi up` and cannot be read here"
-        for key, value in values.items()
-        if _secret(value)
-    ]
-    if "aws:region" not in values:
-        wrong.append(f"aws:region: is required in Pulumi.{stack}.yaml, got nothing")
-    if wrong:
-        raise StackFileError("\n".join(wrong))
+    name = project["name"]
     return StackFile(
-        project=project["name"],
+        project=name,
         stack=stack,
-        # the CLI hands objects over with their keys in order
-        config={
-            key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in values.items()
-        },
+        config={key if ":" in key else f"{name}:{key}": configuration.as_text(value) for key, value in values.items()},
         program=folder,
     )
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StackFileError(f"{path.name}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = f" at line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
-        raise StackFileError(f"{path.name}: is not YAML{where}: {getattr(error, 'problem', error)}") from None
-    if not isinstance(content, dict):
-        raise StackFileError(f"{path.name}: must be an object, got {type(content).__name__}")
-    if not isinstance(content.get("config") or {}, dict):
-        raise StackFileError(f"{path.name}: config: must be an object, got {content['config']!r}")
-    return cast("dict[str, Any]", content)
-
-
-def _secret(value: object) -> bool:
-    match value:
-        case {"secure": str()}:
-            return True
-        case dict():
-            return any(_secret(one) for one in cast("dict[str, object]", value).values())
-        case list():
-            return any(_secret(one) for one in cast("list[object]", value))
-        case _:
-            return False

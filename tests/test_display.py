@@ -78,8 +78,14 @@ def test_preview_and_up_list_the_same_resources_those_of_a_remote_component_too(
 
 def test_a_document_holds_the_mistakes_that_are_lines_on_standard_error(document: Document) -> None:
     found, lines = document("  distributed-training:queues: {a: {fifoo: 1}}\n", "preview", status=1)
-    assert lines == [f"error: {line}" for line in found["mistakes"]]
-    assert len(lines) == 1
+    message = "queues.a.fifoo: is no key of queues.a; did you mean fifo?"
+    place = {"path": "queues.a.fifoo", "file": "Pulumi.test.yaml", "line": 3, "column": 37}
+    assert found["mistakes"] == [{"message": message, **place}]
+    assert lines == [
+        f"error: Pulumi.test.yaml:3:37: {message}",
+        "   3 |   distributed-training:queues: {a: {fifoo: 1}}",
+        "     |                                     ^^^^^",
+    ]
     assert document("  - a\n", "up", status=1)[0].keys() == {"mistakes"}
 
 
@@ -88,8 +94,11 @@ def test_an_adopted_vpc_is_refused_in_a_line_that_names_adopt_which_deploys_it(d
         "  distributed-training:network:\n"
         "    existing: {vpcId: vpc-0123abcd, privateSubnetIds: [subnet-0123abcd, subnet-4567abcd]}\n"
     )
-    line = "network.existing: vpc-0123abcd is not on this machine; --adopt makes it here first"
-    assert document(sections, "preview", status=1) == ({"mistakes": [line]}, [f"error: {line}"])
+    found, lines = document(sections, "preview", status=1)
+    message = "network.existing: vpc-0123abcd is not on this machine; --adopt makes it here first"
+    place = {"path": "network.existing", "file": "Pulumi.test.yaml", "line": 4, "column": 15}
+    assert found == {"mistakes": [{"message": message, **place}]}
+    assert lines[0] == f"error: Pulumi.test.yaml:4:15: {message}"
     for command in ("preview", "up"):
         found, lines = document(sections, command, "--adopt")
         assert lines == []

@@ -157,31 +157,34 @@ def test_a_wrong_command_line_is_status_2(arguments: list[str], capsys: pytest.C
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("config: [1", "error: Pulumi.wrong.yaml: is not YAML at line 1: expected ',' or ']', but got '<stream end>'"),
-        ("- a\n", "error: Pulumi.wrong.yaml: must be an object, got list"),
-        ("", "error: Pulumi.wrong.yaml: must be an object, got NoneType"),
-        ("config: 3\n", "error: Pulumi.wrong.yaml: config: must be an object, got 3"),
-        ("config: {}\n", "error: aws:region: is required in Pulumi.wrong.yaml, got nothing"),
+        ("config: [1", "1:11: is no YAML: expected ',' or ']', but got '<stream end>'"),
+        ("- a\n", "1:1: must be an object, lines of `key: value`"),
+        ("", "1:1: is empty"),
+        ("config: {}\n", "1:1: aws:region: is required, got nothing"),
         (
             "config: {'aws:region': us-west-2, 'distributed-training:alerts': {secure: AAAB}}\n",
-            "error: distributed-training:alerts: is encrypted for `pulumi up` and cannot be read here",
+            "1:66: alerts: is encrypted for `pulumi up` and cannot be read here",
         ),
         (
             "config: {'aws:region': us-west-2, 'distributed-training:queues': {a: {fifoo: 1}}}\n",
-            "error: queues.a.fifoo: is no key of a stack file, got 1",
+            "1:71: queues.a.fifoo: is no key of queues.a; did you mean fifo?",
         ),
         (
             "config: {'aws:region': us-west-2, 'distributed-training:network': {availabilityZones: 5}}\n",
-            "error: network.availabilityZones: must be at most the 4 of us-west-2, got 5",
+            "1:87: network.availabilityZones: must be at most the 4 of us-west-2, got 5",
         ),
         (
             "config: {'aws:region': us-west-2, 'distributed-training:batch': {a: {instanceTypes: [p9.huge]}}}\n",
-            "error: batch.a.instanceTypes: must be types that us-west-2 offers, got 'p9.huge'",
+            "1:86: batch.a.instanceTypes: must be types that us-west-2 offers, got 'p9.huge'",
         ),
     ],
 )
-def test_a_wrong_stack_file_is_one_line(content: str, line: str, errors_of: Errors) -> None:
-    assert errors_of(content) == [line]
+def test_a_wrong_stack_file_is_one_line_over_the_line_that_is_meant(content: str, line: str, errors_of: Errors) -> None:
+    said, source, mark = errors_of(content)
+    assert said == f"error: Pulumi.wrong.yaml:{line}"
+    written = content.split("\n")[0].replace("AAAB", "****")
+    assert source == f"   1 | {written}".rstrip()
+    assert mark.index("^") == len("   1 | ") + int(line.split(":")[1]) - 1
 
 
 def test_outputs_that_cannot_be_written_are_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +204,8 @@ def test_every_mistake_is_a_line(errors_of: Errors) -> None:
         "config: {'aws:region': us-west-2, 'distributed-training:queues': {a: {fifoo: 1}},"
         " 'distributed-training:workers': {queue: b, cpu: 3}, 'distributed-training:protect': maybe}\n"
     )
-    assert [line.split(": ")[1] for line in lines] == ["protect", "queues.a.fifoo", "workers.cpu"]
+    paths = [line.split(": ")[2] for line in lines[::3]]
+    assert paths == ["queues.results", "queues.a.fifoo", "workers.queue", "workers.cpu", "protect"]
 
 
 def test_defaults_of_the_project_file_lie_under_the_stack_file() -> None:

@@ -10,6 +10,7 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
 from settings import StackSettings
+from stack_file import configuration
 
 PROJECT = Path(__file__).parents[1]
 
@@ -45,15 +46,24 @@ def schema() -> dict[str, Any]:
                 "type": "object",
                 "required": ["aws:region"],
                 "properties": {
-                    "aws:region": text | {"description": "The AWS region of everything."},
+                    "aws:region": {
+                        "description": "The AWS region of everything.",
+                        "enum": [*configuration.regions()],
+                    },
                     "aws:defaultTags": {
                         "description": "Tags of every resource that can have any.",
                         "type": "object",
                         "properties": {"tags": {"type": "object", "additionalProperties": text}},
+                        "required": ["tags"],
+                        "additionalProperties": False,
                     },
                     **{f"{project}:{key}": section for key, section in model["properties"].items()},
                 },
-                "patternProperties": {f"^(?!{project}:).+:": {}},
+                "patternProperties": {
+                    f"^({'|'.join(configuration.OTHER_NAMESPACES)}):.": {},
+                    f"^aws:({'|'.join(configuration.provider_keys())})$": {},
+                    f"^pulumi:({'|'.join(configuration.PULUMI_KEYS)})$": {},
+                },
                 "additionalProperties": False,
             },
         },
@@ -105,15 +115,17 @@ def _form(key: Mapping[str, Any]) -> str:
         case {"enum": choices}:
             return ", ".join(f"`{choice}`" for choice in choices)
         case {"type": "array", "items": item}:
-            return f"list of {_form(item)}"
+            return f"list, each {_form(item)}" if "patternErrorMessage" in item else f"list of {_form(item)}"
         case {"type": "integer" | "number", "minimum": least, "maximum": most}:
-            return f"{least:g} to {most:,g}"
+            return f"{least:g} to {most:,}"
         case {"type": "integer" | "number", "minimum": least}:
             return f"{least:g} or more"
         case {"type": "number", "exclusiveMinimum": least}:
             return f"over {least:g}"
         case {"type": "object"} | {"$ref": _}:
             return "object"
+        case {"patternErrorMessage": words}:
+            return words.removeprefix("must be ")
         case {"type": kind}:
             return {"boolean": "`true`, `false`", "string": "text"}[kind]
         case _:

@@ -12,7 +12,8 @@ from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
 from components.batch.job import JobSettings
 from components.network import Network, let_members_talk
-from components.schema import mistake
+from components.schema import ReservationId, mistake
+from stack_file.mistakes import Mistake
 
 MOST_ENVIRONMENTS = 3
 """Compute environments of a job queue (Batch API, `CreateJobQueue`)."""
@@ -35,12 +36,12 @@ class InstancesSettings(JobSettings):
     capacity: tuple[Capacity, ...] = ("spot", "onDemand")
     """Kinds of capacity, in the order in which Batch tries them; `capacityBlock` only alone."""
     min_vcpus: Annotated[int, Field(ge=0)] = 0
-    """vCPUs that always run, for each kind of capacity; 0 costs nothing while idle."""
+    """The vCPUs that always run, for each kind of capacity; 0 costs nothing while idle."""
     max_vcpus: Annotated[int, Field(ge=1)] = 384
-    """vCPUs that run at most, for each kind of capacity."""
+    """The vCPUs that run at most, for each kind of capacity."""
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
     """Size of each instance's root volume in GiB, for images and scratch space."""
-    capacity_reservation_id: Annotated[str, Field(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
+    capacity_reservation_id: ReservationId | None = None
     """A capacity reservation to run in, or with `capacityBlock` a capacity block; it must be in the first zone."""
 
     def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
@@ -115,7 +116,7 @@ class InstancesSettings(JobSettings):
             ),
         )
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str]) -> Iterator[str]:
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types.
 
         `zones` are the network's, the training subnet's first; none for an adopted network, whose zones are its own.
@@ -175,7 +176,7 @@ class InstancesSettings(JobSettings):
             )
 
     def demands(self, path: str) -> Iterator[quotas.Demand]:
-        """VCPUs that it asks for at most, of each kind of capacity."""
+        """The vCPUs that it asks for at most, of each kind of capacity."""
         for kind in self.capacity:
             yield from quotas.of_instances(f"{path}.maxVcpus", self.instance_types, USAGE_CLASSES[kind], self.max_vcpus)
 

@@ -11,12 +11,15 @@ from pulumi_aws import batch
 from pydantic import Field, model_validator
 
 from components.accelerators import InstanceFacts
-from components.schema import SecretArn, Settings, refuse
+from components.schema import Image, SecretArn, Settings, refuse
 
 LARGEST_JOB_NODES = 1000
 """AWS Batch, "Multi-node parallel jobs"."""
 SHORTEST_TIMEOUT_SECONDS = 60
 """Batch API, `JobTimeout`."""
+
+LONGEST_TIMEOUT_HOURS = (2**31 - 1) // 3600
+"""As many seconds as the API has numbers for."""
 
 RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
     {"on_status_reason": "Host EC2*", "action": "RETRY"},
@@ -32,7 +35,7 @@ class JobSettings(Settings):
 
     nodes: Annotated[int, Field(ge=1, le=LARGEST_JOB_NODES)] = 1
     """Instances for one job. 2 or more make a multi-node parallel job: not on spot, one instance type."""
-    image: str = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
+    image: Image = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
     """Container image of the job definition."""
     command: tuple[str, ...] = ("nvidia-smi",)
     """Command of the container, unless a job names another."""
@@ -48,7 +51,7 @@ class JobSettings(Settings):
     """Whether nodes communicate over Elastic Fabric Adapter. All are then in the first zone, as with `nodes` over 1."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job starts at most, if AWS reclaimed its host or its image could not be pulled."""
-    timeout_hours: Annotated[float, Field(gt=0)] = 24
+    timeout_hours: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_HOURS)] = 24
     """Hours until an attempt is stopped; a minute or more.
 
     A change that replaces instances waits as long for running attempts, but six hours at most. A longer attempt is

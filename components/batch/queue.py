@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pulumi
 from pulumi_aws import batch, cloudwatch
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from components import iam
 from components.accelerators import InstanceFacts
@@ -19,6 +19,7 @@ from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesS
 from components.batch.job import RETRIES, container_properties, node_properties
 from components.deployed import Deployed
 from components.network import Network
+from components.schema import Like
 
 LOG_RETENTION_DAYS = 30
 UPDATE_WAIT_MINUTES = (30, 360)
@@ -34,7 +35,13 @@ GIVE_UP_SECONDS = {
 """Reason why the job at the head of the queue cannot start -> how long it may block the queue (Batch API,
 `JobStateTimeLimitAction`; 600 to 86,400 seconds)."""
 
-ShareIdentifier = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,254}[0-9A-Za-z*]?$")]
+ShareIdentifier = Annotated[
+    str,
+    Like(
+        r"^[0-9A-Za-z]{1,254}[0-9A-Za-z*]?$",
+        "must be letters and digits, an asterisk at most at the end, such as teamA*",
+    ),
+]
 """Letters and digits, with an asterisk at the end for all that begin so (Batch API, `ShareAttributes`)."""
 
 

@@ -13,7 +13,8 @@ from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeSha
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
 from components.network import Network
-from components.schema import Name
+from components.schema import Name, as_far_as_right
+from stack_file.mistakes import Mistake
 
 
 class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
@@ -34,14 +35,16 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
             },
         }
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types."""
-        yield from self.system_nodes.preflight(f"{path}.systemNodes", facts)
-        for name, group in self.gpu_node_groups.items():
-            yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts)
+        for where, nodes in (
+            ("systemNodes", self.system_nodes),
+            *((f"gpuNodeGroups.{name}", group) for name, group in self.gpu_node_groups.items()),
+        ):
+            yield from as_far_as_right(nodes.preflight(f"{path}.{where}", facts))
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
-        """VCPUs that its nodes ask for at most."""
+        """The vCPUs that its nodes ask for at most."""
         yield from self.system_nodes.demands(f"{path}.systemNodes", facts)
         for name, group in self.gpu_node_groups.items():
             yield from group.demands(f"{path}.gpuNodeGroups.{name}", facts)

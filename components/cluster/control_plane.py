@@ -11,12 +11,12 @@ from typing import Annotated
 import pulumi
 import pulumi_eks
 from pulumi_aws import cloudwatch, eks, kms, vpc
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
 from components import iam
 from components.deployed import Deployed
 from components.network import Network
-from components.schema import Settings
+from components.schema import Like, Settings
 
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 LOG_RETENTION_DAYS = 90
@@ -32,7 +32,13 @@ VERSION = "1.35"
 STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", VERSION: "2027-03-27", "1.36": "2027-08-02"}
 """Kubernetes version -> last day of its standard support on EKS (EKS user guide, "Kubernetes release calendar")."""
 
-Principal = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/\S+$")]
+Principal = Annotated[
+    str,
+    Like(
+        r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/\S+$",
+        "must be the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/admin",
+    ),
+]
 """ARN of an IAM role or user, the principals that an access entry takes; not that of an assumed role's session."""
 
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi_aws import autoscaling, ec2, eks
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
 from components.network import Network, let_members_talk
-from components.schema import Settings, mistake, refuse
+from components.schema import ReservationId, Settings, mistake, refuse
+from stack_file.mistakes import Mistake
 
 NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.com/efa"
 """Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
@@ -46,7 +47,7 @@ class SystemNodesSettings(Settings):
         refuse(_size_mistakes(self.min_size, self.max_size))
         return self
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types."""
         for instance_type in self.instance_types:
             if facts[instance_type].accelerators:
@@ -54,7 +55,7 @@ class SystemNodesSettings(Settings):
         yield from _one_image(f"{path}.instanceTypes", self.instance_types, facts)
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
-        """VCPUs that it asks for at most."""
+        """The vCPUs that it asks for at most."""
         yield from _demands(path, self, "on-demand", facts)
 
 
@@ -73,7 +74,7 @@ class GpuNodeGroupSettings(Settings):
     """Whether nodes communicate over Elastic Fabric Adapter. All nodes are then in one zone."""
     disk_gib: Annotated[int, Field(ge=50, le=16_384)] = 200
     """Size of each node's root volume in GiB."""
-    capacity_reservation_id: Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
+    capacity_reservation_id: ReservationId | None = None
     """A capacity reservation or a capacity block to run in; it must be in the zone of the training subnet."""
 
     @model_validator(mode="after")
@@ -109,7 +110,7 @@ class GpuNodeGroupSettings(Settings):
         )
         return self
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types."""
         types = f"{path}.instanceTypes"
         for instance_type in self.instance_types:
@@ -123,7 +124,7 @@ class GpuNodeGroupSettings(Settings):
             yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
-        """VCPUs that it asks for at most."""
+        """The vCPUs that it asks for at most."""
         yield from _demands(path, self, CAPACITY_TYPES[self.capacity].lower().replace("_", "-"), facts)
 
 
@@ -331,7 +332,7 @@ spec:
 """Puts container images and scratch space on the instance's own NVMe disks (AL2023 `nodeadm`)."""
 
 
-def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
+def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
     """A mistake if a node group's types do not run one kind of AMI."""
     kinds = {one: facts[one].eks_ami_type for one in instance_types}
     if len(set(kinds.values())) > 1:

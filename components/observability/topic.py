@@ -5,10 +5,10 @@ from typing import Annotated
 
 import pulumi
 from pulumi_aws import kms, sns
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
 from components import iam
-from components.schema import Settings
+from components.schema import Like, Settings
 
 KMS_DELETION_DAYS = 30
 
@@ -30,7 +30,7 @@ KEY_ADMINISTRATION = (
 )
 """What the account's own identities may do with the topic's key, if their policies say so: keep it, not use it."""
 
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Email = Annotated[str, Like(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "must be a mail address, such as ml-platform@example.com")]
 
 
 class AlertsSettings(Settings):
