@@ -23,8 +23,9 @@ endif
 help: ## say what there is
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/make \1: \2/p' Makefile
 
+# a terminal's Ctrl-C reaches make, too, and what it would then say of a failure is one line too many
 local: $(INSTALLED) ## bring the whole dev stack up on this machine
-	@$(BIN)/python -m local up
+	@trap interrupted=yes INT; $(BIN)/python -m local up || { status=$$?; [ "$$interrupted" ] || exit $$status; }
 
 test: $(INSTALLED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

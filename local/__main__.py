@@ -4,17 +4,18 @@ import gc
 import os
 import sys
 
-from local import sealed
-
-# what Python took of it at its start is left behind in another
-if sealed.seal():
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-# Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a tenth
-# of a short run
-gc.set_threshold(200_000, 20, 20)
 try:
-    # here, because Ctrl-C may come while Pulumi is still imported
+    from local import interrupt, sealed
+
+    interrupt.listen()
+    # what Python took of it at its start is left behind in another
+    if sealed.seal():
+        interrupt.become_python([sys.executable, *sys.orig_argv[1:]])
+
+    # Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a tenth
+    # of a short run
+    gc.set_threshold(200_000, 20, 20)
+    # here, because these imports take longest
     from local.command_line import to_its_end
 
     status = to_its_end()
@@ -23,8 +24,9 @@ except ModuleNotFoundError as error:
     print(f"error: {error.name} is not installed in {sys.prefix}; `make local` installs it", file=sys.stderr)
     status = 1
 except KeyboardInterrupt:
-    print("interrupted", file=sys.stderr)
-    status = 130
+    # before it listened; at once, because another may follow
+    os.write(2, b"interrupted\n")
+    os._exit(130)
 sys.stderr.flush()
 # standard output is flushed and the server has ended; to take those objects apart again would take a second or two
 os._exit(status)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
+from local import interrupt
 from local.moto_process import ACCOUNT_ID
 
 
@@ -53,12 +54,11 @@ class Aws:
         """Let the server begin to start, if it has not yet; nothing waits for it here."""
         if self._server is None:
             options = ["managed-policies"] * self.managed_policies
-            self._server = subprocess.Popen(
+            self._server = interrupt.start(
                 [sys.executable, "-m", "local.moto_process", self.region, *options],
                 cwd=Path(__file__).parents[1],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
             )
         return self._server
 
@@ -66,8 +66,7 @@ class Aws:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._server is not None:
-            self._server.kill()
-            self._server.communicate()
+            interrupt.end(self._server)
 
     @cached_property
     def endpoint_url(self) -> str:

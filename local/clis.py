@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from local import stack_files
+from local import interrupt, stack_files
 from local.kept import FOLDER, Kept
 from local.plugin import PACKAGES, version_of
 
@@ -68,9 +68,10 @@ def pulumi(project: Path, arguments: list[str]) -> NoReturn:
     _shadow(project, shadow)
     os.chdir(shadow)
     if stack is not None and stack not in known:
-        made = subprocess.run(
-            [cli, "stack", "init", stack, "--non-interactive"], env=environment, capture_output=True, text=True
-        )
+        with interrupt.held():
+            made = subprocess.run(
+                [cli, "stack", "init", stack, "--non-interactive"], env=environment, capture_output=True, text=True
+            )
         if made.returncode != 0:
             raise CliError(" ".join(made.stderr.split()))
     sys.stdout.flush()

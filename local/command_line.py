@@ -16,7 +16,6 @@ from stack_file.mistakes import Mistake
 from stack_file.reading import WrongStackFileError
 
 PROJECT = Path(__file__).parents[1]
-INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,11 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "up" and options.json and options.keep:
         parser.error("--json cannot be used with --keep, which ends with Ctrl-C only")
-    try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return options.run(options)
 
 
 def _stack(options: argparse.Namespace) -> int:

@@ -8,14 +8,12 @@ import asyncio
 import contextvars
 import logging
 import runpy
-import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from types import FrameType
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -226,7 +224,6 @@ def _run(
         with (
             # where a resource is made is for the real engine to say; to find it out takes a seventh of a run
             patch.object(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace),
-            _interruptible(monitor),
             enforced(preview=monitor.preview) as prepare,
         ):
 
@@ -237,6 +234,10 @@ def _run(
             loop.run_until_complete(run_in_stack(program))
         if result.refusals:
             result.error = _refused(result)
+    except KeyboardInterrupt as error:
+        # the SDK waits for what the program still registers before it lets an interrupt through
+        monitor.failure = error
+        raise
     except Exception as error:
         result.error = monitor.failure or error
     finally:
@@ -255,24 +256,6 @@ def _refused(run: Run) -> RefusedError:
 
 def _run_path(path: str) -> None:
     runpy.run_path(path, run_name="__main__")
-
-
-@contextmanager
-def _interruptible(monitor: _Monitor) -> Generator[None]:
-    """Let Ctrl-C fail what the program still waits for: the SDK waits for that before it lets an interrupt through."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        monitor.failure = KeyboardInterrupt()
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _logger(result: Run) -> logging.Logger:

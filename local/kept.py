@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
+from local import interrupt
 from local.aws import Aws
 
 FOLDER = ".local"
 """Name of the folder, in the project's root; git ignores it."""
+FILE = ("process", "region", "address")
+"""What the file of an AWS has of it, each in a line."""
 
 
 class KeptError(Exception):
@@ -24,8 +27,7 @@ class KeptError(Exception):
 class Kept:
     """A folder and the AWS that belongs to it.
 
-    Whoever is this AWS holds a lock on the file `aws` for life: so it is known to be there, whatever ended it. The file
-    has its process, its region and its address, each in a line.
+    Whoever is this AWS holds a lock on the file `aws` for life: so it is known to be there, whatever ended it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +42,7 @@ class Kept:
 
         """
         with self._alone():
-            if not self._file.exists():
+            if not self._file.exists() or self._was_broken_off():
                 self._start(region)
             return self.there()
 
@@ -51,8 +53,7 @@ class Kept:
             KeptError: when it has ended.
 
         """
-        said = self._file.read_text(encoding="utf-8").split()
-        if not self._lives() or len(said) < len(("process", "region", "address")):
+        if not self._lives() or len(said := self._said()) < len(FILE):
             raise KeptError(
                 f"the AWS that the state in {FOLDER} describes has ended; `python -m local stop` clears the state, too"
             )
@@ -71,35 +72,31 @@ class Kept:
         if mark is None:
             yield False
             return
-        try:
-            with mark:
-                yield True
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with mark, interrupt.undone(lambda: shutil.rmtree(self.folder, ignore_errors=True)):
+            yield True
 
     def stop(self) -> bool:
         """End the AWS and forget the state; whether there was any."""
         there = self._file.exists()
-        if there and self._lives():
-            os.kill(int(self._file.read_text(encoding="utf-8").split()[0]), signal.SIGTERM)
-            with self._file.open(encoding="utf-8") as mark:
-                # free when the process has ended
-                fcntl.flock(mark, fcntl.LOCK_SH)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # with half of it gone nobody would know any more what the rest is
+        with interrupt.held():
+            if there and self._lives():
+                os.kill(int(self._said()[0]), signal.SIGTERM)
+                with self._file.open(encoding="utf-8") as mark:
+                    # free when the process has ended
+                    fcntl.flock(mark, fcntl.LOCK_SH)
+            shutil.rmtree(self.folder, ignore_errors=True)
         return there
 
     def _start(self, region: str) -> None:
         with self._file.open("w", encoding="utf-8") as mark, (self.folder / "aws.log").open("w") as log:
             fcntl.flock(mark, fcntl.LOCK_EX)
-            # a session of its own: neither Ctrl-C nor the end of the terminal reaches it
-            process = subprocess.Popen(
+            process = interrupt.start(
                 [sys.executable, "-m", "local.moto_process", region, "managed-policies", "kept"],
                 cwd=Path(__file__).parents[1],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
-                start_new_session=True,
                 # the lock goes on with it
                 pass_fds=[mark.fileno()],
             )
@@ -108,7 +105,17 @@ class Kept:
             port = cast("TextIO", process.stdout).readline().strip()
             if not port:
                 raise KeptError(f"the local AWS does not start; {FOLDER}/{log.name.rpartition('/')[2]} says why")
-            mark.write(f"{region}\nhttp://127.0.0.1:{port}\n")
+            with interrupt.held():
+                mark.write(f"{region}\nhttp://127.0.0.1:{port}\n")
+                mark.flush()
+                interrupt.leave(process)
+
+    def _said(self) -> list[str]:
+        return self._file.read_text(encoding="utf-8").split()
+
+    def _was_broken_off(self) -> bool:
+        """Whether an AWS was started, and ended before it was there."""
+        return len(self._said()) < len(FILE) and not self._lives()
 
     def _lives(self) -> bool:
         with self._file.open(encoding="utf-8") as mark:

@@ -29,8 +29,6 @@ LONG_POLL_STEP_SECONDS = 0.02
 
 def main(region: str, *options: str) -> None:
     """Serve until standard input ends, or for ever."""
-    # Ctrl-C reaches every process of the terminal; when to end is for the one that started this one to say
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # nearly all that it makes stays: to look for garbage takes a third of its start and a fifth of a deployment
     gc.set_threshold(200_000, 20, 20)
     # nothing here starts an instance from an image, and to load AWS's images takes half a second

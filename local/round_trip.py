@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from local import interrupt
 from local.aws import Aws
 
 PATIENCE_SECONDS = 60
@@ -63,28 +63,28 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
 
 
 @contextmanager
-def _worker(aws: Aws, url: str, results_url: str) -> Generator["subprocess.Popen[bytes]"]:
-    """The reference worker as a process, with no wait between the attempts at a task."""
-    with tempfile.TemporaryDirectory() as folder:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "worker"],
-            cwd=Path(__file__).parents[1],
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("WORKER_")},
-                **aws.environment,
-                "WORKER_QUEUE_URL": url,
-                "WORKER_RESULTS_QUEUE_URL": results_url,
-                "WORKER_POLL_SECONDS": "1",
-                "WORKER_RETRY_SECONDS": "0",
-                "WORKER_HEALTH_FILE": str(Path(folder) / "healthy"),
-            },
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            yield worker
-        finally:
-            worker.kill()
-            worker.wait()
+def _worker(aws: Aws, url: str, results_url: str) -> Generator["subprocess.Popen[str]"]:
+    """The reference worker as a process, waiting neither between attempts at a task nor for one at its end."""
+    worker = interrupt.start(
+        [sys.executable, "-m", "worker"],
+        cwd=Path(__file__).parents[1],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("WORKER_")},
+            **aws.environment,
+            "WORKER_QUEUE_URL": url,
+            "WORKER_RESULTS_QUEUE_URL": results_url,
+            "WORKER_POLL_SECONDS": "1",
+            "WORKER_RETRY_SECONDS": "0",
+            "WORKER_DRAIN_SECONDS": "0",
+            "WORKER_STOP_GRACE_SECONDS": "0",
+            "WORKER_HEALTH_FILE": os.devnull,
+        },
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield worker
+    finally:
+        interrupt.end(worker)
 
 
 def _task(task_id: str, program: str) -> str:
@@ -95,7 +95,7 @@ def _send(sqs: Any, url: str, body: str, *, group: str | None) -> None:
     sqs.send_message(QueueUrl=url, MessageBody=body, **({"MessageGroupId": group} if group else {}))
 
 
-def _received(sqs: Any, url: str, worker: "subprocess.Popen[bytes]") -> Any:
+def _received(sqs: Any, url: str, worker: "subprocess.Popen[str]") -> Any:
     """The next message of a queue, taken out of it."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -18,7 +19,13 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     # what make was told that runs these tests is not for this one
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=outside | environment, capture_output=True, text=True, check=False
+        ["make", *arguments],
+        cwd=ROOT,
+        env=outside | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
     )
 
 
@@ -81,6 +88,20 @@ def test_what_it_starts_gets_nothing_that_python_would_heed(installed: Path) -> 
     assert done.stdout.splitlines()[0] == f"{installed}/bin/python -m local up"
     assert "LANG=C" in done.stdout.splitlines()
     assert not re.search(r"^PYTHON", done.stdout, re.MULTILINE)
+
+
+def test_ctrl_c_is_one_line(installed: Path) -> None:
+    # the fake one gets it as make does, from the terminal
+    (installed / "bin" / "python").write_text("#!/bin/sh\ntrap 'echo interrupted >&2; exit 130' INT\nkill -INT 0\n")
+    done = make("local", f"VENV={installed}")
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
+
+
+def test_a_failure_is_one_of_make(installed: Path) -> None:
+    (installed / "bin" / "python").write_text("#!/bin/sh\nexit 3\n")
+    done = make("local", f"VENV={installed}")
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error 3\n")
 
 
 def test_the_same_pythons_are_supported_everywhere() -> None:

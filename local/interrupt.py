@@ -1,0 +1,124 @@
+"""How this process ends before its time, by Ctrl-C, SIGTERM or the end of its terminal: one line, and nothing is left.
+
+Nothing is raised, because an exception can get lost in what it meets on its way up: the signal's handler itself ends
+what was started, and then the process.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LAST_SECONDS = 5
+"""How long what was started may take to end, when this process does before its time."""
+LOOK_SECONDS = 0.005
+CLEAR = "\r\x1b[2K\x1b[0m\x1b[?25h"
+"""What gives a terminal back its cursor, in an empty line."""
+
+_started: dict[int, "subprocess.Popen[str]"] = {}
+_undo: list[Callable[[], object]] = []
+_turn = threading.RLock()
+_holder: int | None = None
+_waiting: list[int] = []
+
+
+def listen() -> None:
+    """End at one of these signals from now on, unless whoever started this process has it ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def become_python(arguments: Sequence[str]) -> None:
+    """Become another Python, which gets the signals that come meanwhile when it listens."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    os.execv(arguments[0], arguments)
+
+
+@contextmanager
+def held() -> Generator[None]:
+    """Let the end wait for this block."""
+    global _holder
+    with _turn:
+        before, _holder = _holder, threading.get_ident()
+        try:
+            yield
+        finally:
+            _holder = before
+    if _waiting and before is None:
+        _end(_waiting[0])
+
+
+@contextmanager
+def undone(undo: Callable[[], object]) -> Generator[None]:
+    """Let this be done when the block ends, or the process within it."""
+    _undo.append(undo)
+    try:
+        yield
+    finally:
+        undo()
+        _undo.remove(undo)
+
+
+def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
+    """Start a process that ends with this one; in a session of its own, so that a terminal's Ctrl-C is for this one."""
+    with held():
+        process = subprocess.Popen(command, text=True, start_new_session=True, **options)
+        _started[process.pid] = process
+    return process
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """End a process that was started here."""
+    process.kill()
+    process.communicate()
+    leave(process)
+
+
+def leave(process: "subprocess.Popen[str]") -> None:
+    """Let a process that was started here outlive this one."""
+    del _started[process.pid]
+
+
+def _end_all() -> None:
+    # not by Popen, whose lock may be taken by what a signal interrupted; all at once, because what waits for one of
+    # them ends sooner
+    for pid in _started:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + LAST_SECONDS
+    for pid in _started:
+        with suppress(ProcessLookupError, ChildProcessError):
+            while os.waitpid(pid, os.WNOHANG) == (0, 0):
+                if time.monotonic() > until:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(LOOK_SECONDS)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    if _holder == threading.get_ident():
+        _waiting.append(number)
+    else:
+        _end(number)
+
+
+def _end(number: int) -> None:
+    global _holder
+    with _turn:
+        # what comes now is not heard any more
+        _holder = threading.get_ident()
+        _end_all()
+        for undo in reversed(_undo):
+            with suppress(OSError):
+                undo()
+        on_terminal = os.isatty(2) and os.environ.get("TERM") != "dumb"
+        with suppress(OSError):
+            os.write(2, f"{CLEAR * on_terminal}interrupted\n".encode())
+        os._exit(128 + number)
