@@ -105,7 +105,7 @@ class Document:
         key, value, rest = self._find(mistake.path)
         if key is None or value is None:
             # what the configuration lacks stands at its beginning
-            return self.top("config") if mistake.path else None
+            return self.top("config") or Place(line=1, column=1) if mistake.path else None
         if not rest and not mistake.of_key and not (isinstance(key, ScalarNode) and key.value == mistake.got):
             items: list[Node] = value.value if isinstance(value, SequenceNode) else []
             value = next((one for one in items if one.value == mistake.got), value)
