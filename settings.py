@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
@@ -244,7 +244,7 @@ def _network_lacks(
 def _queues_of_workers(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
     if settings.workers is not None:
         named = raw.get("queues")
-        names = named if isinstance(named, dict) else ()
+        names = cast("Mapping[str, Any]", named) if isinstance(named, dict) else {}
         yield from settings.workers.missing_queues("workers", {name: settings.queues.get(name) for name in names})
 
 
@@ -276,7 +276,7 @@ def _endpoints_without_nat(settings: StackSettings, raw: Mapping[str, Any]) -> I
 def _images_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
     if settings.network.existing is not None or settings.network.nat_gateways != "none":
         return
-    images = {f"batch.{name}.image": one.image for name, one in settings.batch.items()}
+    images: dict[str, str | None] = {f"batch.{name}.image": one.image for name, one in settings.batch.items()}
     images["workers.image"] = None if settings.workers is None else settings.workers.image
     for path, image in images.items():
         if image is not None and ".dkr.ecr." not in image:

@@ -272,7 +272,7 @@ def _keys(annotation: Any, steps: Steps) -> list[str]:
         fields = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
         return _keys(fields.get(steps[0]), steps[1:]) if steps else sorted(fields)
     inner = steps[1:] if get_origin(annotation) in (dict, tuple) else steps
-    return next((keys for one in get_args(annotation) if (keys := _keys(one, inner))), [])
+    return next((keys for one in get_args(annotation) if (keys := _keys(one, inner))), list[str]())
 
 
 def _there(value: Any, steps: Steps) -> Steps:

@@ -30,7 +30,7 @@ class CliError(Exception):
 
 def aws(project: Path, arguments: list[str]) -> NoReturn:
     """Become the AWS CLI."""
-    there = Kept(project / FOLDER).started(stack_files.read(project, DEFAULT_STACK).region)
+    there = Kept(project / FOLDER).started(stack_files.region_of(project, DEFAULT_STACK))
     own = str(Path(sys.prefix) / "bin" / "aws")
     # its version 1 asks SQS at AWS's own address, whatever the environment says
     command = [shutil.which("aws") or own, "--endpoint-url", there.endpoint_url, *arguments]
@@ -51,7 +51,7 @@ def pulumi(project: Path, arguments: list[str]) -> NoReturn:
     known = {one.stem for one in state.glob(".pulumi/stacks/*/*.json")}
     stack = _stack_in(arguments) or (None if known else DEFAULT_STACK)
     # without a name it is one of those that are there, and so is their AWS
-    there = kept.there() if stack is None else kept.started(stack_files.read(project, stack).region)
+    there = kept.there() if stack is None else kept.started(stack_files.region_of(project, stack))
     environment = {
         **os.environ,
         **there.environment,

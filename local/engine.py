@@ -47,6 +47,8 @@ class _Monitor(mocks.MockMonitor):
         super().__init__(_Mocks())
         self.run, self.provider, self.preview, self.watch = run, provider, preview, watch
         self.failure: BaseException | None = None
+        self.said: pulumi.RunError | None = None
+        """What the program itself ended with, which the SDK hides behind a failure."""
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802
         # without references a resource that is passed as an input arrives as its id, and no worker thread waits
@@ -229,7 +231,11 @@ def _run(
 
             def program() -> None:
                 prepare()
-                body()
+                try:
+                    body()
+                except pulumi.RunError as error:
+                    monitor.said = error
+                    raise
 
             loop.run_until_complete(run_in_stack(program))
         if result.refusals:
@@ -239,7 +245,9 @@ def _run(
         monitor.failure = error
         raise
     except Exception as error:
-        result.error = monitor.failure or error
+        # what the program says of a failure says more than the failure; Ctrl-C is none
+        said = monitor.said if not isinstance(monitor.failure, KeyboardInterrupt) else None
+        result.error = said or monitor.failure or error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         left = asyncio.all_tasks(loop)

@@ -4,7 +4,7 @@ import argparse
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from local.graph import svg
 from local.kept import FOLDER, Kept
 from local.provider import Provider
 from local.round_trip import RoundTripError, round_trip
-from local.run import RefusedError, Registration, Run
+from local.run import RefusedError, Run
 from stack_file.mistakes import Mistake
 from stack_file.reading import WrongStackFileError
+
+MOST_ROUNDS = 4
+"""How often a program is run again without what it found wrong; what is left out may break a rule with the rest."""
 
 
 class OutputsFileError(Exception):
@@ -46,7 +49,7 @@ def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.
 def _wrong(stack: stack_files.StackFile, provider: Provider, _display: Display, options: argparse.Namespace) -> int:
     """Find what else is wrong with a stack file that is wrong as it stands."""
     run = engine.run(stack, provider, preview=True)
-    return refused(run.error, _failures(stack, run), json=options.json, debug=options.debug)
+    return refused(run.error, _failures(stack, run, provider), json=options.json, debug=options.debug)
 
 
 def _up(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
@@ -54,7 +57,7 @@ def _up(stack: stack_files.StackFile, provider: Provider, display: Display, opti
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=False, watch=watch)
     if run.error is not None:
-        return _broken_off(stack, run, display, time.monotonic() - started, options)
+        return _broken_off(stack, run, provider, display, time.monotonic() - started, options)
     costs = provider.costs(run)
     display.outputs(run.exports)
     display.warn(run.messages)
@@ -100,7 +103,7 @@ def _preview(stack: stack_files.StackFile, provider: Provider, display: Display,
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=True, watch=watch)
     if run.error is not None:
-        return _broken_off(stack, run, display, time.monotonic() - started, options)
+        return _broken_off(stack, run, provider, display, time.monotonic() - started, options)
     costs = provider.costs(run)
     display.parts(run, costs)
     display.resources(run)
@@ -128,31 +131,37 @@ def _broken_rules(stack: stack_files.StackFile, run: Run, display: Display) -> l
 def _graph(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
     run = engine.run(stack, provider, preview=True)
     if run.error is not None:
-        return _broken_off(stack, run, display, 0, options)
+        return _broken_off(stack, run, provider, display, 0, options)
     print(svg(run))
     return 0
 
 
 def _broken_off(
-    stack: stack_files.StackFile, run: Run, display: Display, seconds: float, options: argparse.Namespace
+    stack: stack_files.StackFile,
+    run: Run,
+    provider: Provider,
+    display: Display,
+    seconds: float,
+    options: argparse.Namespace,
 ) -> int:
+    display.states |= {urn: "failed" for urn, _ in run.refusals}
     if run.registrations:
         display.parts(run)
         display.say()
         display.say(display.summary(seconds))
-    return _ended(run, display, options, mistakes=_failures(stack, run), error=run.error)
+    return _ended(run, display, options, mistakes=_failures(stack, run, provider), error=run.error)
 
 
-def _failures(stack: stack_files.StackFile, run: Run) -> list[Failure]:
+def _failures(stack: stack_files.StackFile, run: Run, provider: Provider) -> list[Failure]:
     """What is wrong with a stack file, and all else that ended a run."""
     found, lines = [*stack.mistakes], list[str]()
     match run.error:
         case pulumi.RunError(__cause__=WrongStackFileError(mistakes=mistakes)):
-            found += mistakes
+            found += [*mistakes, *_refusals_of_the_rest(stack, mistakes, provider)]
         case None:
             pass
         case RefusedError() if run.refusals:
-            found += [_refusal(stack, run.registrations[urn], line) for urn, line in run.refusals]
+            found += _refusals(stack, run)
         case pulumi.RunError() | RefusedError() as error:
             lines = str(error).splitlines()
         case error:
@@ -160,13 +169,32 @@ def _failures(stack: stack_files.StackFile, run: Run) -> list[Failure]:
     return [*failures(WrongStackFileError(found).mistakes, stack.document), *(Failure(message=line) for line in lines)]
 
 
-def _refusal(stack: stack_files.StackFile, one: Registration, line: str) -> Mistake:
-    """What AWS refuses of a resource, at the value in the stack file that it is made with, where that is plain."""
-    origin = None if stack.document is None else stack.document.origin(line)
-    if origin is None:
-        return Mistake(path="", rule=f"{one.type} {one.name}: {line}")
-    path, place = origin
-    return Mistake(path=path, rule=f"{line} ({one.type} {one.name})", place=place)
+def _refusals_of_the_rest(
+    stack: stack_files.StackFile, mistakes: Sequence[Mistake], provider: Provider
+) -> Iterator[Mistake]:
+    """What AWS would refuse of a stack file without its mistakes, for which its program stops before any resource."""
+    for _ in range(MOST_ROUNDS):
+        before, stack = stack, stack.without(mistakes)
+        if stack == before:
+            return
+        run = engine.run(stack, provider, preview=True)
+        match run.error:
+            case pulumi.RunError(__cause__=WrongStackFileError(mistakes=left)):
+                mistakes = left
+            case _:
+                yield from _refusals(stack, run)
+                return
+
+
+def _refusals(stack: stack_files.StackFile, run: Run) -> Iterator[Mistake]:
+    """What AWS refuses of resources, at the value in the stack file that it is made with, where that is plain."""
+    for urn, line in run.refusals:
+        resource = f"{run.registrations[urn].type} {run.registrations[urn].name}"
+        origin = None if stack.document is None else stack.document.origin(line)
+        if origin is None:
+            yield Mistake(path="", rule=f"{resource}: {line}")
+        else:
+            yield Mistake(path=origin[0], rule=f"{line} ({resource})", place=origin[1])
 
 
 def _ended(

@@ -1,9 +1,9 @@
 """The project file and the stack files, read as the Pulumi CLI reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from stack_file import configuration, reading
 from stack_file.mistakes import Mistake, near
@@ -36,10 +36,19 @@ class StackFile:
     def default_tags(self) -> dict[str, str]:
         """The tags that the default AWS provider adds to every resource."""
         match configuration.parsed(self.config.get("aws:defaultTags", "")):
-            case {"tags": dict() as tags}:
-                return cast("dict[str, str]", tags)
+            case {"tags": dict()} as given:
+                return cast("dict[str, dict[str, str]]", given)["tags"]
             case _:
                 return {}
+
+    def without(self, mistakes: Iterable[Mistake]) -> Self:
+        """The same, but for what these mistakes are about."""
+        config = {key: configuration.parsed(text) for key, text in self.config.items()}
+        for one in mistakes:
+            for key in [key for key in config if one.is_in(key.removeprefix(f"{self.project}:"))]:
+                left = _without(config.pop(key), one.path[len(key.removeprefix(f"{self.project}:")) + 1 :])
+                config |= {} if left is None else {key: left}
+        return replace(self, config={key: configuration.as_text(value) for key, value in config.items()})
 
 
 def read(folder: Path, stack: str) -> StackFile:
@@ -56,7 +65,8 @@ def read(folder: Path, stack: str) -> StackFile:
     if not path.is_file():
         known = sorted(one.name.split(".")[1] for one in folder.glob("Pulumi.*.yaml"))
         rule = f"must have a file {path.name}; there are stacks {', '.join(known)}"
-        meant = near(stack.removeprefix("Pulumi.").removesuffix(".yaml"), known)
+        name = stack.removeprefix("Pulumi.").removesuffix(".yaml")
+        meant = name if name in known else near(name, known)
         raise reading.WrongStackFileError([Mistake(path=f"stack {stack}", rule=rule, meant=meant)])
     document = reading.read(path, project["name"])
     given = configuration.under_full_keys(document)
@@ -70,6 +80,19 @@ def read(folder: Path, stack: str) -> StackFile:
     ]
     mistakes = [*configuration.of_file(document), *unread, *beside]
     return replace(found, document=document, mistakes=mistakes)
+
+
+def region_of(folder: Path, stack: str) -> str:
+    """The region in a stack file, whatever else is wrong with it.
+
+    Raises:
+        WrongStackFileError: when it is none, or `read` fails.
+
+    """
+    found = read(folder, stack)
+    if wrong := [one for one in found.mistakes if one.path == configuration.REGION]:
+        raise reading.WrongStackFileError(wrong, found.document)
+    return found.region
 
 
 def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Mapping[str, Any]) -> StackFile:
@@ -91,3 +114,15 @@ def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Ma
         config={key if ":" in key else f"{name}:{key}": configuration.as_text(value) for key, value in values.items()},
         program=folder,
     )
+
+
+def _without(value: Any, path: str) -> dict[str, Any] | None:
+    """An object without what a path leads to; nothing where it leads to the whole, into a list or to nothing."""
+    if not isinstance(value, dict):
+        return None
+    there = cast("dict[str, Any]", value)
+    key = max((key for key in there if path == key or path.startswith(f"{key}.")), key=len, default=None)
+    if key is None:
+        return None
+    left = _without(there[key], path[len(key) + 1 :])
+    return {**{one: there[one] for one in there if one != key}, **({} if left is None else {key: left})}

@@ -179,11 +179,11 @@ def _region_meant(value: object) -> str | None:
 
 
 def _tags(path: str, value: object) -> Iterator[Mistake]:
-    tags: object = value.get("tags") if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
-    if not isinstance(value, dict) or set(cast("Iterable[str]", value)) != {"tags"} or not isinstance(tags, dict):
-        yield Mistake(path=path, rule="must be an object {tags: {KEY: value, ...}}", got=value)
+    given = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    if given.keys() != {"tags"} or not isinstance(given["tags"], dict):
+        yield Mistake(path=path, rule="must be an object {tags: {KEY: value, ...}}", got=cast("object", value))
         return
-    tags = cast("dict[str, object]", tags)
+    tags = cast("dict[str, object]", given["tags"])
     if len(tags) > MOST_TAGS:
         yield Mistake(path=f"{path}.tags", rule=f"must be at most {MOST_TAGS}", got=len(tags))
     for key, text in tags.items():

@@ -51,7 +51,8 @@ class _Loader(yaml.SafeLoader):
 
     depth = 0
 
-    def resolve(self, kind: Any, _text: Any, implicit: Any) -> str:
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        del value
         if kind is ScalarNode:
             return PLAIN if implicit[0] else TAG + "str"
         return TAG + ("map" if kind is MappingNode else "seq")
@@ -104,7 +105,7 @@ class Document:
         key, value, rest = self._find(mistake.path)
         if key is None or value is None:
             # what the configuration lacks stands at its beginning
-            return self.top("config") if mistake.path else None
+            return self.top("config") or Place(line=1, column=1) if mistake.path else None
         if not rest and not mistake.of_key and not (isinstance(key, ScalarNode) and key.value == mistake.got):
             items: list[Node] = value.value if isinstance(value, SequenceNode) else []
             value = next((one for one in items if one.value == mistake.got), value)
@@ -152,23 +153,30 @@ class Document:
         return sorted(mistakes, key=where)
 
     def origin(self, text: str) -> tuple[str, Place] | None:
-        """Path and place of the one value that a longer text is made with; nothing where several or none may be it."""
+        """Path and place of the value in a section that a text is made with, if only one can be it."""
         found: dict[int, list[tuple[str, Node]]] = {}
-        left = [("", node) for key, node in self._pairs(self._root) if key.value == "config"]
+        sections = [self._named(node, top=False) for key, node in self._pairs(self._root) if key.value == "config"]
+        own = f"{self.project}:"
+        left = [
+            (name.removeprefix(own), node)
+            for section in sections
+            for name, _, node in section
+            if name.startswith(own) or ":" not in name
+        ]
         seen = set[int]()
         while left:
             path, node = left.pop()
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            left += [(f"{path}.{name}".lstrip("."), inner) for name, _, inner in self._named(node, top=False)]
+            left += [(f"{path}.{name}", inner) for name, _, inner in self._named(node, top=False)]
             if isinstance(node, ScalarNode) and re.search(rf"(?<!\w){re.escape(node.value)}(?!\w)", text):
                 found.setdefault(len(node.value), []).append((path, node))
         longest = found[max(found)] if found else []
         if len(longest) != 1 or max(found) < SHORTEST_ORIGIN:
             return None
         path, node = longest[0]
-        return path.removeprefix(f"{self.project}:"), _place(node)
+        return path, _place(node)
 
     def _find(self, path: str) -> tuple[Node | None, Node | None, str]:
         """The key and the value that a path leads to, or as far as it leads, and what is left of it."""
@@ -196,10 +204,11 @@ class Document:
                 yield key.value.removeprefix(f"{self.project}:"), key, value
 
     def _pairs(self, node: Node, within: tuple[Node, ...] = ()) -> Iterator[tuple[ScalarNode, Node]]:
-        """Keys and values of an object, its own before those that it merges."""
+        """Keys and values of an object, those that hold before those that they hide: the last one, and its own."""
         if not isinstance(node, MappingNode) or node in within:
             return
-        yield from ((key, value) for key, value in node.value if isinstance(key, ScalarNode) and not _merges(key))
+        own = [(key, value) for key, value in node.value if isinstance(key, ScalarNode) and not _merges(key)]
+        yield from reversed(own)
         for value in (value for key, value in node.value if _merges(key)):
             for one in value.value if isinstance(value, SequenceNode) else (value,):
                 yield from self._pairs(one, (*within, node))

@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     """A project whose program is this one."""
     project = tmp_path / "a project"
     project.mkdir()
-    for name in ("local", "policy"):
+    for name in ("local", "policy", "stack_file"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns(".venv"))
     for file in ROOT.glob("Pulumi*.yaml"):
         shutil.copy(file, project)

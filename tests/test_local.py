@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
+from unittest.mock import Mock
 from xml.etree import ElementTree
 
 import boto3
 import pytest
 
 from local import command_line, stack_files
+from local.aws import Aws
 from local.graph import HEIGHT, svg
 from local.kept import FOLDER
+from local.provider import Provider
+from local.run import RefusedError
 from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE
 
@@ -183,6 +187,71 @@ def test_every_mistake_is_a_line(errors_of: Errors) -> None:
     )
     paths = [line.split(": ")[2] for line in lines[::3]]
     assert paths == ["queues.results", "queues.a.fifoo", "workers.queue", "workers.cpu", "protect"]
+
+
+@pytest.mark.parametrize(
+    "region", ["us-wset-2", "us-west-2a", "2", "", "../../us-west-2", "us-west-2: x", "[us-west-2]"]
+)
+def test_a_region_that_is_none_is_found_with_all_else_and_no_aws_starts_for_it(
+    region: str, errors_of: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Aws, "start", Mock(side_effect=AssertionError("moto starts")))
+    lines = errors_of(f"config: {{aws:region: {region or '~'}, distributed-training:queues: {{a: {{fifoo: 1}}}}}}\n")
+    if "x" not in region:
+        assert [line.split(": ")[2] for line in lines[::3]] == ["aws:region", "queues.a.fifoo"]
+    assert "moto" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "paths"),
+    [
+        ("aws:regoin: x", ["aws:regoin"]),
+        ("aws:defaultTags: hello", ["aws:defaultTags"]),
+        ("aws:defaultTags: {tags: {a: 2026-01-01}}", ["aws:defaultTags.tags.a"]),
+        ("distributed-trainng:queues: {}", ["distributed-trainng:queues"]),
+        ("5: {a: 1}", ["5"]),
+        ("distributed-training:batch: &a {b: *a}", ["batch.b", "batch.b"]),
+        ("distributed-training:eks: {version: 2026-01-01}", ["eks.version", "eks.version"]),
+        ("distributed-training:eks:", ["eks"]),
+        ("queues: {a: {}, a: {fifoo: 1}}", ["queues.a", "queues.a.fifoo"]),
+        ("distributed-training:alerts: {secure: AAAB}, queues: {a: {fifoo: 1}}", ["alerts", "queues.a.fifoo"]),
+    ],
+)
+def test_what_is_wrong_beside_the_sections_is_found_with_what_is_wrong_in_them(
+    content: str, paths: list[str], errors_of: Errors
+) -> None:
+    lines = errors_of(f"config: {{aws:region: us-west-2, {content}}}\n")
+    assert [line.split(": ")[2] for line in lines[::3]] == paths
+
+
+def test_an_aws_that_cannot_be_asked_hides_no_mistake(errors_of: Errors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Provider, "invoke", Mock(side_effect=RefusedError("no credentials")))
+    lines = errors_of("config: {aws:region: us-west-2, distributed-training:queues: {a: {fifoo: 1}}}\n")
+    assert lines[0].endswith("queues.a.fifoo: is no key of queues.a; did you mean fifo?")
+    assert lines[-1].startswith("error: AWS could not be asked: ")
+    assert lines[-1].endswith("no credentials")
+
+
+def test_a_preview_collects_what_aws_would_refuse_of_all_resources(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = "  distributed-training:network: {interfaceEndpoints: [ecr.ap, sqss]}\n"
+    for beside, more in (("", []), ("  distributed-training:queues: {a: {fifoo: 1}}\n", ["queues.a.fifoo"])):
+        (project / "Pulumi.wrong.yaml").write_text(f"config:\n  aws:region: us-west-2\n{network}{beside}")
+        assert command_line.main(["preview", "--stack", "wrong"]) == 1
+        lines = capsys.readouterr().err.splitlines()
+        paths = ["network.interfaceEndpoints.0", "network.interfaceEndpoints.1", *more]
+        assert [line.split(": ")[2] for line in lines[::3]] == paths
+        assert lines[1:3] == [
+            f"   3 | {network}".rstrip(),
+            "     |                                                       ^^^^^^",
+        ]
+        assert not [line for line in lines if "urn:" in line]
+
+
+def test_a_name_of_a_file_is_no_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["preview", "--stack", "Pulumi.dev.yaml"]) == 1
+    assert capsys.readouterr().err.endswith("; did you mean dev?\n")
 
 
 def test_defaults_of_the_project_file_lie_under_the_stack_file() -> None:

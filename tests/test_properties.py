@@ -1,15 +1,22 @@
 """Stack files that nobody thought of: what is valid is deployed and rests at zero, what is wrong is named."""
 
 import copy
+import re
+import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local import command_line
+from local.aws import Aws
 from local.run import Run
-from tests.conftest import RunStack
+from tests.conftest import ROOT, RunStack
 from tests.support import all_of
+from tests.test_reading import raw
 
 TYPES = {
     "g5.xlarge": {"vcpus": 4, "memoryMib": 16_384, "gpus": 1, "efa": False},
@@ -199,3 +206,68 @@ def test_what_is_wrong_is_refused_by_a_line_that_names_the_key(
     place[path[-1]] = value
     refused = [line.split(": ")[0] for line in mistakes_in(broken)]
     assert any(line == ".".join(path) or line.startswith(f"{'.'.join(path)}.") for line in refused), refused
+
+
+@st.composite
+def every_section(draw: st.DrawFn) -> dict[str, Any]:
+    """A stack file that says something of each section."""
+    return {
+        "queues": {"tasks": draw(queue), "results": draw(queue), "some": draw(queue)},
+        "batch": {"some": draw(job_queue())},
+        "workers": draw(workers),
+        "eks": draw(cluster),
+        "network": draw(network),
+        "artifacts": draw(artifacts),
+    }
+
+
+@settings(profile, max_examples=max(EXAMPLES, 100))
+@given(sections=every_section(), patterns=st.lists(st.sampled_from(sorted(WRONG)), min_size=1, max_size=3, unique=True))
+def test_what_is_right_is_not_refused_beside_what_is_wrong(
+    sections: dict[str, Any],
+    patterns: list[tuple[str, ...]],
+    mistakes_in: Callable[[Mapping[str, Any]], list[str]],
+) -> None:
+    paths: set[str] = set()
+    for pattern in patterns:
+        path = tuple("some" if step == "*" else step for step in pattern)
+        place = sections
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = WRONG[pattern]
+        paths.add(".".join(path))
+    refused = [line.split(": ")[0] for line in mistakes_in(sections)]
+    assert {next((path for path in paths if f"{line}.".startswith(f"{path}.")), line) for line in refused} == paths
+
+
+@settings(profile)
+@given(text=raw())
+def test_any_text_is_a_stack_or_ends_in_lines_that_name_a_place(
+    text: str, aws: Aws, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("raw")
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "Pulumi.raw.yaml").write_bytes(text.encode("utf-8", "replace"))
+    status = of_any_text(folder, aws.endpoint_url)
+    shown = capfd.readouterr()
+    if status == 0:
+        assert shown.err == ""
+        return
+    lines = shown.err.splitlines()
+    assert lines
+    for line in lines:
+        assert re.match(
+            r"error: Pulumi\.raw\.yaml:\d+:\d+: \S|error: aws:\w+/|error: AWS could not be asked|[ \d]+\| ", line
+        )
+        assert "urn:" not in line
+        assert "debug shows" not in line
+
+
+def of_any_text(folder: Path, endpoint_url: str) -> int:
+    """The status of a preview of the stack file of a folder, on an AWS that runs already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command_line, "PROJECT", folder)
+        patch.setattr(Aws, "start", lambda _aws: None)
+        patch.setattr(Aws, "endpoint_url", endpoint_url)
+        return command_line.main(["preview", "--stack", "raw", "--adopt"])

@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import pulumi
 import pytest
+
+from local import engine
+from local.aws import Aws
+from local.provider import Provider
+from settings import StackSettings
 
 MistakesIn = Callable[[dict[str, Any]], list[str]]
 
@@ -171,3 +177,121 @@ def test_all_mistakes_are_reported_at_once(mistakes_in: MistakesIn) -> None:
         "queues.results.retentionDays",
         "workers.queue",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sections", "paths"),
+    [
+        # a rule between two fields, beside a third that is wrong
+        (
+            {"batch": {"a": {"gpus": "4", "minVcpus": 500, "maxVcpus": 400}}},
+            ["batch.a.gpus", "batch.a.minVcpus"],
+        ),
+        (
+            {"queues": {"q": {}}, "workers": {"queue": "q", "spotShare": 2, "minTasks": 30}},
+            ["workers.spotShare", "workers.minTasks"],
+        ),
+        # but none that needs the one that is wrong, whose default would be judged in its place
+        ({"batch": {"a": {"vcpus": "8", "maxVcpus": 10}}}, ["batch.a.vcpus"]),
+        ({"batch": {"a": {"nodes": "2", "capacity": ["spot"]}}}, ["batch.a.nodes"]),
+        # between sections, one of which has other mistakes
+        (
+            {"protect": True, "artifacts": {"forceDestroy": True, "checkpointDays": 0}},
+            ["artifacts.checkpointDays", "artifacts.forceDestroy"],
+        ),
+        ({"protect": True, "artifacts": {"forceDestroy": 1}}, ["artifacts.forceDestroy"]),
+        ({"protect": "yes", "artifacts": {"forceDestroy": True}}, ["protect"]),
+        ({"network": 3, "batch": {"a": {"gpus": 5}}}, ["network", "batch.a.gpus"]),
+        ({"queues": 3, "workers": {"queue": "q", "image": "mine:1"}}, ["queues", "workers.queue"]),
+        # what AWS knows of one part, beside mistakes of others, of its own too, and types that it does not know
+        (
+            {"batch": {"a": {"instanceTypes": ["g6.12xlrge"], "gpus": 5}, "b": {"gpus": 5}, "c": {"priority": -1}}},
+            ["batch.c.priority", "batch.a.instanceTypes", "batch.b.gpus"],
+        ),
+        ({"batch": {"a": {"priority": -1, "gpus": 5}}}, ["batch.a.priority", "batch.a.gpus"]),
+        ({"batch": {"a": {"instanceTypes": [], "gpus": 5}}}, ["batch.a.instanceTypes"]),
+        (
+            {
+                "eks": {
+                    "systemNodes": {"instanceTypes": ["m7i.lrge"]},
+                    "gpuNodeGroups": {"a": {"maxSize": 0, "instanceTypes": ["m7i.large"]}, "b": {"efa": 1}},
+                }
+            },
+            [
+                "eks.gpuNodeGroups.a.maxSize",
+                "eks.gpuNodeGroups.b.efa",
+                "eks.systemNodes.instanceTypes",
+                "eks.gpuNodeGroups.a.instanceTypes",
+            ],
+        ),
+        ({"network": {"cidr": 3, "availabilityZones": 5}}, ["network.cidr", "network.availabilityZones"]),
+        # a list of which one is wrong is not too short as well
+        (
+            {"network": {"existing": {"vpcId": "vpc-0123abcd", "privateSubnetIds": ["subnet-1"]}}},
+            ["network.existing.privateSubnetIds.0"],
+        ),
+    ],
+)
+def test_a_mistake_hides_no_other_and_makes_none(
+    sections: dict[str, Any], paths: list[str], mistakes_in: MistakesIn
+) -> None:
+    assert [line.split(":")[0] for line in mistakes_in(sections) if "results" not in line] == paths
+
+
+def test_a_key_of_another_region_is_refused(mistakes_in: MistakesIn) -> None:
+    key = "arn:aws:kms:eu-west-1:123456789012:key/mine"
+    (line,) = mistakes_in({"queues": {"tasks": {"kmsKeyArn": key}}})
+    assert line == f"queues.tasks.kmsKeyArn: must be a key in us-west-2, where the queue is, got '{key}'"
+
+
+@pytest.mark.parametrize("image", ["", " ", "two words"])
+def test_an_image_that_is_none_is_refused(image: str, mistakes_in: MistakesIn) -> None:
+    sections = {"batch": {"a": {"image": image}}, "workers": {"queue": "results", "image": image}}
+    lines = mistakes_in({**sections, "queues": {"results": {}}})
+    rule = f"must be an image without white space, such as pytorch/pytorch:2.8.0, got '{image}'"
+    assert lines == [f"batch.a.image: {rule}", f"workers.image: {rule}"]
+
+
+def test_a_secret_in_clear_text_is_not_said_again(mistakes_in: MistakesIn) -> None:
+    (line,) = mistakes_in({"batch": {"a": {"secrets": {"TOKEN": "hunter2"}}}})
+    assert line.startswith("batch.a.secrets.TOKEN: must be the ARN of a Secrets Manager secret")
+    assert "hunter2" not in line
+
+
+def test_a_secret_of_the_configuration_is_not_said_again(aws: Aws) -> None:
+    def program() -> None:
+        pulumi.runtime.set_all_config(dict(pulumi.runtime.config.CONFIG.get()), ["distributed-training:queues"])
+        StackSettings.load()
+
+    run = engine.run(
+        program,
+        Provider(aws),
+        preview=True,
+        project="distributed-training",
+        config={"aws:region": "us-west-2", "distributed-training:queues": "hunter2"},
+    )
+    assert str(run.error) == "queues: must be an object"
+
+
+def test_what_a_number_or_a_word_may_mean_is_said(mistakes_in: MistakesIn) -> None:
+    assert mistakes_in({"eks": {"version": 1.35, "trainer": "on"}, "alerts": "", "batch": {"a": {"image": 5}}}) == [
+        "alerts: must be an object; {} is one with nothing in it, got ''",
+        "batch.a.image: must be text: put it in quotes, got 5",
+        "eks.version: must be text: put it in quotes, got 1.35",
+        "eks.trainer: must be true or false, got 'on'; did you mean true?",
+    ]
+
+
+def test_every_pattern_has_its_words() -> None:
+    def bare(schema: object) -> list[object]:
+        match schema:
+            case {"pattern": pattern} if "patternErrorMessage" not in schema:
+                return [pattern]
+            case dict():
+                return [found for one in schema.values() for found in bare(one)]
+            case list():
+                return [found for one in schema for found in bare(one)]
+            case _:
+                return []
+
+    assert bare(StackSettings.model_json_schema()) == []
