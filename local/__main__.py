@@ -5,13 +5,15 @@ import os
 import sys
 
 try:
-    from local import interrupt, sealed
+    from local import sealed
 
-    interrupt.listen()
     # what Python took of it at its start is left behind in another
     if sealed.seal():
-        interrupt.become_python([sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
+    from local import interrupt
+
+    interrupt.listen()
     # Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a tenth
     # of a short run
     gc.set_threshold(200_000, 20, 20)

@@ -1,6 +1,7 @@
 """The command line of `python -m local`: up, preview, graph, the CLIs of Pulumi and AWS, stop."""
 
 import argparse
+import errno
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from local import adopted, stack_files
 from local.aws import Aws
-from local.errors import FAILED, failed, failures, refused
+from local.errors import FAILED, Failure, failed, failures, refused
 from local.facts import Facts
 from local.kept import FOLDER, Kept, KeptError
 from stack_file.mistakes import Mistake
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _stack(options: argparse.Namespace) -> int:
+    if (line := _unwritable(options.outputs)) is not None:
+        return refused(None, [Failure(message=line)], json=options.json, debug=options.debug)
     try:
         stack = stack_files.read(PROJECT, options.stack)
     except WrongStackFileError as error:
@@ -59,6 +62,19 @@ def _starting(options: argparse.Namespace) -> AbstractContextManager[object]:
     return Console().status("starting the AWS of this machine, and Pulumi")
 
 
+def _unwritable(path: Path | None) -> str | None:
+    """Why a file cannot be written, as far as that can be known before it is."""
+    if path is None or (not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)):
+        return None
+    wrong = errno.EISDIR if path.is_dir() else errno.EACCES if path.parent.is_dir() else errno.ENOENT
+    return f"{path}: cannot be written: {os.strerror(wrong)}"
+
+
+def _stack_name(text: str) -> str:
+    """The name of a stack, also of one that is called by its file's."""
+    return text.removeprefix("Pulumi.").removesuffix(".yaml") if text.startswith("Pulumi.") else text
+
+
 def _cli(options: argparse.Namespace) -> int:
     from local import clis
 
@@ -81,12 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description="The stack on this machine, with moto as AWS.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="command")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--stack", default="dev", help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME")
+    common.add_argument(
+        "--stack", default="dev", type=_stack_name, help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME"
+    )
     common.add_argument(
         "--adopt", action="store_true", help="make the VPC and subnets that network.existing names here first"
     )
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    common.set_defaults(run=_stack, full=False, json=False)
+    common.set_defaults(run=_stack, full=False, json=False, outputs=None)
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("--full", action="store_true", help="show every resource, not only a row for each part")
     shown.add_argument("--json", action="store_true", help="one JSON document on standard output, for machines")
@@ -120,12 +138,16 @@ def to_its_end() -> int:
     What cannot be written is a failure like any other.
     """
     try:
-        status = main()
+        try:
+            status = main()
+        except SystemExit as ended:
+            # of help, or of a wrong command line
+            status = int(ended.code or 0)
         sys.stdout.flush()
     except OSError as error:
         # what is left in the buffer would fail once more while Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            print(f"error: standard output: {error.strerror}", file=sys.stderr)
+            print(f"error: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
         return FAILED
     return status

@@ -33,13 +33,6 @@ def listen() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def become_python(arguments: Sequence[str]) -> None:
-    """Become another Python, which gets the signals that come meanwhile when it listens."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    os.execv(arguments[0], arguments)
 
 
 @contextmanager

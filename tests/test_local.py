@@ -168,10 +168,19 @@ def test_a_wrong_stack_file_is_one_line_over_the_line_that_is_meant(content: str
     assert mark.index("^") == len("   1 | ") + int(line.split(":")[1]) - 1
 
 
-def test_outputs_that_cannot_be_written_are_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "Pulumi.small.yaml").write_text("config: {'aws:region': us-west-2}\n")
-    assert command_line.main(["up", "--stack", "small", "--outputs", str(project)]) == 1
-    assert capsys.readouterr().err == f"error: {project}: cannot be written: Is a directory\n"
+@pytest.mark.parametrize(("where", "why"), [(".", "Is a directory"), ("no/outputs", "No such file or directory")])
+def test_outputs_that_cannot_be_written_are_one_line_before_anything_starts(
+    where: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.main(["up", "--outputs", str(tmp_path / where)]) == 1
+    assert capsys.readouterr() == ("", f"error: {tmp_path / where}: cannot be written: {why}\n")
+
+
+def test_a_stack_can_be_called_by_its_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "Pulumi.a.b.yaml").write_text("config: {}\n")
+    for name in ("a.b", "Pulumi.a.b.yaml"):
+        assert command_line.main(["preview", "--stack", name]) == 1
+        assert capsys.readouterr().err == "error: aws:region: is required in Pulumi.a.b.yaml, got nothing\n"
 
 
 def test_a_file_that_is_no_text_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
