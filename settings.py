@@ -13,7 +13,7 @@ from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings
 from components.cluster import GpuClusterSettings
-from components.fargate_workers import WorkerSettings
+from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
 from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
@@ -32,8 +32,8 @@ class StackSettings(Settings):
     """Work queues by name."""
     batch: dict[Name, BatchJobQueueSettings] = Field(default_factory=dict[str, BatchJobQueueSettings])
     """Batch job queues by name."""
-    workers: WorkerSettings | None = None
-    """Fargate workers on one of the queues."""
+    workers: dict[Name, WorkerSettings] = Field(default_factory=dict[str, WorkerSettings])
+    """Fleets of Fargate workers by name, each on one of the queues."""
     eks: GpuClusterSettings | None = None
     """The EKS cluster."""
     alerts: AlertsSettings = AlertsSettings()
@@ -56,12 +56,16 @@ class StackSettings(Settings):
             if (field := _FIELDS.get(key)) is None:
                 wrong.append(f"{key}: is no section of a stack file, must be one of {', '.join(sorted(_FIELDS))}")
                 continue
+            if key == "workers" and (line := one_fleet(key, value)):
+                wrong.append(line)
+                continue
             try:
                 # as JSON, so that it can be strict and still take a list for a tuple
                 right[key] = field.validate_json(json.dumps(value), strict=True)
             except ValidationError as error:
                 wrong += mistakes(key, error.errors())
-        wrong += _relations(right, raw)
+        # fleets on one queue find the same of it
+        wrong += dict.fromkeys(_relations(right, raw))
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return cls.model_construct(**right)
@@ -136,14 +140,24 @@ def _parsed(text: str) -> Any:
 
 def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
     """Mistakes between sections, each of which is right in itself."""
-    workers: WorkerSettings | None = right.get("workers")
-    if workers is not None:
-        checked: dict[str, TaskQueueSettings] = right.get("queues", {})
-        yield from workers.missing_queues("workers", {name: checked.get(name) for name in raw.get("queues") or ()})
+    workers: dict[str, WorkerSettings] = right.get("workers", {})
+    checked: dict[str, TaskQueueSettings] = right.get("queues", {})
+    for name, fleet in workers.items():
+        yield from fleet.missing_queues(
+            f"workers.{name}", {queue: checked.get(queue) for queue in raw.get("queues") or ()}
+        )
+        yield from _missing(f"workers.{name}.submitTo", fleet.submit_to, "batch", raw)
+    yield from shared_queues("workers", workers)
+    batch: dict[str, BatchJobQueueSettings] = right.get("batch", {})
     artifacts: ArtifactsSettings | None = right.get("artifacts")
     if right.get("protect") and artifacts is not None and artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)
     eks: GpuClusterSettings | None = right.get("eks")
+    senders = {f"workers.{name}": one.send_to for name, one in workers.items()}
+    senders |= {f"batch.{name}": one.send_to for name, one in batch.items()}
+    senders |= {} if eks is None else {"eks": eks.send_to}
+    for path, named in senders.items():
+        yield from _missing(f"{path}.sendTo", named, "queues", raw)
     if right.get("protect") and eks is not None and any(not one.prefixlen for one in eks.public_access_cidrs):
         yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
     network: NetworkSettings = right.get("network", NetworkSettings())
@@ -155,9 +169,8 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
         )
     if network.existing is None and network.nat_gateways == "none":
         yield from network.missing_endpoints("network", [key for key, section in right.items() if section])
-        batch: dict[str, BatchJobQueueSettings] = right.get("batch", {})
         images: dict[str, str | None] = {f"batch.{name}.image": one.image for name, one in batch.items()}
-        images["workers.image"] = None if workers is None else workers.image
+        images |= {f"workers.{name}.image": one.image for name, one in workers.items()}
         for path, image in images.items():
             if image is not None and ".dkr.ecr." not in image:
                 yield mistake(path, "must be in ECR with network.natGateways none", image)
@@ -167,3 +180,8 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
                 yield mistake(
                     f"eks.{key}", "must be false with network.natGateways none: its image is not in ECR", True
                 )
+
+
+def _missing(path: str, named: Sequence[str], section: str, raw: Mapping[str, Any]) -> Iterator[str]:
+    there = raw.get(section) or ()
+    yield from (mistake(path, f"must name what is under {section}", name) for name in named if name not in there)

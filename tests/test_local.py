@@ -199,9 +199,9 @@ def test_a_file_that_is_no_text_is_one_line(project: Path, capsys: pytest.Captur
 def test_every_mistake_is_a_line(errors_of: Errors) -> None:
     lines = errors_of(
         "config: {'aws:region': us-west-2, 'distributed-training:queues': {a: {fifoo: 1}},"
-        " 'distributed-training:workers': {queue: b, cpu: 3}, 'distributed-training:protect': maybe}\n"
+        " 'distributed-training:workers': {f: {queue: b, cpu: 3}}, 'distributed-training:protect': maybe}\n"
     )
-    assert [line.split(": ")[1] for line in lines] == ["protect", "queues.a.fifoo", "workers.cpu"]
+    assert [line.split(": ")[1] for line in lines] == ["protect", "queues.a.fifoo", "workers.f.cpu"]
 
 
 def test_defaults_of_the_project_file_lie_under_the_stack_file() -> None:

@@ -13,6 +13,7 @@ from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeSha
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.network import Network
 from components.schema import Name
+from components.task_queue import SendTo
 
 
 class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
@@ -22,6 +23,8 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
     """The CPU nodes that always run."""
     gpu_node_groups: dict[Name, GpuNodeGroupSettings] = Field(default_factory=lambda: {"gpu": GpuNodeGroupSettings()})
     """GPU node groups by name."""
+    send_to: SendTo = ()
+    """Queues under `queues` that training jobs may send to."""
 
     def instance_types_named(self, path: str) -> dict[str, tuple[str, ...]]:
         """Path in the stack file -> the instance types that it names."""
