@@ -26,7 +26,7 @@ USER = "10001:10001"
 LARGEST_TASK_SECONDS = 43_200 - 900
 """SQS hides a message for 12 hours at most; use Batch for longer work."""
 
-MOST_SUBMIT_TO = 10
+MOST_SUBMIT_TO = 8
 """Job queues that a fleet may submit to: with `MOST_SEND_TO` queues, what the policies inside a role have room for."""
 
 SHORTEST_VISIBILITY_SECONDS = 60

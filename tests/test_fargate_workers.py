@@ -1,6 +1,7 @@
 """Workers as ECS and Application Auto Scaling get them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -195,7 +196,7 @@ def test_a_new_queue_changes_nothing_for_who_does_not_use_it(aws: Aws) -> None:
         "workers": {"workers": {"submitTo": ["single"]}},
     }
 
-    def definitions(queues: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    def definitions(queues: dict[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
         config = {f"distributed-training:{key}": one for key, one in (sections | {"queues": queues}).items()}
         run = run_config(aws, config, False, StableProvider(aws))
         assert run.error is None
