@@ -8,7 +8,7 @@ from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
 from components.network import Network
 from components.observability import Observability
-from components.task_queue import TaskQueue
+from components.task_queue import TaskQueue, send_to
 from settings import StackSettings
 
 settings = StackSettings.load()
@@ -33,9 +33,6 @@ if queues:
     pulumi.export("dead_letter_queue_urls", {name: queue.dead_letter_url for name, queue in queues.items()})
     pulumi.export("dead_letter_queue_arns", {name: queue.dead_letter_arn for name, queue in queues.items()})
 
-queue_urls = {f"QUEUE_URL_{name.upper().replace('-', '_')}": queue.url for name, queue in queues.items()}
-send_anywhere = [statement for queue in queues.values() for statement in queue.send()]
-
 job_queues = {
     name: BatchJobQueue(
         name,
@@ -45,8 +42,7 @@ job_queues = {
         deployed=deployed,
         network=network,
         artifacts=artifacts,
-        statements=send_anywhere,
-        environment=queue_urls,
+        queues=queues,
     )
     for name, job_queue in settings.batch.items()
 }
@@ -57,24 +53,18 @@ if job_queues:
     pulumi.export("batch_job_queue_arns", {name: queue.arn for name, queue in job_queues.items()})
     pulumi.export("batch_job_definition_arns", {name: queue.job_definition_arn for name, queue in job_queues.items()})
 
-workers = None
-if settings.workers:
-    workers = FargateWorkers(
-        "workers",
-        settings.workers,
-        account=account,
-        network=network,
-        artifacts=artifacts,
-        queue=queues[settings.workers.queue],
-        results=queues.get("results"),
-        statements=[*artifacts.read_write(), *send_anywhere, *(s for q in job_queues.values() for s in q.submit())],
-        environment=queue_urls,
+workers = {
+    name: FargateWorkers(
+        name, fleet, account=account, network=network, artifacts=artifacts, queues=queues, job_queues=job_queues
     )
-    pulumi.export("ecs_cluster_name", workers.cluster_name)
-    pulumi.export("ecs_cluster_arn", workers.cluster_arn)
-    pulumi.export("ecs_service_name", workers.service_name)
-    pulumi.export("ecs_service_arn", workers.service_arn)
-    pulumi.export("ecs_task_definition_arn", workers.task_definition_arn)
+    for name, fleet in settings.workers.items()
+}
+if workers:
+    pulumi.export("ecs_cluster_names", {name: fleet.cluster_name for name, fleet in workers.items()})
+    pulumi.export("ecs_cluster_arns", {name: fleet.cluster_arn for name, fleet in workers.items()})
+    pulumi.export("ecs_service_names", {name: fleet.service_name for name, fleet in workers.items()})
+    pulumi.export("ecs_service_arns", {name: fleet.service_arn for name, fleet in workers.items()})
+    pulumi.export("ecs_task_definition_arns", {name: fleet.task_definition_arn for name, fleet in workers.items()})
 
 cluster = None
 if settings.eks:
@@ -85,7 +75,7 @@ if settings.eks:
         account=account,
         deployed=deployed,
         network=network,
-        statements=[*artifacts.read_write(), *send_anywhere],
+        statements=[*artifacts.read_write(), *send_to(queues, settings.eks.send_to)],
         protect=settings.protect,
     )
     pulumi.export("eks_cluster_name", cluster.cluster_name)

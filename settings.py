@@ -15,7 +15,7 @@ from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings
 from components.cluster import GpuClusterSettings
 from components.deployed import Deployed
-from components.fargate_workers import WorkerSettings
+from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
 from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
@@ -37,8 +37,8 @@ class StackSettings(Settings):
     """Work queues by name."""
     batch: dict[Name, BatchJobQueueSettings] = Field(default_factory=dict[str, BatchJobQueueSettings])
     """Batch job queues by name."""
-    workers: WorkerSettings | None = None
-    """Fargate workers on one of the queues."""
+    workers: dict[Name, WorkerSettings] = Field(default_factory=dict[str, WorkerSettings])
+    """Fleets of Fargate workers by name, each on one of the queues."""
     eks: GpuClusterSettings | None = None
     """The EKS cluster."""
     alerts: AlertsSettings = AlertsSettings()
@@ -85,8 +85,8 @@ class StackSettings(Settings):
     def _demands(self, types: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         for name, one in self.batch.items():
             yield from one.demands(f"batch.{name}")
-        if self.workers is not None:
-            yield from self.workers.demands("workers")
+        for name, fleet in self.workers.items():
+            yield from fleet.demands(f"workers.{name}")
         if self.eks is not None:
             yield from self.eks.demands("eks", types)
 
@@ -147,6 +147,9 @@ def _judged(raw: Mapping[str, Any]) -> tuple[StackSettings, list[Mistake]]:
             meant = near(key, _NAMES)
             rule = "is no section of a stack file" + ("" if meant else f", must be one of {', '.join(sorted(_NAMES))}")
             wrong.append(Mistake(path=key, rule=rule, meant=meant, of_key=True))
+            continue
+        if key == "workers" and (line := one_fleet(key, value)):
+            wrong.append(line)
             continue
         section, found = judged(key, StackSettings.model_fields[name].annotation, value)
         wrong += found
@@ -242,10 +245,38 @@ def _network_lacks(
 
 
 def _queues_of_workers(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    if settings.workers is not None:
-        named = raw.get("queues")
-        names = cast("Mapping[str, Any]", named) if isinstance(named, dict) else {}
-        yield from settings.workers.missing_queues("workers", {name: settings.queues.get(name) for name in names})
+    queues = {name: settings.queues.get(name) for name in _named(raw, "queues")}
+    for name, fleet in settings.workers.items():
+        yield from as_far_as_right(fleet.missing_queues(f"workers.{name}", queues))
+    yield from shared_queues("workers", settings.workers)
+
+
+def _queues_to_send_to(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    senders = {f"workers.{name}": one for name, one in settings.workers.items()}
+    senders |= {f"batch.{name}": one for name, one in settings.batch.items()}
+    senders |= {} if settings.eks is None else {"eks": settings.eks}
+    for path, one in senders.items():
+        with suppress(WrongFieldError):
+            yield from _missing(f"{path}.sendTo", one.send_to, "queues", raw)
+
+
+def _job_queues_to_submit_to(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name, fleet in settings.workers.items():
+        with suppress(WrongFieldError):
+            yield from _missing(f"workers.{name}.submitTo", fleet.submit_to, "batch", raw)
+
+
+def _missing(path: str, named: Sequence[str], section: str, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    there = _named(raw, section)
+    for one in named:
+        if one not in there:
+            yield Mistake(path=path, rule=f"must name what is under {section}", got=one, meant=near(one, there))
+
+
+def _named(raw: Mapping[str, Any], section: str) -> list[str]:
+    """The names that a section has, right or wrong."""
+    found = raw.get(section)
+    return [*cast("Mapping[str, Any]", found)] if isinstance(found, dict) else []
 
 
 def _what_is_protected(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -277,7 +308,7 @@ def _images_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Ite
     if settings.network.existing is not None or settings.network.nat_gateways != "none":
         return
     images: dict[str, str | None] = {f"batch.{name}.image": one.image for name, one in settings.batch.items()}
-    images["workers.image"] = None if settings.workers is None else settings.workers.image
+    images |= {f"workers.{name}.image": one.image for name, one in settings.workers.items()}
     for path, image in images.items():
         if image is not None and ".dkr.ecr." not in image:
             yield mistake(path, "must be in ECR with network.natGateways none", image)
@@ -294,6 +325,8 @@ def _charts_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Ite
 
 RELATIONS = (
     _queues_of_workers,
+    _queues_to_send_to,
+    _job_queues_to_submit_to,
     _what_is_protected,
     _who_reaches_what_is_protected,
     _subnets_of_the_cluster,

@@ -26,11 +26,11 @@ Text = Annotated[str, r"^[\s\S]+$"]
 TOGETHER: Sequence[Sequence[str]] = (
     ("queue_urls", "queue_arns", "dead_letter_queue_urls", "dead_letter_queue_arns"),
     ("batch_job_queue_arns", "batch_compute_environment_arns", "batch_job_definition_arns"),
-    ("ecs_cluster_name", "ecs_cluster_arn", "ecs_service_name", "ecs_service_arn", "ecs_task_definition_arn"),
+    ("ecs_cluster_names", "ecs_cluster_arns", "ecs_service_names", "ecs_service_arns", "ecs_task_definition_arns"),
     ("eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"),
 )
 """Outputs of one part of the stack, which has all of them or is not deployed."""
-SAME_NAMES = TOGETHER[:2]
+SAME_NAMES = TOGETHER[:3]
 """Those of them that are mappings by the same names."""
 
 
@@ -51,11 +51,11 @@ class Outputs:
     batch_compute_environment_arns: Mapping[str, Sequence[BatchArn]] = field(default_factory=dict[str, Sequence[str]])
     batch_job_queue_arns: Mapping[str, BatchArn] = field(default_factory=dict[str, str])
     batch_job_definition_arns: Mapping[str, BatchArn] = field(default_factory=dict[str, str])
-    ecs_cluster_name: Text = ""
-    ecs_cluster_arn: EcsArn = ""
-    ecs_service_name: Text = ""
-    ecs_service_arn: EcsArn = ""
-    ecs_task_definition_arn: EcsArn = ""
+    ecs_cluster_names: Mapping[str, Text] = field(default_factory=dict[str, str])
+    ecs_cluster_arns: Mapping[str, EcsArn] = field(default_factory=dict[str, str])
+    ecs_service_names: Mapping[str, Text] = field(default_factory=dict[str, str])
+    ecs_service_arns: Mapping[str, EcsArn] = field(default_factory=dict[str, str])
+    ecs_task_definition_arns: Mapping[str, EcsArn] = field(default_factory=dict[str, str])
     eks_cluster_name: Text = ""
     eks_cluster_arn: EksArn = ""
     eks_node_group_arns: Mapping[str, EksArn] = field(default_factory=dict[str, str])

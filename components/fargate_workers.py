@@ -1,10 +1,11 @@
-"""Workers on ECS Fargate that do the tasks of a queue; their number follows the work, down to zero.
+"""A fleet of workers on ECS Fargate that do the tasks of a queue; their number follows the work, down to zero.
 
 Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import pulumi
 from pulumi_aws import appautoscaling, cloudwatch, ec2, ecs, vpc
@@ -12,20 +13,22 @@ from pydantic import Field, model_validator
 
 from components import iam, quotas
 from components.artifacts import Artifacts
+from components.batch import BatchJobQueue
 from components.network import Network
 from components.schema import Image, Name, SecretArn, Settings, mistake, refuse
-from components.task_queue import TaskQueue, TaskQueueSettings
+from components.task_queue import SendTo, TaskQueue, TaskQueueSettings, send_to, urls
 from stack_file.mistakes import Mistake, near
 
 LOG_RETENTION_DAYS = 30
 STOP_TIMEOUT_SECONDS = 120
 """The longest that Fargate waits between SIGTERM and SIGKILL."""
-WORKER_TAG = "worker-1"
-"""Tag of the reference worker (`worker/`) in the stack's own image repository."""
 USER = "10001:10001"
 """Numeric user and group of the reference worker's image."""
 LARGEST_TASK_SECONDS = 43_200 - 900
 """SQS hides a message for 12 hours at most; use Batch for longer work."""
+
+MOST_SUBMIT_TO = 8
+"""Job queues that a fleet may submit to: with `MOST_SEND_TO` queues, what the policies inside a role have room for."""
 
 SHORTEST_VISIBILITY_SECONDS = 60
 """The worker sends a heartbeat at a third of it, and a failing call to SQS may take 20 seconds."""
@@ -42,13 +45,27 @@ LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
 """CPU units (1024 are one vCPU) -> memory sizes that Fargate offers with them (ECS developer guide, "Task size")."""
 
 
+ImageTag = Annotated[
+    str,
+    Like(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", "must be a tag of an image, such as worker-1"),
+]
+
+
 class WorkerSettings(Settings):
-    """The `workers` section."""
+    """One fleet of the `workers` section."""
 
     queue: Name = "tasks"
     """The queue under `queues` whose tasks the workers do."""
+    shares_queue: bool = False
+    """Whether other fleets may do tasks of the same queue; each of them must say so."""
+    send_to: SendTo = ()
+    """Queues that the workers may send to besides `results`, each under its URL in `QUEUE_URL_NAME`."""
+    submit_to: Annotated[tuple[Name, ...], Field(max_length=MOST_SUBMIT_TO)] = ()
+    """Job queues that the workers may submit to, each in `BATCH_JOB_QUEUE_NAME` and `BATCH_JOB_DEFINITION_NAME`."""
+    image_tag: ImageTag = "worker-1"
+    """Tag of the reference worker (`worker/`) in the stack's own image repository."""
     image: Image | None = None
-    """Container image. Default: tag `worker-1` in the stack's own image repository."""
+    """Another container image, without the health check and the rules of the reference worker."""
     command: tuple[str, ...] | None = None
     """Command of the container. Default: the command of its image."""
     cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
@@ -79,6 +96,12 @@ class WorkerSettings(Settings):
             [
                 (key, rule, value)
                 for wrong, key, rule, value in (
+                    (
+                        self.image is not None and "image_tag" in self.model_fields_set,
+                        "imageTag",
+                        "must be left out with image, which is no reference worker",
+                        self.image_tag,
+                    ),
                     (
                         self.memory not in legal,
                         "memory",
@@ -126,6 +149,28 @@ class WorkerSettings(Settings):
             )
 
 
+def one_fleet(path: str, section: Any) -> Mistake | None:
+    """The mistake of a section that is one fleet, as it was in 0.1.0, with the line that mends it."""
+    if not isinstance(section, dict):
+        return None
+    given = cast("dict[str, Any]", section)
+    own = {field.alias for field in WorkerSettings.model_fields.values()}
+    objects = {"environment", "secrets"}
+    if given and not any(key in own and (key in objects or not isinstance(one, dict)) for key, one in given.items()):
+        return None
+    mended = json.dumps({"workers": given})
+    return mistake(path, f"must be fleets by name, which for the one that there was is `workers: {mended}`", given)
+
+
+def shared_queues(path: str, fleets: Mapping[str, WorkerSettings]) -> Iterator[Mistake]:
+    """Mistakes of fleets that do the tasks of the same queue without a word."""
+    for name, fleet in fleets.items():
+        others = [other for other, one in fleets.items() if other != name and one.queue == fleet.queue]
+        if others and not fleet.shares_queue:
+            rule = f"must be another queue than that of {', '.join(others)}, or sharesQueue true in all of them"
+            yield mistake(f"{path}.{name}.queue", rule, fleet.queue)
+
+
 class FargateWorkers(pulumi.ComponentResource):
     """An ECS service whose containers poll a queue, scaled by the number of tasks in it."""
 
@@ -148,14 +193,13 @@ class FargateWorkers(pulumi.ComponentResource):
         account: iam.Account,
         network: Network,
         artifacts: Artifacts,
-        queue: TaskQueue,
-        results: TaskQueue | None,
-        statements: Sequence[iam.Statement] = (),
-        environment: Mapping[str, pulumi.Input[str]] | None = None,
+        queues: Mapping[str, TaskQueue],
+        job_queues: Mapping[str, BatchJobQueue],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("distributed-training:index:FargateWorkers", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        queue, results = queues[settings.queue], queues.get("results")
         log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
         cluster = ecs.Cluster(name, settings=[{"name": "containerInsights", "value": "enabled"}], opts=child)
         providers = ecs.ClusterCapacityProviders(
@@ -184,7 +228,10 @@ class FargateWorkers(pulumi.ComponentResource):
             source_account=account.id,
             statements=[
                 *queue.consume(),
-                *statements,
+                *(results.send() if results else ()),
+                *send_to(queues, settings.send_to),
+                *(statement for one in settings.submit_to for statement in job_queues[one].submit(cluster.name)),
+                *artifacts.read_write(),
                 # a worker guards itself against scale-in while it works
                 iam.allow(
                     ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
@@ -218,7 +265,8 @@ class FargateWorkers(pulumi.ComponentResource):
                 [
                     container_definition(
                         settings,
-                        image=settings.image or pulumi.Output.concat(artifacts.repository_url, ":", WORKER_TAG),
+                        image=settings.image
+                        or pulumi.Output.concat(artifacts.repository_url, f":{settings.image_tag}"),
                         log_group=log_group.name,
                         region=account.region,
                         environment={
@@ -226,13 +274,16 @@ class FargateWorkers(pulumi.ComponentResource):
                             "WORKER_QUEUE_URL": queue.url,
                             **({} if results is None else {"WORKER_RESULTS_QUEUE_URL": results.url}),
                             "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
-                            **(environment or {}),
+                            **urls(queues, settings.send_to),
+                            **submission({name: job_queues[name] for name in settings.submit_to}, cluster.name),
                             **settings.environment,
                         },
                     )
                 ],
                 sort_keys=True,
             ),
+            # what a failed deployment goes back to must still be there
+            skip_destroy=True,
             opts=child,
         )
         service = ecs.Service(
@@ -253,6 +304,10 @@ class FargateWorkers(pulumi.ComponentResource):
             platform_version="LATEST",
             propagate_tags="SERVICE",
             enable_ecs_managed_tags=True,
+            # without it the provider refuses another spot share (hashicorp/terraform-provider-aws pull request 43533)
+            force_new_deployment=True,
+            # a worker that guards its task would hold up a deletion for as long as the task takes
+            force_delete=True,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[providers, task_role, execution_role, *network.egress],
@@ -417,6 +472,16 @@ def container_definition(
     if settings.command is not None:
         definition["command"] = list(settings.command)
     return definition
+
+
+def submission(job_queues: Mapping[str, BatchJobQueue], submitter: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """Environment variables that say how jobs are submitted to these queues."""
+    variables = {name: name.upper().replace("-", "_") for name in job_queues}
+    return {
+        **{f"BATCH_JOB_QUEUE_{variables[name]}": one.arn for name, one in job_queues.items()},
+        **{f"BATCH_JOB_DEFINITION_{variables[name]}": one.job_definition_name for name, one in job_queues.items()},
+        **({"BATCH_SUBMITTED_BY": submitter} if job_queues else {}),
+    }
 
 
 def capacity_provider_strategies(settings: WorkerSettings) -> list[ecs.ServiceCapacityProviderStrategyArgs]:

@@ -90,6 +90,20 @@ def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
     }
 
 
+def merged(statements: Iterable[Statement]) -> list[Statement]:
+    """The statements with those as one that differ in nothing but their resources: so a policy has room for more."""
+    found: list[Statement] = []
+    for statement in statements:
+        rest = {key: value for key, value in statement.items() if key != "Resource"}
+        same = next((one for one in found if {**one, "Resource": ...} == {**rest, "Resource": ...}), None)
+        if same is None:
+            found.append({**rest, "Resource": list(statement["Resource"])})
+        else:
+            # an Output equals itself alone
+            same["Resource"] += [one for one in statement["Resource"] if one not in same["Resource"]]
+    return found
+
+
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
     """A policy document with sorted keys, so that an unchanged policy shows no change."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
@@ -135,7 +149,7 @@ class ServiceRole(pulumi.ComponentResource):
             trust["Condition"] = {"StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in tags}}
         role = iam.Role(name, assume_role_policy=document([trust]), opts=child)
         if statements:
-            iam.RolePolicy(name, role=role.name, policy=document(statements), opts=child)
+            iam.RolePolicy(name, role=role.name, policy=document(merged(statements)), opts=child)
         for policy_arn in managed_policies:
             iam.RolePolicyAttachment(
                 f"{name}-{policy_arn.rsplit('/', 1)[-1]}", role=role.name, policy_arn=policy_arn, opts=child

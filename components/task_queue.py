@@ -4,7 +4,7 @@ FIFO by default: order within a message group, one message of a group in flight 
 minutes. A producer that gives every message the same group makes one worker of the whole fleet.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Self
 
 import pulumi
@@ -35,6 +35,12 @@ def _is_no_dead_letter_queue(name: str) -> str:
 
 QueueName = Annotated[Name, AfterValidator(_is_no_dead_letter_queue)]
 """A queue's name in the stack file."""
+
+MOST_SEND_TO = 20
+"""Queues, each with a key of its own, that the policies inside a role have room for besides its other rights."""
+
+SendTo = Annotated[tuple[Name, ...], Field(max_length=MOST_SEND_TO)]
+"""Names of the queues that something may send to."""
 
 
 class TaskQueueSettings(Settings):
@@ -162,6 +168,16 @@ class TaskQueue(pulumi.ComponentResource):
 
     def _use_key(self, *actions: str) -> list[iam.Statement]:
         return [] if self.settings.kms_key_arn is None else [iam.allow(actions, [self.settings.kms_key_arn])]
+
+
+def send_to(queues: Mapping[str, TaskQueue], names: Iterable[str]) -> list[iam.Statement]:
+    """Statements that allow sending to the queues with these names."""
+    return [statement for name in names for statement in queues[name].send()]
+
+
+def urls(queues: Mapping[str, TaskQueue], names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
+    """Environment variables that hold the URLs of the queues with these names."""
+    return {f"QUEUE_URL_{name.upper().replace('-', '_')}": queues[name].url for name in names}
 
 
 def _queue_args(

@@ -97,7 +97,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:
         there, inputs = _state(request), plain(request.news)
-        found = self.provider.diff(request.type, there, inputs)
+        with _said(request.urn, context):
+            found = self.provider.diff(request.type, there, inputs)
         replaces = [_top(one) for one in found if one.replaces]
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,

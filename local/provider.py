@@ -42,8 +42,16 @@ class Provider:
         return list(lines.values())
 
     def diff(self, type_: str, there: State, inputs: Mapping[str, Any]) -> list[Change]:
-        """What changes when a resource is to have these inputs."""
-        return changes.between(type_, there, inputs, self._tags(there, inputs))
+        """What changes when a resource is to have these inputs.
+
+        Raises:
+            RefusedError: naming what of it the AWS provider refuses to plan, a line each.
+
+        """
+        found = changes.between(type_, there, inputs, self._tags(there, inputs))
+        if (record := types.of(type_)) is not None and (lines := list(record.not_planned(found, inputs))):
+            raise RefusedError("\n".join(lines))
+        return found
 
     def create(self, resource: Resource) -> State:
         """Create a resource.

@@ -6,11 +6,12 @@ hold JSON, what it refers to, what its provider needs in IAM, and what it costs.
 plans it, is data beside the records (`local/types/replacements.json`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from local.aws import Aws
+from local.changes import Change
 from local.costs import Line, Priced
 from local.properties import Property
 from local.run import Created, Resource, State
@@ -46,6 +47,11 @@ class ResourceType:
     def refused(self, given: Property) -> Iterator[str]:
         """What AWS refuses about inputs, and moto and the API's own model do not, a line each."""
         del given
+        yield from ()
+
+    def not_planned(self, changes: Sequence[Change], inputs: Mapping[str, Any]) -> Iterator[str]:
+        """What of a change the provider refuses as it plans it, a line each."""
+        del changes, inputs
         yield from ()
 
     def create(self, aws: Aws, new: Resource) -> Created:

@@ -213,9 +213,11 @@ def _ended(
 
 
 def _work_queue(stack: stack_files.StackFile, run: Run) -> str | None:
-    """The queue that the workers do, or else the first one, where there is one for results beside it."""
-    workers: dict[str, Any] = json.loads(stack.config.get(f"{stack.project}:workers", "{}"))
+    """The queue of the first fleet, or else the first one, where there is one for results beside it."""
+    workers: dict[str, dict[str, Any]] = json.loads(stack.config.get(f"{stack.project}:workers", "{}"))
     queues: dict[str, str] = run.exports.get("queue_urls", {})
     if "results" not in queues:
         return None
-    return workers.get("queue") or next((queue for queue in queues if queue != "results"), None)
+    if workers:
+        return next(iter(workers.values())).get("queue", "tasks")
+    return next((queue for queue in queues if queue != "results"), None)

@@ -18,7 +18,7 @@ STACKS = sorted(path.name.split(".")[1] for path in Path(__file__).parents[1].gl
 WHOLE: dict[str, Any] = {
     "queues": {"tasks": {}, "results": {}},
     "batch": {"single": {}},
-    "workers": {"queue": "tasks"},
+    "workers": {"workers": {"queue": "tasks"}},
     "eks": {"gpuNodeGroups": {"gpu": {}}},
 }
 """Sections that deploy every part."""

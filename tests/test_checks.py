@@ -182,9 +182,14 @@ EVERYTHING: dict[str, Any] = {
         "reserved": {"capacity": ["onDemand"], "capacityReservationId": "cr-0123456789abcdef0"},
     },
     "workers": {
-        "queue": "plain",
-        "secrets": {"TOKEN": f"arn:aws:secretsmanager:us-west-2:{ACCOUNT_ID}:secret:token-AbCdEf:key::"},
-        "architecture": "arm64",
+        "arm": {
+            "queue": "plain",
+            "secrets": {"TOKEN": f"arn:aws:secretsmanager:us-west-2:{ACCOUNT_ID}:secret:token-AbCdEf:key::"},
+            "architecture": "arm64",
+            "sendTo": ["tasks", "slow"],
+            "submitTo": ["shared", "multi", "reserved"],
+        },
+        "own": {"queue": "slow", "image": "python:3.13"},
     },
     "eks": {
         "publicAccessCidrs": ["9.9.9.0/24"],

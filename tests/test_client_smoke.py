@@ -30,7 +30,7 @@ SECTIONS: dict[str, Any] = {
         "multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"], "capacity": ["onDemand"], "efa": True, "vcpus": 180,
                   "memoryMib": 1900000, "gpus": 8},
     },
-    "workers": {"queue": "tasks"},
+    "workers": {"prepare": {"queue": "tasks"}},
     "eks": {"gpuNodeGroups": {"gpu": {}, "other": {}}},
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_what_is_deployed_passes_and_what_the_local_aws_lacks_is_not_checked(
     assert (status, err) == (0, [])
     found = states(out[:-1])
     assert [line for line, state in found.items() if state == "not checked"] == [
-        "workers image: has been pushed: the local AWS takes no images",
+        "workers prepare image: has been pushed: the local AWS takes no images",
         "eks Kubernetes API: is ready: the local AWS has no Kubernetes API",
     ]
     assert set(found.values()) == {"passed", "not checked"}
@@ -170,11 +170,11 @@ def broken(run_sections: RunStack, aws: Aws, tmp_path_factory: pytest.TempPathFa
     subnet = exports["private_subnet_ids"][0]
     aws.client("ec2").modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
     newer = ecs.register_task_definition(
-        family="workers", containerDefinitions=[{"name": "worker", "image": "other", "memory": 512}]
+        family="prepare", containerDefinitions=[{"name": "worker", "image": "other", "memory": 512}]
     )
     ecs.update_service(
-        cluster=exports["ecs_cluster_arn"],
-        service=exports["ecs_service_arn"],
+        cluster=exports["ecs_cluster_arns"]["prepare"],
+        service=exports["ecs_service_arns"]["prepare"],
         taskDefinition=newer["taskDefinition"]["taskDefinitionArn"],
     )
     aws.client("eks").delete_nodegroup(
@@ -214,7 +214,7 @@ def broken(run_sections: RunStack, aws: Aws, tmp_path_factory: pytest.TempPathFa
         r"failed +batch single job queue: .*: its compute environments are \S+single-on-demand-\w+, \S+single-spot-\w+",
         r"failed +batch multi job queue: .*: is DISABLED and takes no jobs; .*",
         r"failed +batch multi job definition: is active: (is INACTIVE: .*|.* does not exist; .*)",
-        r"failed +workers service: .*: runs arn:aws:ecs:\S+:task-definition/workers:\d+: the rollout of .*",
+        r"failed +workers prepare service: .*: runs arn:aws:ecs:\S+:task-definition/prepare:\d+: the rollout of .*",
         r"failed +eks kubeconfig: leads to this cluster: asks for a token of another cluster: .*-name another.*",
         r"failed +eks node groups: .*: gpu \(arn:aws:eks:.*\) does not exist; .*",
         r"failed +alerts .*: is a topic .*: NotFound: it does not exist; .*",
@@ -289,7 +289,7 @@ def test_every_output_of_a_wrong_form_is_a_line(smoke: Smoke, exports: dict[str,
         "vpc_id": 3,
         "private_subnet_ids": [],
         "queue_urls": {"tasks": "tasks"},
-        "eks_cluster_arn": exports["ecs_cluster_arn"],
+        "eks_cluster_arn": exports["ecs_cluster_arns"]["prepare"],
         "kubeconfig": None,
     }
     status, out, err = smoke(exports | wrong)
@@ -309,8 +309,11 @@ def test_every_output_of_a_wrong_form_is_a_line(smoke: Smoke, exports: dict[str,
         ({"queue_arns": ...}, "outputs.queue_arns: is exported together with queue_urls, got null"),
         ({"queue_arns": {}}, "outputs.queue_arns: must have the names of queue_urls, .*, got \\[\\]"),
         (
-            {"ecs_cluster_arn": "arn:aws:ecs:eu-west-1:123456789012:cluster/a"},
-            "outputs.ecs_cluster_arn: must be in us-west-2 and account 123456789012, like alerts_topic_arn, got '.*'",
+            {"ecs_cluster_arns": {"prepare": "arn:aws:ecs:eu-west-1:123456789012:cluster/a"}},
+            (
+                "outputs.ecs_cluster_arns.prepare: must be in us-west-2 and account 123456789012,"
+                " like alerts_topic_arn, got '.*'"
+            ),
         ),
     ],
 )
@@ -448,7 +451,7 @@ def test_a_task_that_nobody_does_fails_after_the_time_given(smoke: Smoke, run_se
 
 
 def test_ctrl_c_ends_a_round_trip_at_once(run_sections: RunStack, aws: Aws) -> None:
-    exports = run_sections({"workers": {}, "queues": {"tasks": {}, "results": {}}}, preview=False).exports
+    exports = run_sections({"workers": {"prepare": {}}, "queues": {"tasks": {}, "results": {}}}, preview=False).exports
     process = start("client", "smoke", "--round-trip", environment=aws.environment)
     given = cast("IO[str]", process.stdin)
     given.write(json.dumps(exports))

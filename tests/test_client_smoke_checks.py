@@ -51,11 +51,11 @@ QUEUES: dict[str, Any] = {
     "dead_letter_queue_arns": {name: ARN.format("sqs", f"{name}-dlq.fifo") for name in ("tasks", "results")},
 }
 WORKERS: dict[str, Any] = {
-    "ecs_cluster_name": "workers",
-    "ecs_cluster_arn": ARN.format("ecs", "cluster/workers"),
-    "ecs_service_name": "workers",
-    "ecs_service_arn": ARN.format("ecs", "service/workers/workers"),
-    "ecs_task_definition_arn": ARN.format("ecs", "task-definition/workers:2"),
+    "ecs_cluster_names": {"workers": "workers"},
+    "ecs_cluster_arns": {"workers": ARN.format("ecs", "cluster/workers")},
+    "ecs_service_names": {"workers": "workers"},
+    "ecs_service_arns": {"workers": ARN.format("ecs", "service/workers/workers")},
+    "ecs_task_definition_arns": {"workers": ARN.format("ecs", "task-definition/workers:2")},
 }
 BATCH: dict[str, Any] = {
     "batch_compute_environment_arns": {"single": [ARN.format("batch", "compute-environment/spot")]},
@@ -123,9 +123,9 @@ def found_by(checks: Iterable[Check], what: str) -> list[str]:
 
 def a_service(running: int, desired: int, rollout: str = "COMPLETED", **more: Any) -> dict[str, Any]:
     service = {
-        "serviceArn": WORKERS["ecs_service_arn"],
+        "serviceArn": WORKERS["ecs_service_arns"]["workers"],
         "status": "ACTIVE",
-        "taskDefinition": WORKERS["ecs_task_definition_arn"],
+        "taskDefinition": WORKERS["ecs_task_definition_arns"]["workers"],
         "runningCount": running,
         "desiredCount": desired,
         "deployments": [{"rolloutState": rollout, "rolloutStateReason": "tasks failed to start"}],
@@ -137,7 +137,7 @@ def a_service(running: int, desired: int, rollout: str = "COMPLETED", **more: An
 def service_check(*answers: dict[str, Any], seconds: float, said: list[str] | None = None) -> list[str]:
     account = Answered(ecs=[("describe_services", answer, None) for answer in answers])
     checks = workers.checks(outputs_with(WORKERS), cast("Any", account), patience_of(seconds, said))
-    found = found_by(checks, "workers service")
+    found = found_by(checks, "workers workers service")
     account.assert_all_asked()
     return found
 
@@ -151,9 +151,9 @@ def test_a_rollout_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         == []
     )
     assert said == [
-        "workers service: 2 deployments are under way",
-        "workers service: the rollout is IN_PROGRESS, 0 of 1 tasks run",
-        "workers service: 0 of 1 tasks run",
+        "workers workers service: 2 deployments are under way",
+        "workers workers service: the rollout is IN_PROGRESS, 0 of 1 tasks run",
+        "workers workers service: 0 of 1 tasks run",
     ]
 
 
@@ -196,7 +196,7 @@ def test_an_image_that_is_not_pushed_is_a_warning(answer: dict[str, Any], found:
         ecr=[("describe_images", answer, None if "Error" in answer else expected)],
     )
     checks = workers.checks(outputs_with(WORKERS), cast("Any", account), patience_of(0))
-    assert found_by(checks, "workers image") == found
+    assert found_by(checks, "workers workers image") == found
 
 
 def test_a_reader_who_has_not_confirmed_is_a_warning() -> None:
@@ -463,6 +463,17 @@ def test_workers_of_another_image_are_sent_nothing() -> None:
     assert task_check(health=False) == [
         "not checked: workers run repository:worker-1, and what its tasks are is not known here"
     ]
+
+
+def test_a_queue_that_fleets_share_gets_one_task() -> None:
+    urls = QUEUES["queue_urls"]
+    worker = {"image": "own:1", "environment": [{"name": "WORKER_QUEUE_URL", "value": urls["tasks"]}]}
+    found = ("describe_task_definition", {"taskDefinition": {"containerDefinitions": [worker]}}, None)
+    fleets = {key: dict.fromkeys(("small", "large"), one["workers"]) for key, one in WORKERS.items()}
+    account = Answered(ecs=[found, found])
+    checks = [*tasks.checks(outputs_with(QUEUES, fleets), cast("Any", account), patience_of(0))]
+    assert [one.name for one in checks] == ["queues tasks", *(f"queues {one}" for one in urls if one != "tasks")]
+    assert [one.what for one in checks].count("a task goes to a worker, and its result comes back") == 1
 
 
 # the Kubernetes API

@@ -72,7 +72,7 @@ def test_workers_cost_from_their_least_to_their_most(estimated: Estimated) -> No
     queue: dict[str, Any] = {"queues": {"tasks": {}}}
     without = estimated(queue)
     workers = {"queue": "tasks", "image": "mine:1", "cpu": 2048, "memory": 4096, "minTasks": 1, "maxTasks": 10}
-    found = estimated(queue | {"workers": workers})
+    found = estimated(queue | {"workers": {"workers": workers}})
     task = 2 * 0.04048 + 4 * 0.004445
     alarms = found.idle_usd_per_month - without.idle_usd_per_month - task * HOURS
     assert alarms == pytest.approx(0.10 * round(alarms / 0.10))

@@ -1,17 +1,22 @@
 """Workers as ECS and Application Auto Scaling get them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from components.fargate_workers import LEGAL_MEMORY_MIB
+from local.aws import Aws
+from local.provider import Provider
 from local.run import Run
-from tests.conftest import RunStack
+from tests.batch.support import StableProvider
+from tests.conftest import RunStack, run_config
 from tests.support import all_of, one_of
 
 QUEUES: dict[str, Any] = {"queues": {"tasks": {}, "results": {}}}
 SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:token-AbCdEf"
+TASK_DEFINITION = "aws:ecs/taskDefinition:TaskDefinition"
 PARAMETER = "arn:aws:ssm:us-west-2:123456789012:parameter/token"
 
 
@@ -20,22 +25,25 @@ def workers(run_sections: RunStack) -> Run:
     return run_sections(
         {
             **QUEUES,
+            "batch": {"single": {}},
             "workers": {
-                "maxTaskSeconds": 7200,
-                "maxTasks": 8,
-                "tasksPerWorker": 4,
-                "environment": {"EPOCHS": "3"},
-                "secrets": {"TOKEN": f"{SECRET}:key::", "OTHER": PARAMETER},
+                "workers": {
+                    "maxTaskSeconds": 7200,
+                    "maxTasks": 8,
+                    "tasksPerWorker": 4,
+                    "sendTo": ["tasks"],
+                    "submitTo": ["single"],
+                    "environment": {"EPOCHS": "3"},
+                    "secrets": {"TOKEN": f"{SECRET}:key::", "OTHER": PARAMETER},
+                }
             },
         },
         preview=False,
     )
 
 
-def container(run: Run) -> dict[str, Any]:
-    (definition,) = json.loads(
-        one_of(run, "aws:ecs/taskDefinition:TaskDefinition", "workers").inputs["containerDefinitions"]
-    )
+def container(run: Run, fleet: str = "workers") -> dict[str, Any]:
+    (definition,) = json.loads(one_of(run, TASK_DEFINITION, fleet).inputs["containerDefinitions"])
     return definition
 
 
@@ -53,8 +61,12 @@ def test_the_worker_is_told_its_queues_and_limits_and_nothing_secret(workers: Ru
     urls = workers.exports["queue_urls"]
     assert {one["name"]: one["value"] for one in definition["environment"]} == {
         "ARTIFACTS_BUCKET": workers.exports["artifacts_bucket"],
+        "BATCH_JOB_DEFINITION_SINGLE": workers.exports["batch_job_definition_arns"]["single"]
+        .split("/")[1]
+        .split(":")[0],
+        "BATCH_JOB_QUEUE_SINGLE": workers.exports["batch_job_queue_arns"]["single"],
+        "BATCH_SUBMITTED_BY": workers.exports["ecs_cluster_names"]["workers"],
         "EPOCHS": "3",
-        "QUEUE_URL_RESULTS": urls["results"],
         "QUEUE_URL_TASKS": urls["tasks"],
         "WORKER_MAX_TASK_SECONDS": "7200",
         "WORKER_QUEUE_URL": urls["tasks"],
@@ -82,14 +94,18 @@ def test_secrets_are_read_by_the_execution_role_alone(workers: Run) -> None:
     assert SECRET not in json.dumps(policies["workers-task"])
 
 
-def test_the_reference_image_is_checked_by_its_own_command_and_another_is_not(
-    workers: Run, run_sections: RunStack
-) -> None:
-    definition = container(workers)
-    assert definition["image"] == f"{workers.exports['image_repository_url']}:worker-1"
+@pytest.mark.parametrize("tag", ["worker-1", "worker-2026.11"])
+def test_the_reference_image_is_checked_by_its_own_command_whatever_its_tag(tag: str, run_sections: RunStack) -> None:
+    run = run_sections({**QUEUES, "workers": {"workers": {"imageTag": tag}}}, preview=False)
+    definition = container(run)
+    assert definition["image"] == f"{run.exports['image_repository_url']}:{tag}"
     assert definition["healthCheck"] == {"command": ["CMD", "python", "-m", "worker", "--healthy"], "startPeriod": 30}
     assert "command" not in definition
-    own = container(run_sections({**QUEUES, "workers": {"image": "mine:1", "command": ["go"]}}, preview=False))
+
+
+def test_another_image_is_not_checked(run_sections: RunStack) -> None:
+    fleet = {"image": "mine:1", "command": ["go"]}
+    own = container(run_sections({"queues": {"tasks": {}}, "workers": {"workers": fleet}}, preview=False))
     assert (own["image"], own["command"]) == ("mine:1", ["go"])
     assert "healthCheck" not in own
 
@@ -110,16 +126,87 @@ def test_the_service_is_private_rolls_back_and_leaves_its_size_to_scaling(worker
     [(0, {"FARGATE": 100}), (0.75, {"FARGATE": 25, "FARGATE_SPOT": 75}), (1, {"FARGATE_SPOT": 100})],
 )
 def test_spot_has_the_share_it_is_given(spot_share: float, weights: dict[str, int], run_sections: RunStack) -> None:
-    run = run_sections({**QUEUES, "workers": {"spotShare": spot_share}})
+    run = run_sections({**QUEUES, "workers": {"workers": {"spotShare": spot_share}}})
     strategies = one_of(run, "aws:ecs/service:Service", "workers").inputs["capacityProviderStrategies"]
     assert {one["capacityProvider"]: one["weight"] for one in strategies} == weights
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("x86_64", "X86_64"), ("arm64", "ARM64")])
 def test_the_architecture_is_the_images(setting: str, expected: str, run_sections: RunStack) -> None:
-    run = run_sections({**QUEUES, "workers": {"architecture": setting}})
-    definition = one_of(run, "aws:ecs/taskDefinition:TaskDefinition", "workers")
+    run = run_sections({**QUEUES, "workers": {"workers": {"architecture": setting}}})
+    definition = one_of(run, TASK_DEFINITION, "workers")
     assert definition.inputs["runtimePlatform"] == {"operatingSystemFamily": "LINUX", "cpuArchitecture": expected}
+
+
+def test_a_deployment_can_go_back_to_the_task_definition_before(workers: Run, aws: Aws) -> None:
+    definition = one_of(workers, TASK_DEFINITION, "workers")
+    there = workers.created[definition.urn]
+    Provider(aws).delete(TASK_DEFINITION, definition.urn, there)
+    found = aws.client("ecs").describe_task_definition(taskDefinition=there.outputs["arn"])
+    assert found["taskDefinition"]["status"] == "ACTIVE"
+
+
+def test_another_spot_share_is_planned_and_a_busy_worker_holds_up_no_deletion(workers: Run, aws: Aws) -> None:
+    service = one_of(workers, "aws:ecs/service:Service", "workers")
+    inputs = {**service.inputs, "capacityProviderStrategies": [{"capacityProvider": "FARGATE", "weight": 100}]}
+    changes = Provider(aws).diff(service.type, workers.created[service.urn], inputs)
+    assert changes
+    assert not [one for one in changes if one.replaces]
+    assert service.inputs["forceDelete"] is True
+
+
+def test_every_fleet_has_a_cluster_a_role_and_a_log_of_its_own(run_sections: RunStack) -> None:
+    fleets = {"prepare": {"queue": "raw"}, "evaluate": {"queue": "models", "submitTo": ["single"]}}
+    run = run_sections(
+        {"queues": {"raw": {}, "models": {}, "results": {}}, "batch": {"single": {}}, "workers": fleets}, preview=False
+    )
+    for kind in ("cluster_names", "cluster_arns", "service_names", "service_arns", "task_definition_arns"):
+        assert set(run.exports[f"ecs_{kind}"]) == {"prepare", "evaluate"}
+        assert len(set(run.exports[f"ecs_{kind}"].values())) == 2
+    for fleet, queue in (("prepare", "raw"), ("evaluate", "models")):
+        definition = container(run, fleet)
+        told = {one["name"]: one["value"] for one in definition["environment"]}
+        assert told["WORKER_QUEUE_URL"] == run.exports["queue_urls"][queue]
+        log_group = one_of(run, "aws:cloudwatch/logGroup:LogGroup", fleet)
+        assert definition["logConfiguration"]["options"]["awslogs-group"] == run.created[log_group.urn].outputs["name"]
+        role = json.dumps(one_of(run, "aws:iam/rolePolicy:RolePolicy", f"{fleet}-task").inputs["policy"])
+        assert (run.exports["queue_arns"]["raw"] in role, "batch:SubmitJob" in role) == (
+            fleet == "prepare",
+            fleet == "evaluate",
+        )
+
+
+def test_fleets_that_say_so_share_a_queue(run_sections: RunStack) -> None:
+    both = {"sharesQueue": True}
+    run = run_sections({**QUEUES, "workers": {"small": both, "large": both | {"memory": 8192}}}, preview=False)
+    told = [json.dumps(container(run, fleet)["environment"]) for fleet in ("small", "large")]
+    assert all(run.exports["queue_urls"]["tasks"] in one for one in told)
+
+
+def test_the_one_fleet_of_0_1_0_keeps_its_resources_under_its_name(workers: Run) -> None:
+    beginning = "urn:pulumi:test::distributed-training::distributed-training:index:FargateWorkers"
+    assert one_of(workers, "aws:ecs/service:Service", "workers").urn == f"{beginning}$aws:ecs/service:Service::workers"
+    assert f"{beginning}::workers" in workers.registrations
+
+
+def test_a_new_queue_changes_nothing_for_who_does_not_use_it(aws: Aws) -> None:
+    sections: dict[str, Any] = {
+        "queues": {"tasks": {}, "results": {}},
+        "batch": {"single": {"sendTo": ["tasks"]}},
+        "workers": {"workers": {"submitTo": ["single"]}},
+    }
+
+    def definitions(queues: dict[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+        config = {f"distributed-training:{key}": one for key, one in (sections | {"queues": queues}).items()}
+        run = run_config(aws, config, False, StableProvider(aws))
+        assert run.error is None
+        return {
+            (type_, name): one.inputs
+            for type_ in (TASK_DEFINITION, "aws:batch/jobDefinition:JobDefinition", "aws:iam/rolePolicy:RolePolicy")
+            for name, one in all_of(run, type_).items()
+        }
+
+    assert definitions(sections["queues"]) == definitions({**sections["queues"], "new": {}})
 
 
 def test_memory_sizes_are_those_that_fargate_offers() -> None:
@@ -198,7 +285,7 @@ def test_scaling_goes_from_none_to_as_many_as_are_allowed(workers: Run) -> None:
     assert target.inputs == {
         "maxCapacity": 8,
         "minCapacity": 0,
-        "resourceId": f"service/{exports['ecs_cluster_name']}/{exports['ecs_service_name']}",
+        "resourceId": f"service/{exports['ecs_cluster_names']['workers']}/{exports['ecs_service_names']['workers']}",
         "scalableDimension": "ecs:service:DesiredCount",
         "serviceNamespace": "ecs",
     }

@@ -192,10 +192,10 @@ def test_a_file_that_is_no_text_is_one_line(project: Path, capsys: pytest.Captur
 def test_every_mistake_is_a_line(errors_of: Errors) -> None:
     lines = errors_of(
         "config: {'aws:region': us-west-2, 'distributed-training:queues': {a: {fifoo: 1}},"
-        " 'distributed-training:workers': {queue: b, cpu: 3}, 'distributed-training:protect': maybe}\n"
+        " 'distributed-training:workers': {f: {queue: b, cpu: 3}}, 'distributed-training:protect': maybe}\n"
     )
     paths = [line.split(": ")[2] for line in lines[::3]]
-    assert paths == ["queues.results", "queues.a.fifoo", "workers.queue", "workers.cpu", "protect"]
+    assert paths == ["queues.results", "queues.a.fifoo", "workers.f.queue", "workers.f.cpu", "protect"]
 
 
 @pytest.mark.parametrize(
@@ -256,11 +256,6 @@ def test_a_preview_collects_what_aws_would_refuse_of_all_resources(
             "     |                                                       ^^^^^^",
         ]
         assert not [line for line in lines if "urn:" in line]
-
-
-def test_a_name_of_a_file_is_no_stack(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command_line.main(["preview", "--stack", "Pulumi.dev.yaml"]) == 1
-    assert capsys.readouterr().err.endswith("; did you mean dev?\n")
 
 
 def test_defaults_of_the_project_file_lie_under_the_stack_file() -> None:

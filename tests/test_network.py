@@ -304,7 +304,7 @@ def test_a_network_that_cannot_be_is_refused(network: dict[str, Any], line: str,
             {"batch": "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs"},
         ),
         (
-            {"queues": {"tasks": {}, "results": {}}, "workers": {"queue": "tasks"}},
+            {"queues": {"tasks": {}, "results": {}}, "workers": {"workers": {}}},
             {"workers": "ecr.api, ecr.dkr, logs, sqs"},
         ),
         ({"eks": {"devicePlugin": False}}, {"eks": "ec2, ecr.api, ecr.dkr, eks-auth"}),
@@ -322,12 +322,12 @@ def test_without_nat_the_missing_endpoints_of_each_part_are_named(
 
 def test_without_nat_nothing_may_come_from_the_internet(mistakes_in: MistakesIn) -> None:
     network = NO_NAT | {"interfaceEndpoints": ENDPOINTS}
-    assert mistakes_in(WHOLE | {"network": network, "workers": {"queue": "tasks", "image": "python:3.12"}}) == [
+    assert mistakes_in(WHOLE | {"network": network, "workers": {"f": {"image": "python:3.12"}}}) == [
         (
             "batch.single.image: must be in ECR with network.natGateways none, "
             "got 'pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime'"
         ),
-        "workers.image: must be in ECR with network.natGateways none, got 'python:3.12'",
+        "workers.f.image: must be in ECR with network.natGateways none, got 'python:3.12'",
         "eks.devicePlugin: must be false with network.natGateways none: its image is not in ECR, got true",
     ]
 

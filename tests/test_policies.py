@@ -8,7 +8,7 @@ import pytest
 
 from local.run import Registration, Run
 from tests.conftest import RunStack
-from tests.support import WHOLE, Allowed, all_of, policy_documents
+from tests.support import Allowed, all_of, policy_documents
 from tools import iam_reference
 
 ASSUMED_BY = {
@@ -26,7 +26,14 @@ ASSUMED_BY = {
 @pytest.fixture(scope="module")
 def whole(run_sections: RunStack) -> Run:
     return run_sections(
-        {**WHOLE, "queues": {"tasks": {}, "results": {}, "other": {}}, "network": {"flowLogs": True}}, preview=False
+        {
+            "network": {"flowLogs": True},
+            "queues": {"tasks": {}, "results": {}, "given": {}, "other": {}},
+            "batch": {"single": {"sendTo": ["given"]}, "multi": {}},
+            "workers": {"workers": {"sendTo": ["given"], "submitTo": ["single"]}},
+            "eks": {"gpuNodeGroups": {"gpu": {}}, "sendTo": ["given"]},
+        },
+        preview=False,
     )
 
 
@@ -82,25 +89,30 @@ def allowed(run: Run, role: str) -> Allowed:
     return Allowed(one.inputs["policy"] for one in inline if one.name == role)
 
 
-def test_workers_consume_their_queue_send_anywhere_and_submit_jobs_and_no_more(whole: Run) -> None:
+def test_workers_consume_their_queue_answer_send_and_submit_where_they_may_and_no_more(whole: Run) -> None:
     may, queues, exports = allowed(whole, "workers-task"), whole.exports["queue_arns"], whole.exports
     bucket = f"arn:aws:s3:::{exports['artifacts_bucket']}"
     for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
         assert may(f"sqs:{action}", queues["tasks"])
         assert not may(f"sqs:{action}", queues["other"])
         assert not may(f"sqs:{action}", exports["dead_letter_queue_arns"]["tasks"])
-    for queue in queues.values():
-        assert may("sqs:SendMessage", queue)
-        assert not may("sqs:PurgeQueue", queue)
+    assert {name for name, queue in queues.items() if may("sqs:SendMessage", queue)} == {"given", "results"}
+    assert not any(may("sqs:PurgeQueue", queue) for queue in queues.values())
     assert not may("sqs:SendMessage", exports["dead_letter_queue_arns"]["tasks"])
     assert may("s3:PutObject", f"{bucket}/checkpoints/1")
     assert not may("s3:DeleteObject", f"{bucket}/checkpoints/1")
     assert not may("s3:PutObject", "arn:aws:s3:::somebody-elses/checkpoints/1")
     assert may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
     assert may("batch:SubmitJob", exports["batch_job_definition_arns"]["single"])
-    assert not may("batch:SubmitJob", "arn:aws:batch:us-west-2:123456789012:job-queue/other")
+    assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["multi"])
+    assert not may("batch:SubmitJob", exports["batch_job_definition_arns"]["multi"])
     assert not may("batch:DeregisterJobDefinition", exports["batch_job_definition_arns"]["single"])
-    task = f"arn:aws:ecs:us-west-2:123456789012:task/{exports['ecs_cluster_name']}/1"
+    job, own = "arn:aws:batch:us-west-2:123456789012:job/1", exports["ecs_cluster_names"]["workers"]
+    for action in ("CancelJob", "TerminateJob"):
+        assert may(f"batch:{action}", job, **{"aws:ResourceTag/SubmittedBy": own})
+        assert not may(f"batch:{action}", job, **{"aws:ResourceTag/SubmittedBy": "another"})
+    assert not may("batch:TagResource", job, **{"aws:RequestTag/SubmittedBy": own, "aws:TagKeys": "SubmittedBy"})
+    task = f"arn:aws:ecs:us-west-2:123456789012:task/{own}/1"
     assert may("ecs:UpdateTaskProtection", task)
     assert not may("ecs:UpdateTaskProtection", "arn:aws:ecs:us-west-2:123456789012:task/other/1")
     assert not may("ecs:StopTask", task)
@@ -113,8 +125,9 @@ def test_a_job_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run
     assert may("s3:ListBucket", bucket)
     assert not may("s3:DeleteObject", f"{bucket}/data/1")
     assert not may("s3:PutBucketPolicy", bucket)
-    assert may("sqs:SendMessage", exports["queue_arns"]["results"])
-    assert not may("sqs:ReceiveMessage", exports["queue_arns"]["results"])
+    assert may("sqs:SendMessage", exports["queue_arns"]["given"])
+    assert not may("sqs:SendMessage", exports["queue_arns"]["other"])
+    assert not may("sqs:ReceiveMessage", exports["queue_arns"]["given"])
     assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
 
 
@@ -148,8 +161,9 @@ def test_a_training_pod_reads_and_writes_artifacts_and_sends_tasks_and_no_more(w
     assert may("s3:PutObject", f"{bucket}/checkpoints/1")
     assert not may("s3:DeleteObject", f"{bucket}/checkpoints/1")
     assert not may("s3:PutObject", "arn:aws:s3:::somebody-elses/checkpoints/1")
-    assert may("sqs:SendMessage", exports["queue_arns"]["tasks"])
-    assert not may("sqs:ReceiveMessage", exports["queue_arns"]["tasks"])
+    assert may("sqs:SendMessage", exports["queue_arns"]["given"])
+    assert not may("sqs:SendMessage", exports["queue_arns"]["other"])
+    assert not may("sqs:ReceiveMessage", exports["queue_arns"]["given"])
     assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
 
 
@@ -166,6 +180,8 @@ def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: 
 
 def test_every_role_with_permissions_of_its_own_is_proved_here(whole: Run) -> None:
     assert set(all_of(whole, "aws:iam/rolePolicy:RolePolicy")) == {
+        "multi-execution",
+        "multi-job",
         "network-flow-logs",
         "single-execution",
         "single-job",

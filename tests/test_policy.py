@@ -636,7 +636,7 @@ def shown_of(
 def test_preview_warns_of_advisory_rules(shown_of: Callable[[str], tuple[int, list[str], list[str]]]) -> None:
     status, out, err = shown_of(
         "'aws:defaultTags': {tags: {Project: p, Environment: e, ManagedBy: m}},"
-        " 'distributed-training:workers': {queue: tasks, minTasks: 1},"
+        " 'distributed-training:workers': {workers: {minTasks: 1}},"
         " 'distributed-training:queues': {tasks: {}, results: {}}"
     )
     assert (status, err) == (0, [])

@@ -77,8 +77,10 @@ def job_queue(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-workers = optional(
-    {"queue": "tasks"},
+fleet = optional(
+    {},
+    imageTag=st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,127}", fullmatch=True),
+    sendTo=st.lists(st.sampled_from(["results", "tasks"]), max_size=2),
     maxTasks=st.integers(1, 5000),
     tasksPerWorker=st.integers(1, 1000),
     spotShare=st.floats(0, 1),
@@ -120,7 +122,8 @@ def stack(draw: st.DrawFn, *, eks: bool) -> dict[str, Any]:
             **draw(st.dictionaries(names, queue, max_size=1)),
         }
         if draw(st.booleans()):
-            sections["workers"] = draw(workers)
+            fleets = draw(st.dictionaries(names, fleet, min_size=1, max_size=2))
+            sections["workers"] = {name: one | {"sharesQueue": len(fleets) > 1} for name, one in fleets.items()}
     if draw(st.booleans()):
         sections["batch"] = draw(st.dictionaries(names, job_queue(), min_size=1, max_size=2))
     if eks:
@@ -159,7 +162,7 @@ def _rests_at_zero(sections: dict[str, Any], run: Run) -> None:
 def _places(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Paths of all objects whose keys the contract names."""
     inner = [place for key, one in value.items() if isinstance(one, dict) for place in _places(one, (*path, key))]
-    return [path, *inner] if len(path) != 1 or path[0] not in {"queues", "batch"} else inner
+    return [path, *inner] if len(path) != 1 or path[0] not in {"queues", "batch", "workers"} else inner
 
 
 WRONG: Mapping[tuple[str, ...], Any] = {
@@ -171,10 +174,10 @@ WRONG: Mapping[tuple[str, ...], Any] = {
     ("batch", "*", "gpus"): -1,
     ("batch", "*", "capacity"): ["reserved"],
     ("batch", "*", "instanceTypes"): [],
-    ("workers", "cpu"): 300,
-    ("workers", "spotShare"): 1.5,
-    ("workers", "maxTaskSeconds"): 50_000,
-    ("workers", "queue"): "Not A Name",
+    ("workers", "*", "cpu"): 300,
+    ("workers", "*", "spotShare"): 1.5,
+    ("workers", "*", "maxTaskSeconds"): 50_000,
+    ("workers", "*", "queue"): "Not A Name",
     ("eks", "version"): "1.29",
     ("eks", "devicePlugin"): "yes",
     ("network", "cidr"): "10.0.0.0/8",
@@ -214,7 +217,7 @@ def every_section(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "queues": {"tasks": draw(queue), "results": draw(queue), "some": draw(queue)},
         "batch": {"some": draw(job_queue())},
-        "workers": draw(workers),
+        "workers": {"some": draw(fleet)},
         "eks": draw(cluster),
         "network": draw(network),
         "artifacts": draw(artifacts),

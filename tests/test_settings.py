@@ -64,27 +64,69 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
             "queues.tasks-dlq: must not end in -dlq, the name of a dead-letter queue, got 'tasks-dlq'",
         ),
         (
-            {"workers": {"queue": "q"}, "queues": {"q": {"visibilityTimeoutSeconds": 59}, "results": {}}},
+            {"workers": {"f": {"queue": "q"}}, "queues": {"q": {"visibilityTimeoutSeconds": 59}, "results": {}}},
             (
                 "queues.q.visibilityTimeoutSeconds: must be at least 60 for workers, "
                 "whose heartbeat comes at a third of it, got 59"
             ),
         ),
         (
-            {"workers": {"queue": "q"}, "queues": {"q": {}}},
+            {"workers": {"f": {"queue": "q"}}, "queues": {"q": {}}},
             "queues.results: is required by the reference worker, which answers there, got nothing",
         ),
         (
-            {"workers": {"queue": "results"}, "queues": {"results": {}}},
-            "workers.queue: must not be the queue that the reference worker answers on, got 'results'",
+            {"workers": {"f": {"queue": "results"}}, "queues": {"results": {}}},
+            "workers.f.queue: must not be the queue that the reference worker answers on, got 'results'",
         ),
         (
-            {"workers": {"queue": "nowhere", "image": "mine:1"}},
-            "workers.queue: must name a queue under queues, got 'nowhere'",
+            {"workers": {"f": {"queue": "nowhere", "image": "mine:1"}}},
+            "workers.f.queue: must name a queue under queues, got 'nowhere'",
         ),
         (
-            {"workers": {"queue": "q", "cpu": 256, "memory": 4096}, "queues": {"q": {}, "results": {}}},
-            "workers.memory: must be a size that Fargate offers with cpu 256: 512 to 2048, got 4096",
+            {"workers": {"queue": "q", "maxTasks": 4}, "queues": {"q": {}, "results": {}}},
+            (
+                "workers: must be fleets by name, which for the one that there was is"
+                """ `workers: {"workers": {"queue": "q", "maxTasks": 4}}`, got {'queue': 'q', 'maxTasks': 4}"""
+            ),
+        ),
+        (
+            {"workers": {}, "queues": {"tasks": {}, "results": {}}},
+            (
+                "workers: must be fleets by name, which for the one that there was is"
+                """ `workers: {"workers": {}}`, got {}"""
+            ),
+        ),
+        (
+            {"workers": {"secrets": {"TOKEN": "arn"}}, "queues": {"tasks": {}, "results": {}}},
+            (
+                "workers: must be fleets by name, which for the one that there was is"
+                """ `workers: {"workers": {"secrets": {"TOKEN": "arn"}}}`, got {'secrets': {'TOKEN': 'arn'}}"""
+            ),
+        ),
+        (
+            {"workers": {"a": {"sharesQueue": True}, "b": {}}, "queues": {"tasks": {}, "results": {}}},
+            "workers.b.queue: must be another queue than that of a, or sharesQueue true in all of them, got 'tasks'",
+        ),
+        (
+            {"workers": {"f": {"image": "mine:1", "imageTag": "mine"}}, "queues": {"tasks": {}}},
+            "workers.f.imageTag: must be left out with image, which is no reference worker, got 'mine'",
+        ),
+        (
+            {"workers": {"f": {"sendTo": ["nowhere"]}}, "queues": {"tasks": {}, "results": {}}},
+            "workers.f.sendTo: must name what is under queues, got 'nowhere'",
+        ),
+        (
+            {"workers": {"f": {"submitTo": ["nowhere"]}}, "queues": {"tasks": {}, "results": {}}},
+            "workers.f.submitTo: must name what is under batch, got 'nowhere'",
+        ),
+        (
+            {"batch": {"single": {"sendTo": ["nowhere"]}}, "queues": {"tasks": {}}},
+            "batch.single.sendTo: must name what is under queues, got 'nowhere'",
+        ),
+        ({"eks": {"sendTo": ["nowhere"]}}, "eks.sendTo: must name what is under queues, got 'nowhere'"),
+        (
+            {"workers": {"f": {"queue": "q", "cpu": 256, "memory": 4096}}, "queues": {"q": {}, "results": {}}},
+            "workers.f.memory: must be a size that Fargate offers with cpu 256: 512 to 2048, got 4096",
         ),
         (
             {"batch": {"multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"]}}},
@@ -165,7 +207,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in: MistakesIn) -> None:
         {
             "queues": {"tasks": {"maxReceiveCount": 0, "fifoo": 1}, "results": {"retentionDays": 15}},
             "network": {"natGateways": "many"},
-            "workers": {"queue": "nowhere", "spotShare": 0.5},
+            "workers": {"f": {"queue": "nowhere", "spotShare": 0.5}},
             "nonsense": 1,
         }
     )
@@ -175,7 +217,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in: MistakesIn) -> None:
         "queues.tasks.maxReceiveCount",
         "queues.tasks.fifoo",
         "queues.results.retentionDays",
-        "workers.queue",
+        "workers.f.queue",
     ]
 
 

@@ -27,11 +27,11 @@ EXPORTED_WITH = {
     "queues": {"queue_urls", "queue_arns", "dead_letter_queue_urls", "dead_letter_queue_arns"},
     "batch": {"batch_compute_environment_arns", "batch_job_queue_arns", "batch_job_definition_arns"},
     "workers": {
-        "ecs_cluster_name",
-        "ecs_cluster_arn",
-        "ecs_service_name",
-        "ecs_service_arn",
-        "ecs_task_definition_arn",
+        "ecs_cluster_names",
+        "ecs_cluster_arns",
+        "ecs_service_names",
+        "ecs_service_arns",
+        "ecs_task_definition_arns",
     },
     "eks": {"eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"},
 }

@@ -91,7 +91,12 @@ def test_a_key_that_is_given_encrypts_both_queues_and_may_be_used_by_who_may_use
         assert (given["kmsMasterKeyId"], given["kmsDataKeyReusePeriodSeconds"]) == (KEY, 300)
         assert "sqsManagedSseEnabled" not in given
     run = run_sections(
-        {"queues": {"tasks": {"kmsKeyArn": KEY}, "results": {}}, "workers": {}, "batch": {"single": {}}}, preview=False
+        {
+            "queues": {"tasks": {"kmsKeyArn": KEY}, "results": {}},
+            "workers": {"workers": {"sendTo": ["tasks"]}},
+            "batch": {"single": {"sendTo": ["tasks"]}},
+        },
+        preview=False,
     )
     on_key = {
         role: {

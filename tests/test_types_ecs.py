@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.aws import Aws
+from local.run import RefusedError
 from tests.support import Life
 
 CAPACITY = "aws:ecs/clusterCapacityProviders:ClusterCapacityProviders"
@@ -100,6 +101,20 @@ def test_a_deployment_leaves_the_tasks_that_scaling_asked_for(aws: Aws, service:
     assert (there["desiredCount"], there["taskDefinition"]) == (3, newer.outputs["arn"])
     assert there["deploymentConfiguration"]["maximumPercent"] == 150
     newer.delete()
+
+
+def test_a_revision_that_is_to_stay_is_left_in_use(aws: Aws) -> None:
+    one = Life(aws, "aws:ecs/taskDefinition:TaskDefinition", DEFINITION | {"skipDestroy": True})
+    one.provider.delete(one.resource.type, one.resource.urn, one.state)
+    assert one.read() is not None
+    aws.client("ecs").deregister_task_definition(taskDefinition=one.outputs["arn"])
+
+
+def test_another_capacity_is_planned_with_a_new_deployment_alone(service: Life) -> None:
+    both = [{"capacityProvider": one, "weight": 1} for one in ("FARGATE", "FARGATE_SPOT")]
+    with pytest.raises(RefusedError, match="force_new_deployment should be true when capacity_provider_strategy"):
+        service.change(capacityProviderStrategies=both)
+    service.change(capacityProviderStrategies=both, forceNewDeployment=True)
 
 
 def test_tasks_that_the_program_asks_for_are_wanted(aws: Aws, service: Life) -> None:

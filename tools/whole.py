@@ -32,7 +32,7 @@ SECTIONS: Mapping[str, Any] = {
             "gpus": 8,
         },
     },
-    "workers": {"queue": ANY_NAME},
+    "workers": {ANY_NAME: {"queue": ANY_NAME, "sendTo": ["results"], "submitTo": [ANY_NAME]}},
     "eks": {
         "adminPrincipalArns": ["arn:aws:iam::123456789012:role/administrator"],
         "gpuNodeGroups": {"gpu": MULTI_NODE | {"capacity": "onDemand"}},

@@ -28,22 +28,30 @@ def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[C
     """A round trip by way of the workers where there are any, and one through each other queue."""
     sqs = account.client("sqs")
     urls = dict(outputs.queue_urls)
-    if outputs.ecs_task_definition_arn:
-        worker = container(account.client("ecs"), outputs)
+    names = {url: name for name, url in urls.items()}
+    answering = set[str]()
+    for fleet in outputs.ecs_task_definition_arns:
+        worker = container(account.client("ecs"), outputs, fleet)
         told = {one["name"]: one["value"] for one in worker.get("environment", [])}
         tasks_url, results_url = told["WORKER_QUEUE_URL"], told.get("WORKER_RESULTS_QUEUE_URL", "")
-        names = {url: name for name, url in urls.items()}
-        yield Check(
-            f"queues {names.get(tasks_url, tasks_url)}",
-            "a task goes to a worker, and its result comes back",
-            # only the reference worker has this health check, and only it is known to do tasks of this form
-            partial(_task, sqs, tasks_url, results_url, account.is_local("sqs"), patience)
-            if "worker" in worker.get("healthCheck", {}).get("command", [])
-            else lambda: [not_checked(f"workers run {worker['image']}, and what its tasks are is not known here")],
-        )
-        urls = {name: url for name, url in urls.items() if url not in (tasks_url, results_url)}
+        # of fleets that share a queue nobody knows which takes the task
+        if tasks_url not in answering:
+            yield Check(
+                f"queues {names[tasks_url]}",
+                "a task goes to a worker, and its result comes back",
+                # only the reference worker has this health check, and only it is known to do tasks of this form
+                partial(_task, sqs, tasks_url, results_url, account.is_local("sqs"), patience)
+                if "worker" in worker.get("healthCheck", {}).get("command", [])
+                else partial(_foreign, worker["image"]),
+            )
+        answering |= {tasks_url, results_url}
     for name, url in urls.items():
-        yield Check(f"queues {name}", "a message goes in and comes out", partial(_echo, sqs, url, patience))
+        if url not in answering:
+            yield Check(f"queues {name}", "a message goes in and comes out", partial(_echo, sqs, url, patience))
+
+
+def _foreign(image: str) -> Iterator[Finding]:
+    yield not_checked(f"workers run {image}, and what its tasks are is not known here")
 
 
 def _task(sqs: Any, tasks_url: str, results_url: str, local: bool, patience: Patience) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The workers' ECS cluster, service and image."""
+"""The ECS cluster, service and image of each fleet of workers."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,48 +15,48 @@ ROLLOUT_POLL_SECONDS = 10
 
 def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[Check]:
     """The cluster, the service once it is steady, and whether there is an image to run."""
-    if not outputs.ecs_cluster_arn:
-        return
-    ecs = account.client("ecs")
-    yield Check("workers cluster", "is active", partial(_cluster, ecs, outputs))
-    yield Check(
-        "workers service",
-        "is steady on the exported task definition",
-        partial(_service, ecs, outputs, account.is_local("ecs"), patience),
-    )
-    yield Check(
-        "workers image",
-        "has been pushed",
-        partial(_image, ecs, account.client("ecr"), outputs, account.is_local("ecr")),
-    )
+    ecs, ecr = account.client("ecs"), account.client("ecr")
+    for fleet in outputs.ecs_cluster_arns:
+        yield Check(f"workers {fleet} cluster", "is active", partial(_cluster, ecs, outputs, fleet))
+        yield Check(
+            f"workers {fleet} service",
+            "is steady on the exported task definition",
+            partial(_service, ecs, outputs, fleet, account.is_local("ecs"), patience),
+        )
+        yield Check(
+            f"workers {fleet} image",
+            "has been pushed",
+            partial(_image, ecs, ecr, outputs, fleet, account.is_local("ecr")),
+        )
 
 
-def container(ecs: Any, outputs: Outputs) -> dict[str, Any]:
-    """The worker's container in the exported task definition."""
-    arn = outputs.ecs_task_definition_arn
+def container(ecs: Any, outputs: Outputs, fleet: str) -> dict[str, Any]:
+    """The worker's container in a fleet's exported task definition."""
+    arn = outputs.ecs_task_definition_arns[fleet]
     return ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]["containerDefinitions"][0]
 
 
-def _cluster(ecs: Any, outputs: Outputs) -> Iterator[Finding]:
-    found = ecs.describe_clusters(clusters=[outputs.ecs_cluster_name])["clusters"]
+def _cluster(ecs: Any, outputs: Outputs, fleet: str) -> Iterator[Finding]:
+    name, arn = outputs.ecs_cluster_names[fleet], outputs.ecs_cluster_arns[fleet]
+    found = ecs.describe_clusters(clusters=[name])["clusters"]
     if not found:
-        yield missing(outputs.ecs_cluster_name)
+        yield missing(name)
     for cluster in found:
-        if cluster["clusterArn"] != outputs.ecs_cluster_arn:
-            yield failed(f"its ARN is {cluster['clusterArn']}, and {outputs.ecs_cluster_arn} is exported")
+        if cluster["clusterArn"] != arn:
+            yield failed(f"its ARN is {cluster['clusterArn']}, and {arn} is exported")
         if cluster["status"] != "ACTIVE":
             yield failed(f"is {cluster['status']}")
 
 
-def _service(ecs: Any, outputs: Outputs, local: bool, patience: Patience) -> Iterator[Finding]:
-    names = {"cluster": outputs.ecs_cluster_arn, "services": [outputs.ecs_service_name]}
+def _service(ecs: Any, outputs: Outputs, fleet: str, local: bool, patience: Patience) -> Iterator[Finding]:
+    names = {"cluster": outputs.ecs_cluster_arns[fleet], "services": [outputs.ecs_service_names[fleet]]}
     unsteady, events = None, list[str]()
     for _ in patience.tries(ROLLOUT_POLL_SECONDS):
         found: list[dict[str, Any]] = ecs.describe_services(**names)["services"]
         if not found:
-            yield missing(outputs.ecs_service_name)
+            yield missing(outputs.ecs_service_names[fleet])
             return
-        wrong, unsteady = list(_wrong(found[0], outputs)), _unsteady(found[0])
+        wrong, unsteady = list(_wrong(found[0], outputs, fleet)), _unsteady(found[0])
         if wrong or not unsteady:
             yield from wrong
             return
@@ -64,22 +64,23 @@ def _service(ecs: Any, outputs: Outputs, local: bool, patience: Patience) -> Ite
             yield not_checked(f"{unsteady}, and the local AWS starts no tasks")
             return
         events = [event["message"] for event in found[0].get("events", [])[:1]]
-        patience.say("workers service", unsteady)
+        patience.say(f"workers {fleet} service", unsteady)
     yield failed("; ".join([f"after {patience.seconds} s {unsteady}", *events]))
 
 
-def _wrong(service: dict[str, Any], outputs: Outputs) -> Iterator[Finding]:
+def _wrong(service: dict[str, Any], outputs: Outputs, fleet: str) -> Iterator[Finding]:
     """What no waiting mends."""
-    if service["serviceArn"] != outputs.ecs_service_arn:
-        yield failed(f"its ARN is {service['serviceArn']}, and {outputs.ecs_service_arn} is exported")
+    arn, definition = outputs.ecs_service_arns[fleet], outputs.ecs_task_definition_arns[fleet]
+    if service["serviceArn"] != arn:
+        yield failed(f"its ARN is {service['serviceArn']}, and {arn} is exported")
     if service["status"] != "ACTIVE":
         yield failed(f"is {service['status']}")
     for deployment in service["deployments"]:
         if deployment.get("rolloutState") == "FAILED":
             yield failed(f"a rollout failed: {deployment.get('rolloutStateReason', 'no reason given')}")
-    if service["taskDefinition"] != outputs.ecs_task_definition_arn:
+    if service["taskDefinition"] != definition:
         yield failed(
-            f"runs {service['taskDefinition']}: the rollout of {outputs.ecs_task_definition_arn} was rolled back, or"
+            f"runs {service['taskDefinition']}: the rollout of {definition} was rolled back, or"
             " somebody else made one; the service's events say which"
         )
 
@@ -95,8 +96,8 @@ def _unsteady(service: dict[str, Any]) -> str | None:
     return None if running == desired else f"{running} of {desired} tasks run"
 
 
-def _image(ecs: Any, ecr: Any, outputs: Outputs, local: bool) -> Iterator[Finding]:
-    image: str = container(ecs, outputs)["image"]
+def _image(ecs: Any, ecr: Any, outputs: Outputs, fleet: str, local: bool) -> Iterator[Finding]:
+    image: str = container(ecs, outputs, fleet)["image"]
     repository = outputs.image_repository_url
     if not image.startswith((f"{repository}:", f"{repository}@")):
         yield not_checked(f"{image} is not in the stack's own repository")

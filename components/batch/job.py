@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from components.accelerators import InstanceFacts
 from components.schema import Image, SecretArn, Settings, refuse
+from components.task_queue import SendTo
 
 LARGEST_JOB_NODES = 1000
 """AWS Batch, "Multi-node parallel jobs"."""
@@ -57,6 +58,8 @@ class JobSettings(Settings):
     A change that replaces instances waits as long for running attempts, but six hours at most. A longer attempt is
     then stopped. It starts again if `attempts` allows it.
     """
+    send_to: SendTo = ()
+    """Queues under `queues` that jobs may send to, each under its URL in `QUEUE_URL_NAME`."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """Environment variables of the container."""
     secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])

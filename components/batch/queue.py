@@ -5,7 +5,7 @@ instance type: AWS Batch offers them nowhere else.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import pulumi
@@ -20,6 +20,7 @@ from components.batch.job import RETRIES, container_properties, node_properties
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like
+from components.task_queue import TaskQueue, send_to, urls
 
 LOG_RETENTION_DAYS = 30
 UPDATE_WAIT_MINUTES = (30, 360)
@@ -34,6 +35,9 @@ GIVE_UP_SECONDS = {
 }
 """Reason why the job at the head of the queue cannot start -> how long it may block the queue (Batch API,
 `JobStateTimeLimitAction`; 600 to 86,400 seconds)."""
+
+SUBMITTER_TAG = "SubmittedBy"
+"""Tag of a job that names who may stop it."""
 
 ShareIdentifier = Annotated[
     str,
@@ -96,8 +100,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         deployed: Deployed,
         network: Network,
         artifacts: Artifacts,
-        statements: Sequence[iam.Statement] = (),
-        environment: Mapping[str, pulumi.Input[str]] | None = None,
+        queues: Mapping[str, TaskQueue],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("distributed-training:index:BatchJobQueue", name, {}, opts)
@@ -151,7 +154,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             f"{name}-job",
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
-            statements=[*artifacts.read_write(), *statements],
+            statements=[*artifacts.read_write(), *send_to(queues, settings.send_to)],
             opts=child,
         )
         execution_role = iam.ServiceRole(
@@ -189,7 +192,11 @@ class BatchJobQueue(pulumi.ComponentResource):
             execution_role_arn=execution_role.arn,
             log_group=log_group.name,
             region=account.region,
-            environment={"ARTIFACTS_BUCKET": artifacts.bucket, **(environment or {}), **settings.environment},
+            environment={
+                "ARTIFACTS_BUCKET": artifacts.bucket,
+                **urls(queues, settings.send_to),
+                **settings.environment,
+            },
         )
         definition = batch.JobDefinition(
             name,
@@ -214,15 +221,31 @@ class BatchJobQueue(pulumi.ComponentResource):
         self._account = account
         self.register_outputs({"arn": self.arn, "jobDefinitionArn": self.job_definition_arn})
 
-    def submit(self) -> list[iam.Statement]:
-        """Statements that allow submitting jobs to this queue, and watching and stopping jobs."""
+    def submit(self, submitter: pulumi.Input[str]) -> list[iam.Statement]:
+        """Statements that allow submitting jobs to this queue, and stopping those tagged `SubmittedBy` this submitter.
+
+        A job's ARN does not tell its queue, and its tags are given when it is submitted. The right to give them is
+        asked of the queue and the definition, not of the job (wri/gfw-data-api pull request 175), so that nobody can
+        tag the job of another.
+        """
         definition = pulumi.Output.concat(self._account.arn("batch", "job-definition/"), self.job_definition_name)
-        jobs = self._account.arn("batch", "job/*")
+        revisions, jobs = pulumi.Output.concat(definition, ":*"), self._account.arn("batch", "job/*")
         return [
             # the definition by its name, by its revision, and the job that comes of it
-            iam.allow(["batch:SubmitJob"], [self.arn, definition, pulumi.Output.concat(definition, ":*"), jobs]),
-            # a job's ARN does not tell its queue
-            iam.allow(["batch:CancelJob", "batch:TerminateJob"], [jobs]),
+            iam.allow(["batch:SubmitJob"], [self.arn, definition, revisions, jobs]),
+            iam.allow(
+                ["batch:TagResource"],
+                [self.arn, revisions],
+                {
+                    "StringEquals": {f"aws:RequestTag/{SUBMITTER_TAG}": submitter},
+                    "ForAllValues:StringEquals": {"aws:TagKeys": [SUBMITTER_TAG]},
+                },
+            ),
+            iam.allow(
+                ["batch:CancelJob", "batch:TerminateJob"],
+                [jobs],
+                {"StringEquals": {f"aws:ResourceTag/{SUBMITTER_TAG}": submitter}},
+            ),
             # AWS knows no resource for these
             iam.allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]),
         ]

@@ -14,6 +14,7 @@ from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Name, as_far_as_right
+from components.task_queue import SendTo
 from stack_file.mistakes import Mistake
 
 
@@ -24,6 +25,8 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
     """The CPU nodes that always run."""
     gpu_node_groups: dict[Name, GpuNodeGroupSettings] = Field(default_factory=lambda: {"gpu": GpuNodeGroupSettings()})
     """GPU node groups by name."""
+    send_to: SendTo = ()
+    """Queues under `queues` that training jobs may send to."""
 
     def instance_types_named(self, path: str) -> dict[str, tuple[str, ...]]:
         """Path in the stack file -> the instance types that it names."""

@@ -16,7 +16,7 @@ WORKERS_BELOW_DESIRED_MINUTES = 15
 WORKER_MEMORY_PERCENT = 90
 
 
-def alarms(queues: Mapping[str, TaskQueue], workers: FargateWorkers | None) -> dict[str, Any]:
+def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers]) -> dict[str, Any]:
     """Name -> what the alarm watches. A deployment that fails has no metric: it is an event."""
     found: dict[str, Any] = {}
     for name, queue in queues.items():
@@ -64,10 +64,12 @@ def alarms(queues: Mapping[str, TaskQueue], workers: FargateWorkers | None) -> d
                 },
             ],
         }
-    if workers is not None:
-        service = {"ClusterName": workers.cluster_name, "ServiceName": workers.service_name}
-        found["workers-below-desired"] = {
-            "alarm_description": "Fewer workers run than ECS is asked for: no capacity, or they end as they start.",
+    for name, fleet in workers.items():
+        service = {"ClusterName": fleet.cluster_name, "ServiceName": fleet.service_name}
+        found[f"{name}-below-desired"] = {
+            "alarm_description": (
+                f"Fewer workers of {name} run than ECS is asked for: no capacity, or they end as they start."
+            ),
             "evaluation_periods": WORKERS_BELOW_DESIRED_MINUTES,
             "threshold": 0,
             "comparison_operator": "GreaterThanThreshold",
@@ -82,8 +84,10 @@ def alarms(queues: Mapping[str, TaskQueue], workers: FargateWorkers | None) -> d
                 },
             ],
         }
-        found["workers-memory"] = {
-            "alarm_description": "A worker is about to run out of memory: `workers.memory` is too small for its tasks.",
+        found[f"{name}-memory"] = {
+            "alarm_description": (
+                f"A worker of {name} is about to run out of memory: `workers.{name}.memory` is too small for its tasks."
+            ),
             "namespace": "AWS/ECS",
             "metric_name": "MemoryUtilization",
             "dimensions": service,

@@ -12,6 +12,8 @@ from components.task_queue import TaskQueue
 WIDGET_COLUMNS = 24
 """Width of a CloudWatch dashboard."""
 WIDGET_HEIGHT = 6
+MOST_ALARMS = 100
+"""Alarms of one widget (CloudWatch API, "Dashboard body structure and syntax")."""
 
 VCPU_CLASSES = ("Standard", "G", "P", "Trn")
 """Families of instance types that share a quota of vCPUs (EC2 user guide, "Amazon EC2 service quotas")."""
@@ -27,15 +29,15 @@ def widgets(
     region: str,
     alarm_arns: Sequence[pulumi.Output[str]],
     queues: Mapping[str, TaskQueue],
-    workers: FargateWorkers | None,
+    workers: Mapping[str, FargateWorkers],
     job_log_group_name: pulumi.Output[str] | None,
     cluster: GpuCluster | None,
 ) -> list[dict[str, Any]]:
     """The widgets of the dashboard, each in its place."""
     rows = [
-        *([[_alarm_widget(alarm_arns)]] if alarm_arns else []),
+        *([_alarm_widget(alarm_arns[first : first + MOST_ALARMS])] for first in range(0, len(alarm_arns), MOST_ALARMS)),
         *_queue_rows(queues),
-        *(_worker_rows(workers) if workers else []),
+        *_worker_rows(workers),
         *([] if job_log_group_name is None else _job_rows(job_log_group_name)),
         *(_cluster_rows(cluster) if cluster else []),
         *([] if job_log_group_name is None and cluster is None else [[_vcpu_graph()]]),
@@ -63,19 +65,22 @@ def _queue_rows(queues: Mapping[str, TaskQueue]) -> list[list[Widget]]:
     ]
 
 
-def _worker_rows(workers: FargateWorkers) -> list[list[Widget]]:
-    service = ("ClusterName", workers.cluster_name, "ServiceName", workers.service_name)
+def _worker_rows(workers: Mapping[str, FargateWorkers]) -> list[list[Widget]]:
+    services = {
+        name: ("ClusterName", fleet.cluster_name, "ServiceName", fleet.service_name) for name, fleet in workers.items()
+    }
     return [
         [
             _graph(
-                "Workers: asked for and running",
+                f"Workers of {name}: asked for and running",
                 [["ECS/ContainerInsights", one, *service] for one in ("DesiredTaskCount", "RunningTaskCount")],
             ),
             _graph(
-                "Workers: CPU and memory of the busiest, in percent",
+                f"Workers of {name}: CPU and memory of the busiest, in percent",
                 [["AWS/ECS", one, *service] for one in ("CPUUtilization", "MemoryUtilization")],
             ),
         ]
+        for name, service in services.items()
     ]
 
 

@@ -4,7 +4,7 @@ EKS says nothing outside Kubernetes when it repairs a node: no event and no metr
 does. `kubectl get events` shows it (EKS user guide, "Detect node health issues and enable automatic node repair").
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -16,6 +16,8 @@ from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
 
 JOB_EVENTS_DAYS = 30
+MOST_ARNS = 12
+"""ARNs in one pattern, of up to 141 characters each: a pattern has 2,048 (EventBridge user guide, "Quotas")."""
 
 
 class JobEvents(pulumi.ComponentResource):
@@ -49,36 +51,39 @@ class JobEvents(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        rule = cloudwatch.EventRule(
-            name,
-            description="Every change of state of this stack's Batch jobs",
-            event_pattern=pulumi.Output.json_dumps(_job_pattern(job_queues), sort_keys=True),
-            opts=child,
-        )
-        cloudwatch.EventTarget(
-            name,
-            rule=rule.name,
-            arn=log_group.arn,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-        )
+        for rule_name, arns in _parted(name, [queue.arn for queue in job_queues.values()]):
+            rule = cloudwatch.EventRule(
+                rule_name,
+                description="Every change of state of this stack's Batch jobs",
+                event_pattern=pulumi.Output.json_dumps(_job_pattern(arns), sort_keys=True),
+                opts=child,
+            )
+            cloudwatch.EventTarget(
+                rule_name,
+                rule=rule.name,
+                arn=log_group.arn,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            )
         self.log_group_name = log_group.name
         self.register_outputs({"logGroupName": self.log_group_name})
 
 
 def events(
-    job_queues: Mapping[str, BatchJobQueue], workers: FargateWorkers | None, cluster: GpuCluster | None
+    job_queues: Mapping[str, BatchJobQueue], workers: Mapping[str, FargateWorkers], cluster: GpuCluster | None
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """Name -> description and pattern of the events that notify somebody."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    if job_queues:
-        of_these = _job_pattern(job_queues)
-        found["job-failed"] = (
+    queue_arns = [queue.arn for queue in job_queues.values()]
+    for name, arns in _parted("job-failed", queue_arns):
+        pattern = _job_pattern(arns)
+        found[name] = (
             "A Batch job of this stack failed, and is not tried again",
-            of_these | {"detail": of_these["detail"] | {"status": ["FAILED"]}},
+            pattern | {"detail": pattern["detail"] | {"status": ["FAILED"]}},
         )
-        found["job-queue-blocked"] = (
+    for name, arns in _parted("job-queue-blocked", queue_arns):
+        found[name] = (
             "The first job of a Batch job queue of this stack cannot start",
-            of_these | {"detail-type": ["Batch Job Queue Blocked"]},
+            _job_pattern(arns) | {"detail-type": ["Batch Job Queue Blocked"]},
         )
     if job_queues or cluster is not None:
         found["spot-reclaimed"] = (
@@ -86,35 +91,38 @@ def events(
             "EC2 takes a spot instance back in two minutes, any of this account in this region",
             {"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"]},
         )
-    if workers is not None:
-        found["worker-reclaimed"] = (
+    for name, arns in _parted("worker-reclaimed", [fleet.cluster_arn for fleet in workers.values()]):
+        found[name] = (
             "Fargate Spot takes a worker back in two minutes",
             {
                 "source": ["aws.ecs"],
                 "detail-type": ["ECS Task State Change"],
                 "detail": {
-                    "clusterArn": [workers.cluster_arn],
+                    "clusterArn": arns,
                     "stopCode": ["SpotInterruption"],
                     # of the several events of a task that stops, the first
                     "lastStatus": ["RUNNING"],
                 },
             },
         )
-        found["deployment-failed"] = (
+    for name, arns in _parted("deployment-failed", [fleet.service_arn for fleet in workers.values()]):
+        found[name] = (
             "A deployment of the workers failed, and the one before it is restored",
             {
                 "source": ["aws.ecs"],
                 "detail-type": ["ECS Deployment State Change"],
-                "resources": [workers.service_arn],
+                "resources": arns,
                 "detail": {"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
             },
         )
     return found
 
 
-def _job_pattern(job_queues: Mapping[str, BatchJobQueue]) -> dict[str, Any]:
-    return {
-        "source": ["aws.batch"],
-        "detail-type": ["Batch Job State Change"],
-        "detail": {"jobQueue": [queue.arn for queue in job_queues.values()]},
-    }
+def _job_pattern(queue_arns: Sequence[pulumi.Output[str]]) -> dict[str, Any]:
+    return {"source": ["aws.batch"], "detail-type": ["Batch Job State Change"], "detail": {"jobQueue": queue_arns}}
+
+
+def _parted(name: str, arns: Sequence[pulumi.Output[str]]) -> Iterator[tuple[str, Sequence[pulumi.Output[str]]]]:
+    """The ARNs in as many rules as their patterns need; the first has the name itself."""
+    for number, first in enumerate(range(0, len(arns), MOST_ARNS), start=1):
+        yield name if number == 1 else f"{name}-{number}", arns[first : first + MOST_ARNS]

@@ -32,7 +32,7 @@ class Observability(pulumi.ComponentResource):
         account: iam.Account,
         queues: Mapping[str, TaskQueue],
         job_queues: Mapping[str, BatchJobQueue],
-        workers: FargateWorkers | None,
+        workers: Mapping[str, FargateWorkers],
         cluster: GpuCluster | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

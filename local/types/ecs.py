@@ -1,10 +1,11 @@
 """Amazon ECS: clusters, task definitions and services."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from local import api
 from local.aws import Aws
+from local.changes import Change
 from local.costs import Line, Priced
 from local.parameters import call, complete
 from local.properties import Property
@@ -106,7 +107,7 @@ class TaskDefinition(_Ecs, token=TASK_DEFINITION):
     def create(self, aws: Aws, new: Resource) -> Created:
         """Register it."""
         inputs = complete(aws, new, name=None)
-        made = call(aws.client("ecs"), "register_task_definition", inputs)["taskDefinition"]
+        made = call(aws.client("ecs"), "register_task_definition", inputs, leave=["skipDestroy"])["taskDefinition"]
         arn = made["taskDefinitionArn"]
         return Created(
             id=made["family"],
@@ -127,8 +128,9 @@ class TaskDefinition(_Ecs, token=TASK_DEFINITION):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it out of use."""
-        aws.client("ecs").deregister_task_definition(taskDefinition=there.outputs["arn"])
+        """Take it out of use, unless it is to stay."""
+        if not there.inputs.get("skipDestroy"):
+            aws.client("ecs").deregister_task_definition(taskDefinition=there.outputs["arn"])
 
 
 class Service(_Ecs, token=SERVICE):
@@ -154,11 +156,24 @@ class Service(_Ecs, token=SERVICE):
         """Too many subnets."""
         yield from given.at_most("networkConfiguration.subnets", MOST_SUBNETS, "subnets")
 
+    def not_planned(self, changes: Sequence[Change], inputs: Mapping[str, Any]) -> Iterator[str]:
+        """Another capacity without a new deployment (hashicorp/terraform-provider-aws pull request 43533)."""
+        changed = any(one.place.startswith("capacityProviderStrategies") for one in changes)
+        if changed and not inputs.get("forceNewDeployment"):
+            yield "force_new_deployment should be true when capacity_provider_strategy is being updated"
+
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it."""
         inputs = {"desiredCount": 0} | complete(aws, new)
         network = _network(inputs)
-        made = call(aws.client("ecs"), "create_service", inputs, rename=self.rename, networkConfiguration=network)
+        made = call(
+            aws.client("ecs"),
+            "create_service",
+            inputs,
+            rename=self.rename,
+            leave=["forceDelete", "forceNewDeployment"],
+            networkConfiguration=network,
+        )
         arn = made["service"]["serviceArn"]
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
@@ -174,7 +189,7 @@ class Service(_Ecs, token=SERVICE):
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Deploy it anew; how many tasks are wanted stays with whoever scales it, unless the program changes it."""
-        leave = ["name", "tags"]
+        leave = ["forceDelete", "name", "tags"]
         if new.inputs.get("desiredCount") == there.inputs.get("desiredCount"):
             leave.append("desiredCount")
         call(
@@ -189,7 +204,7 @@ class Service(_Ecs, token=SERVICE):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """End its tasks and delete it."""
+        """End its tasks and delete it; without `forceDelete` its provider scales it in first, and waits."""
         aws.client("ecs").delete_service(cluster=there.inputs["cluster"], service=there.id, force=True)
 
     def paid(self, one: Priced) -> Iterator[Line]:

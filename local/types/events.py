@@ -11,8 +11,8 @@ from local.run import Created, Resource, State
 from local.tags import Tagged
 
 RULE = "aws:cloudwatch/eventRule:EventRule"
-LARGEST_PATTERN_CHARACTERS = 4096
-"""EventBridge API, `PutRule`."""
+LARGEST_PATTERN_CHARACTERS = 2048
+"""EventBridge user guide, "Amazon EventBridge quotas"; on request up to the 4096 of the API."""
 TARGET_ID_DIGITS = 26
 """Length of the id that the provider makes up for a target."""
 

@@ -126,7 +126,7 @@ def test_the_json_of_a_definition_fits_the_apis_own_shape_and_is_in_stable_order
 
 def test_a_container_finds_the_bucket_the_queues_its_environment_and_its_secrets(run_stably: RunStack) -> None:
     own = {"environment": {"EPOCHS": "3"}, "secrets": {"WANDB_API_KEY": f"{SECRET}:key::"}, "sharedMemoryMib": 1024}
-    run = run_stably({"queues": {"tasks": {}}, "batch": {"single": SINGLE | own}})
+    run = run_stably({"queues": {"tasks": {}, "other": {}}, "batch": {"single": SINGLE | own | {"sendTo": ["tasks"]}}})
     container = json.loads(one_of(run, JOB_DEFINITION, "single").inputs["containerProperties"])
     assert [one["name"] for one in container["environment"]] == ["ARTIFACTS_BUCKET", "EPOCHS", "QUEUE_URL_TASKS"]
     assert container["secrets"] == [{"name": "WANDB_API_KEY", "valueFrom": f"{SECRET}:key::"}]

@@ -109,8 +109,9 @@ def test_an_update_waits_for_running_jobs_as_long_as_the_provider_allows(
     assert one_of(run, JOB_DEFINITION, "single").inputs["timeout"] == {"attemptDurationSeconds": hours * 3600}
 
 
-def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_jobs(run_stably: RunStack) -> None:
-    run = run_stably({"queues": {"tasks": {}, "results": {}}, "workers": {}, "batch": {"single": SINGLE}})
+def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_what_it_submits(run_stably: RunStack) -> None:
+    workers = {"workers": {"submitTo": ["single"]}}
+    run = run_stably({"queues": {"tasks": {}, "results": {}}, "workers": workers, "batch": {"single": SINGLE}})
     statements = json.loads(one_of(run, ROLE_POLICY, "workers-task").inputs["policy"])["Statement"]
     region = "us-west-2:123456789012"
     definition = f"arn:aws:batch:{region}:job-definition/single-JobDefinition"
@@ -127,8 +128,18 @@ def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_jobs(ru
         },
         {
             "Effect": "Allow",
+            "Action": ["batch:TagResource"],
+            "Resource": [f"arn:aws:jobqueue:{region}:single-JobQueue", f"{definition}:*"],
+            "Condition": {
+                "ForAllValues:StringEquals": {"aws:TagKeys": ["SubmittedBy"]},
+                "StringEquals": {"aws:RequestTag/SubmittedBy": "workers-Cluster"},
+            },
+        },
+        {
+            "Effect": "Allow",
             "Action": ["batch:CancelJob", "batch:TerminateJob"],
             "Resource": [f"arn:aws:batch:{region}:job/*"],
+            "Condition": {"StringEquals": {"aws:ResourceTag/SubmittedBy": "workers-Cluster"}},
         },
         {"Effect": "Allow", "Action": ["batch:DescribeJobs", "batch:ListJobs"], "Resource": ["*"]},
     ]

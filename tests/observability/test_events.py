@@ -95,7 +95,7 @@ def deployment_event(service: str, name: str = "SERVICE_DEPLOYMENT_FAILED") -> d
 
 def test_events_of_this_stack_reach_the_topic_and_others_do_not(deployed: Run) -> None:
     queue = deployed.exports["batch_job_queue_arns"]["single"]
-    cluster, service = deployed.exports["ecs_cluster_arn"], deployed.exports["ecs_service_arn"]
+    cluster, service = deployed.exports["ecs_cluster_arns"]["workers"], deployed.exports["ecs_service_arns"]["workers"]
     blocked, changed = "Batch Job Queue Blocked", "Batch Job State Change"
     samples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         "alerts-job-failed": (

@@ -1,0 +1,85 @@
+"""Large stacks: what a part may use fits into what AWS takes, whatever the number and the length of names."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.fargate_workers import MOST_SUBMIT_TO
+from components.task_queue import MOST_SEND_TO
+from local import command_line
+from local.types.iam import MOST_INLINE_CHARACTERS
+from tests.conftest import RunStack
+from tests.support import all_of
+
+LONGEST_NAME = 32
+KEY = "arn:aws:kms:us-west-2:123456789012:key/mrk-{:032x}"
+
+
+QUEUES = [*(f"queue-{number}" for number in range(95)), "results", *(f"tasks-{number}" for number in range(4))]
+JOB_QUEUES = [f"jobs-{number}" for number in range(40)]
+LARGE = {
+    "queues": {name: {} for name in QUEUES},
+    "batch": {
+        name: {"capacity": ["onDemand"], "sendTo": QUEUES[first : first + MOST_SEND_TO]}
+        for first, name in enumerate(JOB_QUEUES)
+    },
+    "workers": {
+        f"fleet-{number}": {
+            "queue": f"tasks-{number}",
+            "sendTo": QUEUES[:MOST_SEND_TO],
+            "submitTo": JOB_QUEUES[number : number + MOST_SUBMIT_TO],
+        }
+        for number in range(4)
+    },
+}
+
+
+def test_a_stack_of_100_queues_40_job_queues_and_4_fleets_deploys(
+    small_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {f"distributed-training:{key}": section for key, section in LARGE.items()}
+    (small_project / "Pulumi.large.yaml").write_text(yaml.safe_dump({"config": {"aws:region": "us-west-2", **config}}))
+    monkeypatch.setattr(command_line, "PROJECT", small_project)
+    assert command_line.main(["up", "--stack", "large", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    # what is larger than AWS takes would be one
+    assert document["mistakes"] == []
+    made = Counter(one["type"] for one in document["resources"] if one["state"] == "created")
+    assert made["aws:sqs/queue:Queue"] == 200
+    assert made["aws:batch/jobQueue:JobQueue"] == 40
+    assert made["aws:ecs/service:Service"] == 4
+
+
+def long(kind: str, number: int = 0) -> str:
+    """A name as long as a name may be."""
+    return f"{kind}-{number:0{LONGEST_NAME - len(kind) - 1}}"
+
+
+def test_a_role_has_room_for_all_that_a_part_may_name(run_sections: RunStack) -> None:
+    queues = [long("queue", number) for number in range(MOST_SEND_TO)]
+    job_queues = [long("jobs", number) for number in range(MOST_SUBMIT_TO)]
+    keyed = {name: {"kmsKeyArn": KEY.format(number)} for number, name in enumerate(["results", long("own"), *queues])}
+    run = run_sections(
+        {
+            "queues": keyed,
+            "batch": {name: {"capacity": ["onDemand"], "sendTo": queues} for name in job_queues},
+            "workers": {long("fleet"): {"queue": long("own"), "sendTo": queues, "submitTo": job_queues}},
+        },
+        preview=False,
+    )
+    sizes = {
+        # no region has a longer name with its partition
+        name: len(
+            re.sub(r"\s", "", one.inputs["policy"])
+            .replace("arn:aws:", "arn:aws-iso-b:")
+            .replace("us-west-2", "us-isob-east-1")
+        )
+        for name, one in all_of(run, "aws:iam/rolePolicy:RolePolicy").items()
+    }
+    assert max(sizes.values()) <= MOST_INLINE_CHARACTERS, sizes
+    # no smaller number would do
+    assert max(sizes.values()) > MOST_INLINE_CHARACTERS * 0.9
