@@ -15,7 +15,7 @@ from components import iam, quotas
 from components.artifacts import Artifacts
 from components.batch import BatchJobQueue
 from components.network import Network
-from components.schema import Image, Name, SecretArn, Settings, mistake, refuse
+from components.schema import Image, Like, Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import SendTo, TaskQueue, TaskQueueSettings, send_to, urls
 from stack_file.mistakes import Mistake, near
 
