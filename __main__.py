@@ -43,10 +43,12 @@ job_queues = {
         facts=facts.instance_types,
         account=account,
         deployed=deployed,
+        there=facts.job_queues[name],
         network=network,
         artifacts=artifacts,
         statements=send_anywhere,
         environment=queue_urls,
+        protect=settings.protect,
     )
     for name, job_queue in settings.batch.items()
 }

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
-from components.batch import BatchJobQueueSettings
+from components.batch import BatchJobQueueSettings, DeployedJobQueue
 from components.cluster import GpuClusterSettings
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings
@@ -90,9 +90,21 @@ class StackSettings(Settings):
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
         wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
+        deployed = Deployed.ask(pulumi.get_stack())
+        job_queues = DeployedJobQueue.ask_all(deployed)
+        for name, queue in job_queues.items():
+            one = self.batch.get(name)
+            fair_share = one is not None and one.fair_share is not None
+            wrong += queue.refused(f"batch.{name}", stays=one is not None, fair_share=fair_share)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
-        return Facts(account=account, zones=used, instance_types=types, deployed=Deployed.ask(pulumi.get_stack()))
+        return Facts(
+            account=account,
+            zones=used,
+            instance_types=types,
+            deployed=deployed,
+            job_queues={name: job_queues.get(name, DeployedJobQueue()) for name in self.batch},
+        )
 
     @property
     def in_default_group(self) -> list[str]:
@@ -112,6 +124,8 @@ class Facts:
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
     """What the stack has already."""
+    job_queues: Mapping[str, DeployedJobQueue]
+    """What there is already of each job queue in the stack file."""
 
 
 _FIELDS: Mapping[str, TypeAdapter[Any]] = {

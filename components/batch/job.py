@@ -18,6 +18,9 @@ LARGEST_JOB_NODES = 1000
 SHORTEST_TIMEOUT_SECONDS = 60
 """Batch API, `JobTimeout`."""
 
+MOST_RETRY_RULES = 5
+"""Batch API, `RetryStrategy`."""
+
 RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
     {"on_status_reason": "Host EC2*", "action": "RETRY"},
     {"on_reason": "CannotPullContainerError*", "action": "RETRY"},
@@ -49,11 +52,7 @@ class JobSettings(Settings):
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job starts at most, if AWS reclaimed its host or its image could not be pulled."""
     timeout_hours: Annotated[float, Field(gt=0)] = 24
-    """Hours until an attempt is stopped; a minute or more.
-
-    A change that replaces instances waits as long for running attempts, but six hours at most. A longer attempt is
-    then stopped. It starts again if `attempts` allows it.
-    """
+    """Hours until an attempt is stopped; a minute or more."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """Environment variables of the container."""
     secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
@@ -109,6 +108,15 @@ class JobSettings(Settings):
                 for name in self.secrets
             ),
         )
+
+
+def retry_rules() -> list[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict]:
+    """`RETRIES`, with the last one as often as there is room for.
+
+    With another number of rules the provider makes the definition anew, under another name, and takes every revision
+    of the old one out of use.
+    """
+    return [*RETRIES, *[RETRIES[-1]] * (MOST_RETRY_RULES - len(RETRIES))]
 
 
 def container_properties(

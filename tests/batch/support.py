@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from local.provider import Provider
-from local.run import Resource, State
+from local.run import Registration, Resource, Run, State
+from tests.conftest import NewStackProvider
 
 ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"
 COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
@@ -44,7 +44,16 @@ MULTI: dict[str, Any] = {
 BLOCK = MULTI | {"capacity": ["capacityBlock"], "capacityReservationId": "cr-0123456789abcdef0"}
 
 
-class StableProvider(Provider):
+def environments(run: Run) -> dict[str, Registration]:
+    """Logical name without the digest -> compute environment that takes jobs."""
+    return {
+        one.name.rpartition("-")[0]: one
+        for one in run.registrations.values()
+        if one.type == COMPUTE_ENVIRONMENT and one.inputs["state"] == "ENABLED"
+    }
+
+
+class StableProvider(NewStackProvider):
     """An AWS whose ids and ARNs follow from the resource, so that two runs can be compared."""
 
     def check(self, type_: str, inputs: Mapping[str, Any]) -> list[str]:
