@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from local.aws import Aws
 from local.run import Registration, Resource, Run, State
 from tests.conftest import NewStackProvider
 
@@ -51,6 +52,34 @@ def environments(run: Run) -> dict[str, Registration]:
         for one in run.registrations.values()
         if one.type == COMPUTE_ENVIRONMENT and one.inputs["state"] == "ENABLED"
     }
+
+
+def start_task(aws: Aws, environment: str) -> tuple[str, str]:
+    """Start a task in a compute environment, by its logical name, as Batch does for a job: its cluster and its ARN."""
+    ecs = aws.client("ecs")
+    (found,) = [
+        one
+        for one in aws.client("batch").describe_compute_environments()["computeEnvironments"]
+        if one["tags"]["distributed-training:name"] == environment
+    ]
+    ecs.register_task_definition(
+        family="job",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "job", "image": "job", "memory": 64}],
+    )
+    where = found["computeResources"]
+    network = {"subnets": where["subnets"][:1], "securityGroups": where["securityGroupIds"]}
+    (task,) = ecs.run_task(
+        cluster=found["ecsClusterArn"],
+        taskDefinition="job",
+        # for one of EC2 there would have to be an instance
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": network},
+    )["tasks"]
+    return found["ecsClusterArn"], task["taskArn"]
 
 
 class StableProvider(NewStackProvider):
