@@ -18,7 +18,7 @@ NAME_TAG = "distributed-training:name"
 NEEDS_TAG = "distributed-training:needs"
 """Tag of a compute environment: what its instances use besides and other settings do without, separated by spaces."""
 
-NOT_THERE = ("couldn't find resource", "empty result", "no matching", "not found", "DELETED", "INACTIVE")
+NOT_THERE = ("couldn't find resource", "empty result", "no matching", "DELETED", "INACTIVE")
 """Words by which the provider says that there is no such thing (hashicorp/terraform-provider-aws, `tfresource`)."""
 
 Answer = TypeVar("Answer")

@@ -54,7 +54,7 @@ class InstancesSettings(JobSettings):
     min_vcpus: Annotated[int, Field(ge=0)] = 0
     """vCPUs that always run, for each kind of capacity; 0 costs nothing while idle."""
     max_vcpus: Annotated[int, Field(ge=1)] = 384
-    """vCPUs that run at most, for each kind of capacity."""
+    """vCPUs that run at most, for each kind of capacity; while an environment drains, its own run beside them."""
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
     """Size of each instance's root volume in GiB, for images and scratch space."""
     capacity_reservation_id: Annotated[str, Field(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None

@@ -177,22 +177,39 @@ def test_a_closed_and_empty_queue_may_go_or_be_made_anew(there: There) -> None:
 
 def found(**more: Any) -> SimpleNamespace:
     """An environment as the provider tells of it."""
-    there = {"status": "VALID", "state": "DISABLED", "ecs_cluster_arn": "cluster", "tags": {}}
+    there: dict[str, Any] = {"status": "VALID", "state": "DISABLED", "ecs_cluster_arn": "cluster", "tags": {}}
     return SimpleNamespace(**there | more)
+
+
+def answer(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: SimpleNamespace | Exception,
+    clusters: Iterator[SimpleNamespace | Exception],
+) -> None:
+    """Have the provider answer so."""
+
+    def answered(what: SimpleNamespace | Exception) -> SimpleNamespace:
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+    def get_compute_environment(name: str) -> SimpleNamespace:
+        assert name.startswith("single-spot-1a2b3c4d-")
+        return answered(environment)
+
+    def get_cluster(cluster_name: str) -> SimpleNamespace:
+        assert cluster_name == "cluster"
+        return answered(next(clusters))
+
+    monkeypatch.setattr(batch, "get_compute_environment", get_compute_environment)
+    monkeypatch.setattr(ecs, "get_cluster", get_cluster)
 
 
 def asked(
     monkeypatch: pytest.MonkeyPatch, environment: SimpleNamespace | Exception, cluster: SimpleNamespace | Exception
 ) -> Generation | None:
     """What is made of these answers."""
-
-    def answer(what: SimpleNamespace | Exception) -> SimpleNamespace:
-        if isinstance(what, Exception):
-            raise what
-        return what
-
-    monkeypatch.setattr(batch, "get_compute_environment", lambda **_given: answer(environment))
-    monkeypatch.setattr(ecs, "get_cluster", lambda **_given: answer(cluster))
+    answer(monkeypatch, environment, iter([cluster]))
     return Generation.ask("single-spot-1a2b3c4d-abcdef0")
 
 
@@ -239,12 +256,7 @@ def test_who_may_not_ask_what_runs_deploys_nothing(monkeypatch: pytest.MonkeyPat
 
 
 def test_of_two_with_one_name_the_busy_one_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = iter((0, 2, 0))
-    monkeypatch.setattr(batch, "get_compute_environment", lambda **_given: found())
-    monkeypatch.setattr(
-        ecs,
-        "get_cluster",
-        lambda **_given: SimpleNamespace(running_tasks_count=next(tasks), pending_tasks_count=0),
-    )
+    tasks = (SimpleNamespace(running_tasks_count=count, pending_tasks_count=0) for count in (0, 2, 0))
+    answer(monkeypatch, found(), tasks)
     queue = DeployedJobQueue(environments=frozenset(f"single-spot-1a2b3c4d-{end}" for end in ("a", "b", "c")))
     assert [one.tasks for one in queue.others(set())] == [2]
