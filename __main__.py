@@ -40,9 +40,11 @@ job_queues = {
         facts=facts.instance_types,
         account=account,
         deployed=deployed,
+        there=facts.job_queues[name],
         network=network,
         artifacts=artifacts,
         queues=queues,
+        protect=settings.protect,
     )
     for name, job_queue in settings.batch.items()
 }

@@ -1,6 +1,6 @@
 """Everything that a stack file may hold, with types, checked once before any resource is made."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -12,7 +12,7 @@ from pydantic import Field
 from components import quotas
 from components.accelerators import InstanceFacts, ask_facts, offered_types
 from components.artifacts import ArtifactsSettings
-from components.batch import BatchJobQueueSettings
+from components.batch import BatchJobQueueSettings, DeployedJobQueue
 from components.cluster import GpuClusterSettings
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
@@ -63,7 +63,7 @@ class StackSettings(Settings):
         settings, found = _judged(raw)
         wrong += found
         if wrong and region_is_right:
-            wrong += _asked_all_the_same(settings)
+            wrong += _asked_all_the_same(settings, _named(raw, "batch"))
         if wrong:
             raise _refusal(wrong, origin)
         return settings
@@ -75,7 +75,7 @@ class StackSettings(Settings):
             pulumi.RunError: naming every setting that AWS cannot satisfy.
 
         """
-        facts, wrong = _asked(self)
+        facts, wrong = _asked(self, self.batch)
         if wrong:
             raise _refusal(wrong, configuration.Origin.of(pulumi.get_project(), pulumi.get_stack(), _configured()))
         for notice in quotas.notices(facts.account, self._demands(facts.instance_types)):
@@ -108,6 +108,8 @@ class Facts:
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
     """What the stack has already."""
+    job_queues: Mapping[str, DeployedJobQueue]
+    """What there is already of each job queue in the stack file."""
 
 
 class _Offered(dict[str, InstanceFacts]):
@@ -165,16 +167,19 @@ def _judged(raw: Mapping[str, Any]) -> tuple[StackSettings, list[Mistake]]:
     return settings, wrong
 
 
-def _asked_all_the_same(settings: StackSettings) -> list[Mistake]:
+def _asked_all_the_same(settings: StackSettings, job_queues: Collection[str]) -> list[Mistake]:
     """What AWS finds in a stack file that is wrong anyway, if it can be asked."""
     try:
-        return _asked(settings)[1]
+        return _asked(settings, job_queues)[1]
     except Exception as error:
         return [Mistake(path="", rule=f"AWS could not be asked: {' '.join(str(error).split())}")]
 
 
-def _asked(settings: StackSettings) -> tuple[Facts, list[Mistake]]:
-    """The facts that AWS gives, and what it cannot satisfy of what is right."""
+def _asked(settings: StackSettings, job_queues: Collection[str]) -> tuple[Facts, list[Mistake]]:
+    """The facts that AWS gives, and what it cannot satisfy of what is right.
+
+    `job_queues` are the names that the stack file has, right or wrong.
+    """
     account = Account.ask()
     try:
         zones = [] if settings.network.existing else availability_zones()
@@ -184,6 +189,7 @@ def _asked(settings: StackSettings) -> tuple[Facts, list[Mistake]]:
     named = dict(_instance_types_named(settings))
     types = _Offered(ask_facts({instance_type for listed in named.values() for instance_type in listed}))
     deployed = Deployed.ask(pulumi.get_stack())
+    there = DeployedJobQueue.ask_all(deployed)
     unknown = [(path, one) for path, listed in named.items() for one in listed if one not in types]
     offered = offered_types() if unknown else []
     wrong = [
@@ -196,9 +202,17 @@ def _asked(settings: StackSettings) -> tuple[Facts, list[Mistake]]:
         _queues_preflight(settings, account.region),
         _network_preflight(settings, account.region, zones),
         _network_lacks(settings, account, used, deployed),
+        _job_queues_end(settings, job_queues, there),
     ):
         wrong += as_far_as_right(found)
-    return Facts(account=account, zones=used, instance_types=types, deployed=deployed), wrong
+    facts = Facts(
+        account=account,
+        zones=used,
+        instance_types=types,
+        deployed=deployed,
+        job_queues={name: there.get(name, DeployedJobQueue()) for name in job_queues},
+    )
+    return facts, wrong
 
 
 def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequence[str]]]:
@@ -242,6 +256,18 @@ def _network_lacks(
 ) -> Iterator[Mistake]:
     if settings.network.existing is None:
         yield from settings.network.lacking("network", account, used, deployed)
+
+
+def _job_queues_end(
+    settings: StackSettings, job_queues: Collection[str], there: Mapping[str, DeployedJobQueue]
+) -> Iterator[Mistake]:
+    for name, queue in there.items():
+        if name not in job_queues:
+            yield from queue.refused(f"batch.{name}", stays=False, fair_share=False)
+        elif name in settings.batch:
+            with suppress(WrongFieldError):
+                fair_share = settings.batch[name].fair_share is not None
+                yield from queue.refused(f"batch.{name}", stays=True, fair_share=fair_share)
 
 
 def _queues_of_workers(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -1,7 +1,7 @@
 """Facts about an instance type, asked of AWS and never listed by hand, and what follows from them."""
 
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -112,8 +112,8 @@ def offered_types() -> list[str]:
 
 
 def efa_network_interfaces(
-    facts: InstanceFacts, security_group_ids: list[pulumi.Input[str]]
-) -> list[ec2.LaunchTemplateNetworkInterfaceArgs]:
+    facts: InstanceFacts, security_group_ids: Sequence[pulumi.Input[str]]
+) -> list[ec2.LaunchTemplateNetworkInterfaceArgsDict]:
     """A launch template's network interfaces for a type with EFA: one on each card, only the first with an address.
 
     Cards after the first carry an EFA-only interface at device 0, as EC2 recommends (user guide, "Maximize network
@@ -125,14 +125,15 @@ def efa_network_interfaces(
     interfaces of a template.
     """
     first = "efa" if facts.efa_interfaces >= facts.network_cards else "interface"
-    return [
-        ec2.LaunchTemplateNetworkInterfaceArgs(
-            network_card_index=card,
-            device_index=0,
-            interface_type="efa-only" if card else first,
-            security_groups=security_group_ids,
-            delete_on_termination="true",
-            associate_public_ip_address=None if card else "false",
-        )
+    interfaces: list[ec2.LaunchTemplateNetworkInterfaceArgsDict] = [
+        {
+            "network_card_index": card,
+            "device_index": 0,
+            "interface_type": "efa-only" if card else first,
+            "security_groups": security_group_ids,
+            "delete_on_termination": "true",
+        }
         for card in range(facts.network_cards)
     ]
+    interfaces[0]["associate_public_ip_address"] = "false"
+    return interfaces

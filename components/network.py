@@ -299,6 +299,8 @@ class Network(pulumi.ComponentResource):
     """The private subnet for nodes that must be close together: EFA and multi-node jobs do not cross zones."""
     egress: list[pulumi.Resource]
     """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
+    places: Sequence[str]
+    """What tells the private subnets from others before they exist: their zones, or the ids of adopted ones."""
 
     def __init__(
         self,
@@ -313,6 +315,7 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
+        self.places = zones if settings.existing is None else settings.existing.private_subnet_ids
         if settings.existing is None:
             self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)
         else:

@@ -52,11 +52,20 @@ def fill() -> None:
 
 
 def _batch() -> None:
-    """A compute environment holds what an update gives it."""
+    """A compute environment holds what an update gives it, and stays while a queue has it or it is enabled."""
     from moto.batch import models
+    from moto.batch.exceptions import ClientException
 
     backend: Any = models.BatchBackend
-    update = backend.update_compute_environment
+    update, delete = backend.update_compute_environment, backend.delete_compute_environment
+
+    def delete_what_is_free(self: Any, compute_environment_name: str) -> None:
+        environment = self.get_compute_environment(compute_environment_name)
+        if environment is not None and environment.state == "ENABLED":
+            raise ClientException("Cannot delete, compute environment is still in ENABLED state")
+        if any(environment in queue.environments for queue in self._job_queues.values()):
+            raise ClientException("Cannot delete, found existing JobQueue relationship")
+        delete(self, compute_environment_name)
 
     def update_and_keep(self: Any, **given: Any) -> tuple[str, str]:
         updated = update(self, **given)
@@ -64,7 +73,7 @@ def _batch() -> None:
         environment.compute_resources.update(given["compute_resources"] or {})
         return updated
 
-    backend.update_compute_environment = update_and_keep
+    backend.update_compute_environment, backend.delete_compute_environment = update_and_keep, delete_what_is_free
 
 
 def _ec2() -> None:

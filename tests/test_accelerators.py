@@ -142,4 +142,4 @@ def interfaces(facts: InstanceFacts) -> list[dict[str, Any]]:
         "associate_public_ip_address",
     )
     groups: list[pulumi.Input[str]] = ["sg-1"]
-    return [{name: getattr(one, name) for name in names} for one in efa_network_interfaces(facts, groups)]
+    return [{name: one.get(name) for name in names} for one in efa_network_interfaces(facts, groups)]

@@ -210,8 +210,11 @@ def broken(run_sections: RunStack, aws: Aws, tmp_path_factory: pytest.TempPathFa
         r"failed +queues more: takes messages.*: AWS.SimpleQueueService.NonExistentQueue: it does not exist; .*",
         r"failed +queues plain: takes messages.*: what fails goes to nowhere, not to arn:aws:sqs:.*plain-dlq-\w+; .*",
         r"warning +queues tasks: has a dead-letter queue, in which nothing waits: 1 waiting: find out .*",
-        r"failed +batch single single-spot-\w+: .*: is DISABLED and takes no jobs; .*",
-        r"failed +batch single job queue: .*: its compute environments are \S+single-on-demand-\w+, \S+single-spot-\w+",
+        r"failed +batch single single-spot-[\w-]+: .*: is DISABLED and takes no jobs; .*",
+        (
+            r"failed +batch single job queue: .*: its compute environments are"
+            r" \S+single-on-demand-[\w-]+, \S+single-spot-[\w-]+"
+        ),
         r"failed +batch multi job queue: .*: is DISABLED and takes no jobs; .*",
         r"failed +batch multi job definition: is active: (is INACTIVE: .*|.* does not exist; .*)",
         r"failed +workers prepare service: .*: runs arn:aws:ecs:\S+:task-definition/prepare:\d+: the rollout of .*",
@@ -220,7 +223,7 @@ def broken(run_sections: RunStack, aws: Aws, tmp_path_factory: pytest.TempPathFa
         r"failed +alerts .*: is a topic .*: NotFound: it does not exist; .*",
         r"failed +alerts distributed-training-test-gone: is a dashboard: ResourceNotFound: it does not exist; .*",
         r"passed +queues tasks: takes messages, and gives those that fail to its dead-letter queue",
-        r"passed +batch single single-on-demand-\w+: is a compute environment that takes jobs",
+        r"passed +batch single single-on-demand-[\w-]+: is a compute environment that takes jobs",
         r"not checked round trip: .*: not tried, because something failed",
         r"\d+ passed, 18 failed, 1 with a warning, 3 not checked, in \d+\.\d s",
     ],

@@ -3,6 +3,7 @@
 It may import the other components.
 """
 
+from components.batch.generations import DeployedJobQueue
 from components.batch.queue import BatchJobQueue, BatchJobQueueSettings
 
-__all__ = ["BatchJobQueue", "BatchJobQueueSettings"]
+__all__ = ["BatchJobQueue", "BatchJobQueueSettings", "DeployedJobQueue"]

@@ -1,7 +1,9 @@
 """The instances of a job queue: their settings, permissions, launch template and placement group."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Annotated, Any, Literal
 
 import pulumi
 from pulumi_aws import batch, ec2, vpc
@@ -11,6 +13,7 @@ from pydantic import Field
 from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
 from components.batch.job import JobSettings
+from components.deployed import Deployed
 from components.network import Network, let_members_talk
 from components.schema import ReservationId, mistake
 from stack_file.mistakes import Mistake
@@ -27,6 +30,20 @@ USAGE_CLASSES = {"spot": "spot", "onDemand": "on-demand", "capacityBlock": "capa
 
 Capacity = Literal["spot", "onDemand", "capacityBlock"]
 
+BATCH_TYPES: Mapping[Capacity, str] = {"spot": "SPOT", "onDemand": "EC2", "capacityBlock": "EC2"}
+"""Kind of capacity -> what Batch calls it."""
+STRATEGIES: Mapping[Capacity, str] = {
+    "spot": "SPOT_PRICE_CAPACITY_OPTIMIZED",
+    "onDemand": "BEST_FIT_PROGRESSIVE",
+    "capacityBlock": "BEST_FIT_PROGRESSIVE",
+}
+"""Kind of capacity -> how Batch chooses instances: of the strategies with which an environment takes a newer image."""
+
+NEARBY, PLACEMENT = "nearby", "placement"
+"""What some instances use besides: rules by which they reach each other, and a placement group."""
+
+DIGEST_CHARACTERS = 8
+
 
 class InstancesSettings(JobSettings):
     """Settings of a queue's instances."""
@@ -38,11 +55,18 @@ class InstancesSettings(JobSettings):
     min_vcpus: Annotated[int, Field(ge=0)] = 0
     """The vCPUs that always run, for each kind of capacity; 0 costs nothing while idle."""
     max_vcpus: Annotated[int, Field(ge=1)] = 384
-    """The vCPUs that run at most, for each kind of capacity."""
+    """The vCPUs that run at most, for each kind of capacity; while an environment drains, its own run beside them."""
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
     """Size of each instance's root volume in GiB, for images and scratch space."""
     capacity_reservation_id: ReservationId | None = None
     """A capacity reservation to run in, or with `capacityBlock` a capacity block; it must be in the first zone."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its instances use besides what all have."""
+        # a reservation has its own place: both together end in InsufficientInstanceCapacity
+        placed = self.nodes > 1 and self.capacity_reservation_id is None
+        return frozenset(need for need, wanted in ((NEARBY, self.in_one_zone), (PLACEMENT, placed)) if wanted)
 
     def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
         yield from super()._rules()
@@ -188,8 +212,8 @@ class BatchInstances(pulumi.ComponentResource):
     deleted.
     """
 
-    compute_resources: batch.ComputeEnvironmentComputeResourcesArgsDict
-    """What all compute environments with these instances have in common."""
+    compute_resources: Mapping[Capacity, batch.ComputeEnvironmentComputeResourcesArgsDict]
+    """Kind of capacity -> the compute resources of its compute environment."""
 
     def __init__(
         self,
@@ -198,9 +222,12 @@ class BatchInstances(pulumi.ComponentResource):
         *,
         facts: InstanceFacts,
         account: iam.Account,
+        deployed: Deployed,
         network: Network,
+        needs: Set[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
+        """`needs`: what `settings.needs` were of the instances that are still there."""
         super().__init__("distributed-training:index:BatchInstances", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         group = ec2.SecurityGroup(
@@ -213,8 +240,16 @@ class BatchInstances(pulumi.ComponentResource):
         vpc.SecurityGroupEgressRule(
             name, security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0", opts=child
         )
-        if settings.in_one_zone:
-            let_members_talk(f"{name}-nodes", group.id, "nodes of a job to each other", opts=child)
+        if NEARBY in needs | settings.needs:
+            # a dot, because a queue may be called like this one with "-nodes" after it; where that queue is deployed,
+            # the name before was never this one's
+            before = None if deployed.arns.get(f"batch.{name}-nodes") else [pulumi.Alias(name=f"{name}-nodes")]
+            let_members_talk(
+                f"{name}.nodes",
+                group.id,
+                "nodes of a job to each other",
+                opts=pulumi.ResourceOptions(parent=self, aliases=before),
+            )
         role = iam.ServiceRole(
             f"{name}-instance",
             service="ec2.amazonaws.com",
@@ -225,35 +260,13 @@ class BatchInstances(pulumi.ComponentResource):
         template = ec2.LaunchTemplate(
             name,
             update_default_version=True,
-            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
-            block_device_mappings=[
-                {
-                    "device_name": "/dev/xvda",
-                    "ebs": {
-                        "volume_size": settings.root_volume_gib,
-                        "volume_type": "gp3",
-                        "iops": ROOT_VOLUME_IOPS,
-                        "throughput": ROOT_VOLUME_MIB_PER_SECOND,
-                        "encrypted": "true",
-                        "delete_on_termination": "true",
-                    },
-                }
-            ],
-            network_interfaces=efa_network_interfaces(facts, [group.id]) if settings.efa else None,
-            instance_market_options={"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
-            capacity_reservation_specification=(
-                {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}
-                if settings.capacity_reservation_id
-                else None
-            ),
-            tag_specifications=[
-                # the provider's own tags stop at what it makes itself
-                {"resource_type": kind, "tags": {**account.tags, "Name": name, "BatchJobQueue": name}}
-                for kind in ("instance", "volume")
-            ],
+            **_starts_with(name, settings, facts=facts, tags=account.tags, groups=[group.id]),
             opts=child,
         )
-        self.compute_resources = {
+        placement = (
+            ec2.PlacementGroup(name, strategy="cluster", opts=child) if PLACEMENT in needs | settings.needs else None
+        )
+        everywhere: batch.ComputeEnvironmentComputeResourcesArgsDict = {
             "type": "EC2",
             "min_vcpus": settings.min_vcpus,
             "max_vcpus": settings.max_vcpus,
@@ -263,17 +276,86 @@ class BatchInstances(pulumi.ComponentResource):
             "ec2_configurations": [{"image_type": facts.batch_image_type}],
             "launch_template": {
                 "launch_template_id": template.id,
-                # "$Latest" is read once; a number makes every new version an update
+                # "$Latest" is read once, and not again for a generation that comes back
                 "version": template.latest_version.apply(str),
             },
             "subnets": [network.training_subnet_id] if settings.in_one_zone else network.private_subnet_ids,
         }
         # with network interfaces in the template the groups stand there, and here they would hide those
         if not settings.efa:
-            self.compute_resources["security_group_ids"] = [group.id]
-        # a reservation has its own place: both together end in InsufficientInstanceCapacity
-        if settings.nodes > 1 and settings.capacity_reservation_id is None:
-            placement = ec2.PlacementGroup(name, strategy="cluster", opts=child)
-            # alone among these in replacing the environment, when a reservation comes or goes
-            self.compute_resources["placement_group"] = placement.name
+            everywhere["security_group_ids"] = [group.id]
+        if placement is not None and PLACEMENT in settings.needs:
+            everywhere["placement_group"] = placement.name
+        self.compute_resources = {
+            kind: {**everywhere, "type": BATCH_TYPES[kind], "allocation_strategy": STRATEGIES[kind]}
+            for kind in settings.capacity
+        }
         self.register_outputs({})
+
+
+def environment_name(
+    name: str,
+    settings: InstancesSettings,
+    kind: Capacity,
+    *,
+    facts: InstanceFacts,
+    tags: Mapping[str, str],
+    places: Sequence[str],
+) -> str:
+    """Logical name of the compute environment for a kind of capacity.
+
+    It ends in a digest of all that only new instances take on: where that changes, there is another environment.
+    `places` tell the network's private subnets, the training subnet first.
+    """
+    what = [
+        BATCH_TYPES[kind],
+        STRATEGIES[kind],
+        # the provider holds them as a set
+        sorted(settings.instance_types),
+        facts.batch_image_type,
+        PLACEMENT in settings.needs,
+        list(places[:1] if settings.in_one_zone else places),
+        _starts_with(name, settings, facts=facts, tags=tags, groups=[]),
+    ]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{USAGE_CLASSES[kind]}-{digest[:DIGEST_CHARACTERS]}"
+
+
+def _starts_with(
+    name: str,
+    settings: InstancesSettings,
+    *,
+    facts: InstanceFacts,
+    tags: Mapping[str, str],
+    groups: Sequence[pulumi.Input[str]],
+) -> dict[str, Any]:
+    """What the launch template says of an instance; what it does not say is no part of the digest either."""
+    said = {
+        "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+        "block_device_mappings": [
+            {
+                "device_name": "/dev/xvda",
+                "ebs": {
+                    "volume_size": settings.root_volume_gib,
+                    "volume_type": "gp3",
+                    "iops": ROOT_VOLUME_IOPS,
+                    "throughput": ROOT_VOLUME_MIB_PER_SECOND,
+                    "encrypted": "true",
+                    "delete_on_termination": "true",
+                },
+            }
+        ],
+        "network_interfaces": efa_network_interfaces(facts, groups) if settings.efa else None,
+        "instance_market_options": {"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
+        "capacity_reservation_specification": (
+            {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}
+            if settings.capacity_reservation_id
+            else None
+        ),
+        "tag_specifications": [
+            # the provider's own tags stop at what it makes itself
+            {"resource_type": kind, "tags": {**tags, "Name": name, "BatchJobQueue": name}}
+            for kind in ("instance", "volume")
+        ],
+    }
+    return {key: value for key, value in said.items() if value is not None}

@@ -21,6 +21,8 @@ SHORTEST_TIMEOUT_SECONDS = 60
 
 LONGEST_TIMEOUT_HOURS = (2**31 - 1) // 3600
 """As many seconds as the API has numbers for."""
+MOST_RETRY_RULES = 5
+"""Batch API, `RetryStrategy`."""
 
 RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
     {"on_status_reason": "Host EC2*", "action": "RETRY"},
@@ -53,11 +55,7 @@ class JobSettings(Settings):
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job starts at most, if AWS reclaimed its host or its image could not be pulled."""
     timeout_hours: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_HOURS)] = 24
-    """Hours until an attempt is stopped; a minute or more.
-
-    A change that replaces instances waits as long for running attempts, but six hours at most. A longer attempt is
-    then stopped. It starts again if `attempts` allows it.
-    """
+    """Hours until an attempt is stopped; a minute or more."""
     send_to: SendTo = ()
     """Queues under `queues` that jobs may send to, each under its URL in `QUEUE_URL_NAME`."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
@@ -115,6 +113,15 @@ class JobSettings(Settings):
                 for name in self.secrets
             ),
         )
+
+
+def retry_rules() -> list[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict]:
+    """`RETRIES`, with the last one as often as there is room for.
+
+    With another number of rules the provider makes the definition anew, under another name, and takes every revision
+    of the old one out of use.
+    """
+    return [*RETRIES, *[RETRIES[-1]] * (MOST_RETRY_RULES - len(RETRIES))]
 
 
 def container_properties(

@@ -4,8 +4,7 @@ Nothing runs while the queue is empty. Multi-node jobs run on demand or in a cap
 instance type: AWS Batch offers them nowhere else.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Annotated
 
 import pulumi
@@ -15,26 +14,50 @@ from pydantic import Field
 from components import iam
 from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
-from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings
-from components.batch.job import RETRIES, container_properties, node_properties
+from components.batch.generations import NAME_TAG, NEEDS_TAG, DeployedJobQueue, Generation
+from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_name
+from components.batch.job import container_properties, node_properties, retry_rules
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like
 from components.task_queue import TaskQueue, send_to, urls
 
 LOG_RETENTION_DAYS = 30
-UPDATE_WAIT_MINUTES = (30, 360)
-"""How long Batch waits for running jobs before it replaces their instances: its own default, and the most that the
-provider lets through (hashicorp/terraform-provider-aws issue 48709; the API takes 7200, `UpdatePolicy`)."""
 FAIR_SHARE_DECAY_SECONDS = 3600
+WAIT_SECONDS = (600, 86_400)
+"""Batch API, `JobStateTimeLimitAction`."""
 
 GIVE_UP_SECONDS = {
-    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": 4 * 3600,
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": 600,
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": 600,
 }
-"""Reason why the job at the head of the queue cannot start -> how long it may block the queue (Batch API,
-`JobStateTimeLimitAction`; 600 to 86,400 seconds)."""
+"""Reason why the job at the head of the queue can never start -> how long it may block the queue (same place)."""
+
+UPDATE_POLICY: batch.ComputeEnvironmentUpdatePolicyArgsDict = {
+    "terminate_jobs_on_update": False,
+    "job_execution_timeout_minutes": 360,
+}
+"""What Batch does with jobs when somebody has it take a newer image: it waits as long as the provider lets through
+(hashicorp/terraform-provider-aws issue 48709; the API takes 7200). No deployment makes it exchange instances."""
+
+CHANGED_BY_BATCH = ["computeResources.desiredVcpus"]
+"""Batch refuses to lower it."""
+FIXED = [
+    f"computeResources.{key}"
+    for key in (
+        "allocationStrategy",
+        "ec2Configurations",
+        "instanceRole",
+        "instanceTypes",
+        "launchTemplate",
+        "maxVcpus",
+        "placementGroup",
+        "securityGroupIds",
+        "subnets",
+        "type",
+    )
+]
+"""What an environment that drains keeps as it was, beside `CHANGED_BY_BATCH`."""
 
 SUBMITTER_TAG = "SubmittedBy"
 """Tag of a job that names who may stop it."""
@@ -59,12 +82,22 @@ class BatchJobQueueSettings(InstancesSettings):
     ) = None
     """Share identifier -> weight; a lower weight gets more. Each job must then name a share.
 
-    Adding or removing it replaces the queue.
+    A queue has it from the start or never: adding or removing it makes another queue, and is refused while there may be
+    jobs in this one.
     """
+    wait_hours: Annotated[float, Field(gt=0, le=24)] = 4
+    """Hours that the first job of the queue waits for capacity before it is cancelled; ten minutes or more."""
 
     def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
         yield from super()._rules()
+        least, _ = WAIT_SECONDS
         yield from (
+            (
+                self.wait_hours * 3600 < least,
+                "waitHours",
+                f"must be {least / 3600:.4f} or more, {least} seconds",
+                self.wait_hours,
+            ),
             *(
                 (
                     share.endswith("*") and other != share and other.startswith(share[:-1]),
@@ -88,7 +121,7 @@ class BatchJobQueue(pulumi.ComponentResource):
     job_definition_name: pulumi.Output[str]
     """Name of the job definition, which stands for its newest revision."""
     compute_environment_arns: list[pulumi.Output[str]]
-    """ARNs of the compute environments, in the order in which Batch tries them."""
+    """ARNs of the compute environments, in the order in which Batch tries them; without those that drain."""
 
     def __init__(
         self,
@@ -98,42 +131,54 @@ class BatchJobQueue(pulumi.ComponentResource):
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         deployed: Deployed,
+        there: DeployedJobQueue,
         network: Network,
         artifacts: Artifacts,
         queues: Mapping[str, TaskQueue],
+        protect: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`there`: what AWS has of the queue already."""
         super().__init__("distributed-training:index:BatchJobQueue", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
         log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
-        instances = BatchInstances(name, settings, facts=type_facts, account=account, network=network, opts=child)
+        names = {
+            kind: environment_name(name, settings, kind, facts=type_facts, tags=account.tags, places=network.places)
+            for kind in settings.capacity
+        }
+        others = there.others({*names.values()})
+        draining = [one for one in others if one.enabled or one.tasks]
+        self._tell(others, draining)
+        instances = BatchInstances(
+            name,
+            settings,
+            facts=type_facts,
+            account=account,
+            deployed=deployed,
+            network=network,
+            needs=frozenset[str]().union(*(one.needs for one in draining)),
+            opts=child,
+        )
         environments = [
             batch.ComputeEnvironment(
-                f"{name}-{USAGE_CLASSES[kind]}",
+                names[kind],
                 type="MANAGED",
-                tags=deployed.tag(f"batch.{name}"),
-                # no service role: only with Batch's own service-linked role are changes made in place
-                compute_resources={
-                    **instances.compute_resources,
-                    "type": "SPOT" if kind == "spot" else "EC2",
-                    # of the strategies that the provider updates in place
-                    "allocation_strategy": (
-                        "SPOT_PRICE_CAPACITY_OPTIMIZED" if kind == "spot" else "BEST_FIT_PROGRESSIVE"
-                    ),
-                },
-                update_policy={
-                    "terminate_jobs_on_update": False,
-                    "job_execution_timeout_minutes": _update_wait_minutes(settings),
-                },
+                state="ENABLED",
+                tags=_tags(deployed.tag(f"batch.{name}"), names[kind], settings.needs),
+                # no service role: only with Batch's own service-linked role does an environment take a newer image
+                compute_resources=compute_resources,
+                update_policy=UPDATE_POLICY,
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=[instances, *network.egress],
-                    # Batch's own, and it refuses to lower it
-                    ignore_changes=["computeResources.desiredVcpus"],
+                    # the name tells what the version holds: one that comes back keeps its own
+                    ignore_changes=[*CHANGED_BY_BATCH, "computeResources.launchTemplate.version"],
+                    # as it is called in stacks of 0.1.0
+                    aliases=[pulumi.Alias(name=f"{name}-{USAGE_CLASSES[kind]}")],
                 ),
             )
-            for kind in settings.capacity
+            for kind, compute_resources in instances.compute_resources.items()
         ]
         fair_share = (
             batch.SchedulingPolicy(
@@ -175,16 +220,36 @@ class BatchJobQueue(pulumi.ComponentResource):
             ],
             job_state_time_limit_actions=[
                 {"action": "CANCEL", "state": "RUNNABLE", "reason": reason, "max_time_seconds": seconds}
-                for reason, seconds in GIVE_UP_SECONDS.items()
+                for reason, seconds in {
+                    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": round(settings.wait_hours * 3600),
+                    **GIVE_UP_SECONDS,
+                }.items()
             ],
+            tags=deployed.tag(f"batch.{name}"),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                protect=protect,
                 # its jobs end when it is deleted, and until then they need these
                 depends_on=[job_role, execution_role],
                 # Batch neither adds fair share to a queue nor takes it away
                 replace_on_changes=["schedulingPolicyArn"],
             ),
         )
+        for one in draining:
+            batch.ComputeEnvironment(
+                one.name,
+                type="MANAGED",
+                state="DISABLED",
+                tags=_tags(deployed.tag(f"batch.{name}"), one.name, one.needs),
+                compute_resources={**instances.compute_resources[settings.capacity[0]], "min_vcpus": 0},
+                update_policy=UPDATE_POLICY,
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    # the queue has let go of it before it takes no job any more
+                    depends_on=[instances, *network.egress, queue],
+                    ignore_changes=[*CHANGED_BY_BATCH, *FIXED],
+                ),
+            )
         container = container_properties(
             settings,
             type_facts,
@@ -208,7 +273,7 @@ class BatchJobQueue(pulumi.ComponentResource):
                 if settings.nodes > 1
                 else None
             ),
-            retry_strategy={"attempts": settings.attempts, "evaluate_on_exits": RETRIES},
+            retry_strategy={"attempts": settings.attempts, "evaluate_on_exits": retry_rules()},
             timeout={"attempt_duration_seconds": round(settings.timeout_hours * 3600)},
             propagate_tags=True,
             # running submitters may hold the revision before this one
@@ -220,6 +285,18 @@ class BatchJobQueue(pulumi.ComponentResource):
         self.job_definition_arn, self.job_definition_name = definition.arn, definition.name
         self._account = account
         self.register_outputs({"arn": self.arn, "jobDefinitionArn": self.job_definition_arn})
+
+    def _tell(self, others: Sequence[Generation], draining: Sequence[Generation]) -> None:
+        """Say in the preview what becomes of the compute environments that are not the newest."""
+        for one in others:
+            if one in draining:
+                pulumi.log.warn(
+                    f"{one.name} takes no new job (tasks that go on in it: {one.tasks}); "
+                    "the first deployment that finds it empty deletes it",
+                    self,
+                )
+            else:
+                pulumi.log.info(f"{one.name} is empty, and is deleted", self)
 
     def submit(self, submitter: pulumi.Input[str]) -> list[iam.Statement]:
         """Statements that allow submitting jobs to this queue, and stopping those tagged `SubmittedBy` this submitter.
@@ -251,6 +328,6 @@ class BatchJobQueue(pulumi.ComponentResource):
         ]
 
 
-def _update_wait_minutes(settings: BatchJobQueueSettings) -> int:
-    least, most = UPDATE_WAIT_MINUTES
-    return min(max(math.ceil(settings.timeout_hours * 60), least), most)
+def _tags(part: Mapping[str, str], name: str, needs: Set[str]) -> dict[str, str]:
+    """What a later deployment must know of a compute environment."""
+    return {**part, NAME_TAG: name} | ({NEEDS_TAG: " ".join(sorted(needs))} if needs else {})

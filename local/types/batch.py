@@ -9,7 +9,7 @@ from local.aws import Aws
 from local.costs import Line, Priced
 from local.parameters import call, complete, only
 from local.properties import Property
-from local.record import tag_actions
+from local.record import answers, tag_actions
 from local.run import Created, Resource, State
 from local.tags import Tagged
 from local.types.iam import service_linked_role
@@ -25,6 +25,8 @@ MOST_SHARES = 500
 """Batch API, `FairsharePolicy`."""
 MOST_SUBNETS = 16
 """Batch API, `ComputeResource`."""
+SCALING = {"desiredVcpus", "maxVcpus", "minVcpus"}
+"""Compute resources whose change exchanges no instance (Batch user guide, "Perform scaling updates")."""
 
 
 class _Batch(Tagged):
@@ -85,7 +87,14 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
         return next(iter(found), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Change its resources in place."""
+        """Change its resources in place.
+
+        Other instances only where no task runs: the provider's wait for the tasks is shorter than theirs.
+        """
+        if _instances(there.outputs) != _instances(new.inputs) and _tasks(aws, there.outputs["ecsClusterArn"]):
+            raise ValueError(
+                "timeout while waiting for state to become 'VALID' (last state: 'UPDATING', timeout: 20m0s)"
+            )
         call(
             aws.client("batch"),
             "update_compute_environment",
@@ -248,6 +257,55 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
         batch, name = aws.client("batch"), there.outputs["name"]
         for one in batch.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]:
             batch.deregister_job_definition(jobDefinition=one["jobDefinitionArn"])
+
+
+@answers(
+    "aws:batch/getComputeEnvironment:getComputeEnvironment",
+    needs="batch:DescribeComputeEnvironments batch:ListTagsForResource",
+)
+def get_compute_environment(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One compute environment by its name, as far as the program asks."""
+    listed = aws.client("batch").describe_compute_environments(computeEnvironments=[inputs["name"]])
+    one = _only("Compute Environment", inputs["name"], listed["computeEnvironments"])
+    return {
+        "id": one["computeEnvironmentArn"],
+        "arn": one["computeEnvironmentArn"],
+        "name": one["computeEnvironmentName"],
+        **only(one, "ecsClusterArn", "state", "status", "statusReason", "tags", "type"),
+    }
+
+
+@answers("aws:batch/getJobQueue:getJobQueue", needs="batch:DescribeJobQueues batch:ListTagsForResource")
+def get_job_queue(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One job queue by its name."""
+    listed = aws.client("batch").describe_job_queues(jobQueues=[inputs["name"]])
+    one = _only("Job Queue", inputs["name"], listed["jobQueues"])
+    return {
+        "id": one["jobQueueArn"],
+        "arn": one["jobQueueArn"],
+        "name": one["jobQueueName"],
+        "computeEnvironmentOrders": one["computeEnvironmentOrder"],
+        **only(one, "priority", "schedulingPolicyArn", "state", "status", "statusReason", "tags"),
+    }
+
+
+def _instances(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What the instances of a compute environment are like; lists of texts are sets to the provider."""
+    resources: dict[str, Any] = properties["computeResources"]
+    return {
+        key: sorted(resources[key]) if key in ("instanceTypes", "securityGroupIds", "subnets") else resources[key]
+        for key in resources.keys() - SCALING
+    }
+
+
+def _only(kind: str, name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    if not found:
+        raise ValueError(f"reading Batch {kind} ({name}): couldn't find resource")
+    return found[0]
+
+
+def _tasks(aws: Aws, cluster: str) -> list[str]:
+    return aws.client("ecs").list_tasks(cluster=cluster, desiredStatus="RUNNING")["taskArns"]
 
 
 def _with_security_groups(aws: Aws, given: dict[str, Any]) -> dict[str, Any]:

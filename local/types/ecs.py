@@ -9,7 +9,7 @@ from local.changes import Change
 from local.costs import Line, Priced
 from local.parameters import call, complete
 from local.properties import Property
-from local.record import ResourceType, tag_actions
+from local.record import ResourceType, answers, tag_actions
 from local.run import Created, Resource, State
 from local.tags import Tagged
 
@@ -217,6 +217,24 @@ class Service(_Ecs, token=SERVICE):
             for what, size in (("vCPU", "cpu"), ("memory", "memory")):
                 amount = int(task.inputs[size]) / 1024
                 yield one.line(f"Fargate {what}{arm}", at_rest * amount, at_most * amount)
+
+
+@answers("aws:ecs/getCluster:getCluster", needs="ecs:DescribeClusters")
+def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One cluster by its name or ARN; moto counts the tasks of EC2 alone."""
+    if (found := _cluster(aws, inputs["clusterName"])) is None:
+        raise ValueError(f"reading ECS Cluster ({inputs['clusterName']}): couldn't find resource")
+    running = aws.client("ecs").list_tasks(cluster=found["clusterArn"], desiredStatus="RUNNING")["taskArns"]
+    return {
+        "id": found["clusterArn"],
+        "arn": found["clusterArn"],
+        "clusterName": found["clusterName"],
+        "pendingTasksCount": 0,
+        "registeredContainerInstancesCount": found["registeredContainerInstancesCount"],
+        "runningTasksCount": len(running),
+        "status": found["status"],
+        "tags": {},
+    }
 
 
 def _cluster(aws: Aws, name: str) -> dict[str, Any] | None:

@@ -30,8 +30,11 @@ def _tagged(aws: Aws) -> Iterator[tuple[str, dict[str, str]]]:
         for one in page["ResourceTagMappingList"]:
             yield one["ResourceARN"], {tag["Key"]: tag["Value"] for tag in one["Tags"]}
     # what moto has no tags of in this API
-    for one in call(aws.client("batch"), "describe_compute_environments", {})["computeEnvironments"]:
+    batch = aws.client("batch")
+    for one in call(batch, "describe_compute_environments", {})["computeEnvironments"]:
         yield one["computeEnvironmentArn"], one["tags"]
+    for one in call(batch, "describe_job_queues", {})["jobQueues"]:
+        yield one["jobQueueArn"], one["tags"]
     eks = aws.client("eks")
     for name in eks.list_clusters()["clusters"]:
         cluster = eks.describe_cluster(name=name)["cluster"]

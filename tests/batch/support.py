@@ -5,8 +5,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from local.provider import Provider
-from local.run import Resource, State
+from local.aws import Aws
+from local.run import Registration, Resource, Run, State
+from tests.conftest import NewStackProvider
 
 ENVIRONMENT_ARN = "arn:aws:computeenvironment:us-west-2:123456789012"
 COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
@@ -44,7 +45,44 @@ MULTI: dict[str, Any] = {
 BLOCK = MULTI | {"capacity": ["capacityBlock"], "capacityReservationId": "cr-0123456789abcdef0"}
 
 
-class StableProvider(Provider):
+def environments(run: Run) -> dict[str, Registration]:
+    """Logical name without the digest -> compute environment that takes jobs."""
+    return {
+        one.name.rpartition("-")[0]: one
+        for one in run.registrations.values()
+        if one.type == COMPUTE_ENVIRONMENT and one.inputs["state"] == "ENABLED"
+    }
+
+
+def start_task(aws: Aws, environment: str) -> tuple[str, str]:
+    """Start a task in a compute environment, by its logical name, as Batch does for a job: its cluster and its ARN."""
+    ecs = aws.client("ecs")
+    (found,) = [
+        one
+        for one in aws.client("batch").describe_compute_environments()["computeEnvironments"]
+        if one["tags"]["distributed-training:name"] == environment
+    ]
+    ecs.register_task_definition(
+        family="job",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "job", "image": "job", "memory": 64}],
+    )
+    where = found["computeResources"]
+    network = {"subnets": where["subnets"][:1], "securityGroups": where["securityGroupIds"]}
+    (task,) = ecs.run_task(
+        cluster=found["ecsClusterArn"],
+        taskDefinition="job",
+        # for one of EC2 there would have to be an instance
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": network},
+    )["tasks"]
+    return found["ecsClusterArn"], task["taskArn"]
+
+
+class StableProvider(NewStackProvider):
     """An AWS whose ids and ARNs follow from the resource, so that two runs can be compared."""
 
     def check(self, type_: str, inputs: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from local.aws import Aws
 from local.run import Run
-from tests.batch.support import BLOCK, COMPUTE_ENVIRONMENT, LAUNCH_TEMPLATE, MULTI, PLACEMENT_GROUP
+from tests.batch.support import BLOCK, LAUNCH_TEMPLATE, MULTI, PLACEMENT_GROUP, environments
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
 
@@ -14,11 +14,11 @@ REFERENCED = "referencedSecurityGroupId"
 
 
 def compute_resources(run: Run, name: str) -> dict[str, Any]:
-    return one_of(run, COMPUTE_ENVIRONMENT, name).inputs["computeResources"]
+    return environments(run)[name].inputs["computeResources"]
 
 
 def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Run) -> None:
-    assert {name for name in all_of(stable, COMPUTE_ENVIRONMENT) if "multi" in name} == {"multi-on-demand"}
+    assert {name for name in environments(stable) if "multi" in name} == {"multi-on-demand"}
     resources = compute_resources(stable, "multi-on-demand")
     assert resources["subnets"] == ["network-us-west-2a-private-Subnet"]
     assert resources["placementGroup"] == "multi-PlacementGroup"
@@ -55,7 +55,7 @@ def test_efa_has_an_interface_on_every_card_and_a_group_that_names_itself_both_w
     assert len(interfaces) == 32
     assert {tuple(one["securityGroups"]) for one in interfaces} == {("multi-SecurityGroup",)}
     for direction in ("Ingress", "Egress"):
-        rule = one_of(stable, f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule", "multi-nodes")
+        rule = one_of(stable, f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule", "multi.nodes")
         assert rule.inputs["securityGroupId"] == rule.inputs["referencedSecurityGroupId"] == "multi-SecurityGroup"
         assert rule.inputs["ipProtocol"] == "-1"
 
@@ -74,8 +74,8 @@ def test_nodes_without_efa_have_the_environments_group_which_lets_them_talk_and_
     ]
     assert sorted(rules, key=str) == [
         ("Egress", "multi", "-1", "0.0.0.0/0", None),
-        ("Egress", "multi-nodes", "-1", None, "multi-SecurityGroup"),
-        ("Ingress", "multi-nodes", "-1", None, "multi-SecurityGroup"),
+        ("Egress", "multi.nodes", "-1", None, "multi-SecurityGroup"),
+        ("Ingress", "multi.nodes", "-1", None, "multi-SecurityGroup"),
     ]
 
 
@@ -93,7 +93,7 @@ def test_a_reservation_is_targeted_and_has_no_placement_group_beside_it(
     }
     assert template.get("instanceMarketOptions") == market
     assert all_of(run, PLACEMENT_GROUP) == {}
-    (environment,) = all_of(run, COMPUTE_ENVIRONMENT).values()
-    assert environment.name == ("multi-capacity-block" if market else "multi-on-demand")
+    ((name, environment),) = environments(run).items()
+    assert name == ("multi-capacity-block" if market else "multi-on-demand")
     assert "placementGroup" not in environment.inputs["computeResources"]
     assert environment.inputs["computeResources"]["type"] == "EC2"

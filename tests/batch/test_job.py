@@ -61,7 +61,8 @@ RETRY = {
     "evaluateOnExits": [
         {"onStatusReason": "Host EC2*", "action": "RETRY"},
         {"onReason": "CannotPullContainerError*", "action": "RETRY"},
-        {"onReason": "*", "action": "EXIT"},
+        # as many as there may be: another number makes another definition
+        *[{"onReason": "*", "action": "EXIT"}] * 3,
     ],
 }
 

@@ -21,6 +21,7 @@ from tests.batch.support import (
     SCHEDULING_POLICY,
     SECRET,
     SINGLE,
+    environments,
 )
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
@@ -50,26 +51,28 @@ def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: Run) -> None:
         ("single-spot", "SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
         ("single-on-demand", "EC2", "BEST_FIT_PROGRESSIVE"),
     ):
-        environment = one_of(stable, COMPUTE_ENVIRONMENT, name)
+        environment = environments(stable)[name]
         assert environment.inputs == {
             "type": "MANAGED",
-            "tags": {"distributed-training:part": "test/batch.single"},
+            "state": "ENABLED",
+            "tags": {"distributed-training:part": "test/batch.single", "distributed-training:name": environment.name},
             "computeResources": {**same, "type": kind, "allocationStrategy": strategy},
             "updatePolicy": {"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": 360},
         }
-        assert environment.ignore_changes == ("computeResources.desiredVcpus",)
+        assert environment.ignore_changes == (
+            "computeResources.desiredVcpus",
+            "computeResources.launchTemplate.version",
+        )
     assert one_of(stable, JOB_QUEUE, "single").inputs == {
         "state": "ENABLED",
         "priority": 10,
+        "tags": {"distributed-training:part": "test/batch.single"},
         "computeEnvironmentOrders": [
             {
-                "order": 1,
-                "computeEnvironment": f"{ENVIRONMENT_ARN}:single-spot-ComputeEnvironment",
-            },
-            {
-                "order": 2,
-                "computeEnvironment": f"{ENVIRONMENT_ARN}:single-on-demand-ComputeEnvironment",
-            },
+                "order": order,
+                "computeEnvironment": f"{ENVIRONMENT_ARN}:{environments(stable)[name].name}-ComputeEnvironment",
+            }
+            for order, name in ((1, "single-spot"), (2, "single-on-demand"))
         ],
         "jobStateTimeLimitActions": [
             {"action": "CANCEL", "state": "RUNNABLE", "reason": reason, "maxTimeSeconds": seconds}
@@ -99,14 +102,26 @@ def test_fair_share_gives_the_queue_a_scheduling_policy(run_stably: RunStack) ->
     assert queue.replace_on_changes == ("schedulingPolicyArn",)
 
 
-@pytest.mark.parametrize(("hours", "minutes"), [(0.25, 30), (0.51, 31), (2, 120), (6, 360), (168, 360)])
-def test_an_update_waits_for_running_jobs_as_long_as_the_provider_allows(
-    hours: float, minutes: int, run_stably: RunStack
+@pytest.mark.parametrize(("hours", "seconds"), [(4, 14_400), (0.5, 1800), (24, 86_400)])
+def test_the_first_job_of_a_queue_waits_for_capacity_as_long_as_it_is_told(
+    hours: float, seconds: int, run_stably: RunStack
 ) -> None:
-    run = run_stably({"batch": {"single": SINGLE | {"timeoutHours": hours}}})
-    policy = one_of(run, COMPUTE_ENVIRONMENT, "single-spot").inputs["updatePolicy"]
-    assert policy == {"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": minutes}
-    assert one_of(run, JOB_DEFINITION, "single").inputs["timeout"] == {"attemptDurationSeconds": hours * 3600}
+    run = run_stably({"batch": {"single": SINGLE | {"waitHours": hours}}})
+    first, *others = one_of(run, JOB_QUEUE, "single").inputs["jobStateTimeLimitActions"]
+    assert (first["reason"], first["maxTimeSeconds"]) == ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", seconds)
+    assert [one["maxTimeSeconds"] for one in others] == [600, 600]
+
+
+def test_the_queues_of_a_protected_stack_are_protected_and_nothing_else_of_them(run_stably: RunStack) -> None:
+    run = run_stably({"batch": {"single": SINGLE}, "protect": True})
+    protected = {one.type for one in run.registrations.values() if "BatchJobQueue" in one.urn and one.protect}
+    assert protected == {JOB_QUEUE}
+
+
+def test_queues_may_be_called_like_what_another_one_is_made_of(run_stably: RunStack) -> None:
+    names = ("multi", "multi-nodes", "multi-job", "multi-on-demand", "multi-nodes-nodes")
+    run = run_stably({"batch": dict.fromkeys(names, MULTI)})
+    assert set(all_of(run, JOB_QUEUE)) == set(names)
 
 
 def test_whoever_submits_may_use_this_queue_and_this_definition_and_stop_what_it_submits(run_stably: RunStack) -> None:
@@ -182,11 +197,19 @@ def differences(before: Any, after: Any, path: str = "") -> set[str]:
 def changes(before: Run, after: Run, part: str = "BatchJobQueue") -> dict[str, set[str]]:
     """Type and name of what differs under the components of a type -> which inputs do, or that it comes or goes."""
 
-    def of(run: Run) -> dict[str, Registration]:
-        return {f"{one.type.split(':')[-1]} {one.name}": one for one in run.registrations.values() if part in one.urn}
+    def of(run: Run) -> dict[str, Mapping[str, Any]]:
+        others = {
+            f"{one.type.split(':')[-1]} {one.name}": one.inputs
+            for one in run.registrations.values()
+            if part in one.urn and one.type != COMPUTE_ENVIRONMENT
+        }
+        return others | {
+            f"ComputeEnvironment {name}": {**one.inputs, "tags": None, GENERATION: one.name}
+            for name, one in environments(run).items()
+        }
 
     was, now = of(before), of(after)
-    found = {name: differences(was[name].inputs, now[name].inputs) for name in was.keys() & now.keys()}
+    found = {name: differences(was[name], now[name]) for name in was.keys() & now.keys()}
     found |= {name: {"is new"} for name in now.keys() - was.keys()} | {
         name: {"is gone"} for name in was.keys() - now.keys()
     }
@@ -195,13 +218,13 @@ def changes(before: Run, after: Run, part: str = "BatchJobQueue") -> dict[str, s
 
 def replaced(before: Run, after: Run) -> set[str]:
     """Names of the compute environments and queues that the provider would replace, by the tables above."""
-    environments, queues = (
+    stay, queues = (
         [(was[name], now[name]) for name in was.keys() & now.keys()]
         for was, now in ((all_of(before, type_), all_of(after, type_)) for type_ in (COMPUTE_ENVIRONMENT, JOB_QUEUE))
     )
     return {
         f"environment {now.name}"
-        for was, now in environments
+        for was, now in stay
         if differences(was.inputs, now.inputs) & REPLACE_AN_ENVIRONMENT
         or blocks(was) != blocks(now)
         or not (changes_in_place(was) and changes_in_place(now))
@@ -220,12 +243,23 @@ def changes_in_place(environment: Registration) -> bool:
 ENVIRONMENTS = ("ComputeEnvironment single-spot", "ComputeEnvironment single-on-demand")
 
 
+GENERATION = "generation"
+"""Stands for another compute environment beside the one before."""
+SCALING = {"computeResources.minVcpus", "computeResources.maxVcpus"}
+"""What changes in place, and exchanges no instance."""
+
+
 def both(paths: set[str]) -> dict[str, set[str]]:
     """The same change of each compute environment of the dev queue."""
     return dict.fromkeys(ENVIRONMENTS, paths)
 
 
-NEW_VERSION = both({"computeResources.launchTemplate.version"})
+def next_generation(paths: set[str]) -> dict[str, set[str]]:
+    """Other compute environments for the dev queue, which differ in this from those before."""
+    return both({GENERATION, *paths}) | {"JobQueue single": {"computeEnvironmentOrders"}}
+
+
+NEW_VERSION = next_generation({"computeResources.launchTemplate.version"})
 
 DEFINITION = "JobDefinition single"
 
@@ -255,35 +289,28 @@ def test_nothing_changes_when_nothing_changed(dev: Run, run_stably: RunStack) ->
         ),
         (
             {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"]},
-            both({"computeResources.instanceTypes"}),
+            next_generation({"computeResources.instanceTypes"}),
         ),
         # another first type of the same kind
         (
             {"instanceTypes": ["g5.12xlarge", "g6.12xlarge"]},
-            both({"computeResources.instanceTypes"}),
+            next_generation({"computeResources.instanceTypes"}),
         ),
         # to another kind of machine image
         (
             {"instanceTypes": ["c7i.48xlarge", "m7i.48xlarge"], "gpus": 0},
             {
                 DEFINITION: {"containerProperties"},
-                **both({"computeResources.instanceTypes", "computeResources.ec2Configurations"}),
+                **next_generation({"computeResources.instanceTypes", "computeResources.ec2Configurations"}),
             },
         ),
         ({"maxVcpus": 960}, both({"computeResources.maxVcpus"})),
         ({"minVcpus": 48}, both({"computeResources.minVcpus"})),
         ({"rootVolumeGib": 500}, {"LaunchTemplate single": {"blockDeviceMappings"}, **NEW_VERSION}),
-        (
-            {"timeoutHours": 2},
-            {
-                DEFINITION: {"timeout.attemptDurationSeconds"},
-                **both({"updatePolicy.jobExecutionTimeoutMinutes"}),
-            },
-        ),
-        # beyond what an update can wait for
         ({"timeoutHours": 48}, {DEFINITION: {"timeout.attemptDurationSeconds"}}),
         ({"attempts": 5}, {DEFINITION: {"retryStrategy.attempts"}}),
         ({"priority": 20}, {"JobQueue single": {"priority"}}),
+        ({"waitHours": 12}, {"JobQueue single": {"jobStateTimeLimitActions"}}),
         (
             {"capacity": ["onDemand"]},
             {ENVIRONMENTS[0]: {"is gone"}, "JobQueue single": {"computeEnvironmentOrders"}},
@@ -296,15 +323,32 @@ def test_an_edit_changes_this_and_replaces_neither_an_environment_nor_the_queue(
     after = run_stably({"batch": {"single": SINGLE | edit}})
     assert changes(dev, after) == changed
     assert replaced(dev, after) == set()
+    for paths in (changed.get(name, set[str]()) for name in ENVIRONMENTS):
+        assert (GENERATION in paths) == bool(paths - SCALING - {"is gone"})
+
+
+def test_the_order_of_instance_types_is_no_other_generation(run_stably: RunStack) -> None:
+    before = run_stably({"batch": {"single": SINGLE | {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"]}}})
+    after = run_stably({"batch": {"single": SINGLE | {"instanceTypes": ["g6e.12xlarge", "g6.12xlarge"]}}})
+    assert changes(before, after) == both({"computeResources.instanceTypes"})
+
+
+def test_a_release_of_the_program_makes_no_other_generation_unless_instances_are_to_change(stable: Run) -> None:
+    # where these change, running instances of every deployed stack are drained: say so in CHANGELOG
+    assert {one.name for one in environments(stable).values()} == {
+        "multi-on-demand-f54adbed",
+        "single-on-demand-a39fb393",
+        "single-spot-9127fefb",
+    }
 
 
 def test_another_zone_is_another_subnet_of_the_environments(dev: Run, run_stably: RunStack) -> None:
     after = run_stably({"network": {"availabilityZones": 3}, "batch": {"single": SINGLE}})
-    assert changes(dev, after) == both({"computeResources.subnets"})
+    assert changes(dev, after) == next_generation({"computeResources.subnets"})
     assert replaced(dev, after) == set()
 
 
-def test_other_tags_of_the_stack_are_another_version_of_the_launch_template(
+def test_other_tags_of_the_stack_are_for_instances_that_start_later(
     dev: Run, run_stably: RunStack, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws, "default_tags", {**aws.default_tags, "CostCenter": "42"})
@@ -313,13 +357,15 @@ def test_other_tags_of_the_stack_are_another_version_of_the_launch_template(
     assert replaced(dev, after) == set()
 
 
-def test_a_reservation_for_a_multi_node_queue_replaces_its_environment(run_stably: RunStack) -> None:
+def test_a_reservation_for_a_multi_node_queue_replaces_nothing_that_is_in_use(run_stably: RunStack) -> None:
     before = run_stably({"batch": {"multi": MULTI}})
     after = run_stably({"batch": {"multi": MULTI | {"capacityReservationId": "cr-01234567"}}})
-    assert replaced(before, after) == {"environment multi-on-demand"}
-    # the new one is made before the old one goes: neither has a name that the other would want
-    for run in (before, after):
-        assert not {"name", "namePrefix"} & one_of(run, COMPUTE_ENVIRONMENT, "multi-on-demand").inputs.keys()
+    assert replaced(before, after) == set()
+    assert changes(before, after)["ComputeEnvironment multi-on-demand"] == {
+        GENERATION,
+        "computeResources.launchTemplate.version",
+        "computeResources.placementGroup",
+    }
 
 
 def test_fair_share_replaces_the_queue_and_what_is_under_it_stays(dev: Run, run_stably: RunStack) -> None:
@@ -364,14 +410,17 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
         "SecurityGroup single",
         "SecurityGroupEgressRule single",
     }
-    under_the_queue = {*ENVIRONMENTS, "RolePolicy single-job", "RolePolicy single-execution", "LogGroup single"}
+    both_environments = {
+        f"ComputeEnvironment {environments(stable)[name].name}" for name in ("single-spot", "single-on-demand")
+    }
+    under_the_queue = {*both_environments, "RolePolicy single-job", "RolePolicy single-execution", "LogGroup single"}
     assert needs(stable, one_of(stable, JOB_QUEUE, "single").urn) >= under_an_environment | under_the_queue
     for name in ("single-spot", "single-on-demand"):
-        before = needs(stable, one_of(stable, COMPUTE_ENVIRONMENT, name).urn)
+        before = needs(stable, environments(stable)[name].urn)
         assert before >= under_an_environment
         assert "JobQueue single" not in before
-    before = needs(stable, one_of(stable, COMPUTE_ENVIRONMENT, "multi-on-demand").urn)
-    assert {"PlacementGroup multi", "SecurityGroupIngressRule multi-nodes"} <= before
+    before = needs(stable, environments(stable)["multi-on-demand"].urn)
+    assert {"PlacementGroup multi", "SecurityGroupIngressRule multi.nodes"} <= before
 
 
 @pytest.mark.parametrize(
@@ -520,6 +569,8 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
             ],
         ),
         ({"timeoutHours": 0.01}, ["timeoutHours: must be 0.0167 or more, 60 seconds, got 0.01"]),
+        ({"waitHours": 0.1}, ["waitHours: must be 0.1667 or more, 600 seconds, got 0.1"]),
+        ({"waitHours": 25}, ["waitHours: must be less than or equal to 24, got 25"]),
         ({"attempts": 0}, ["attempts: must be greater than or equal to 1, got 0"]),
         ({"attempts": 11}, ["attempts: must be less than or equal to 10, got 11"]),
         ({"minVcpus": 400}, ["minVcpus: must be at most maxVcpus (384), got 400"]),
