@@ -84,6 +84,7 @@ if settings.eks:
         facts=facts.instance_types,
         account=account,
         deployed=deployed,
+        running=facts.cluster,
         network=network,
         statements=[*artifacts.read_write(), *send_anywhere],
         protect=settings.protect,

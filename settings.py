@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from components.accelerators import InstanceFacts, ask_facts
 from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings
-from components.cluster import GpuClusterSettings
+from components.cluster import GpuClusterSettings, RunningCluster
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings
 from components.iam import Account
@@ -86,13 +86,19 @@ class StackSettings(Settings):
             for instance_type in listed
             if instance_type not in types
         ]
+        wrong_network = list(self.network.preflight("network", account.region, zones, self.in_default_group))
+        in_use = self.network.existing.zones() if self.network.existing and not wrong_network else used
+        deployed = Deployed.ask(pulumi.get_stack())
+        cluster = RunningCluster.ask(deployed)
         if not wrong:
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
-            wrong += [] if self.eks is None else self.eks.preflight("eks", types)
-        wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
+            if self.eks is not None and not wrong_network:
+                wrong += self.eks.preflight("eks", types, in_use, cluster)
+        wrong += cluster.left_out(() if self.eks is None else self.eks.gpu_node_groups)
+        wrong += wrong_network
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
-        return Facts(account=account, zones=used, instance_types=types, deployed=Deployed.ask(pulumi.get_stack()))
+        return Facts(account=account, zones=in_use, instance_types=types, deployed=deployed, cluster=cluster)
 
     @property
     def in_default_group(self) -> list[str]:
@@ -107,11 +113,13 @@ class Facts:
     account: Account
     """Where the stack is deployed."""
     zones: Sequence[str]
-    """Names of the availability zones to use, in order; empty for an adopted network."""
+    """Names of the availability zones to use, in order."""
     instance_types: Mapping[str, InstanceFacts]
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
     """What the stack has already."""
+    cluster: RunningCluster
+    """What its EKS cluster has already."""
 
 
 _FIELDS: Mapping[str, TypeAdapter[Any]] = {

@@ -10,6 +10,7 @@ from components import iam
 from components.accelerators import InstanceFacts
 from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
 from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
+from components.cluster.running import FIRST, GPU_NODES, SYSTEM_NODES, RunningCluster
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
 from components.network import Network
@@ -34,11 +35,26 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
             },
         }
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[str]:
-        """Mistakes that only AWS can find: about the instance types."""
-        yield from self.system_nodes.preflight(f"{path}.systemNodes", facts)
+    def preflight(
+        self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str], running: RunningCluster
+    ) -> Iterator[str]:
+        """Mistakes that only AWS can find: about the instance types, the network's zones and what runs already."""
+        yield from running.preflight(zones)
+        yield from self.system_nodes.preflight(f"{path}.systemNodes", facts, running.nodes(SYSTEM_NODES))
         for name, group in self.gpu_node_groups.items():
-            yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts)
+            nodes = running.nodes(f"{GPU_NODES}.{name}")
+            yield from group.preflight(f"{path}.gpuNodeGroups.{name}", facts, self.version, zones, nodes)
+
+    def exchanges(self, running: RunningCluster) -> Iterator[str]:
+        """Warnings of edits that exchange GPU nodes that run."""
+        for name, group in self.gpu_node_groups.items():
+            nodes = running.nodes(f"{GPU_NODES}.{name}")
+            exchanged = {} if nodes is None else nodes.exchanged(version=self.version, disk_gib=group.disk_gib)
+            for key, (has, wanted) in exchanged.items():
+                yield (
+                    f"{key}: {has} becomes {wanted}, so the nodes of {GPU_NODES}.{name} that run are exchanged, a third"
+                    f" at once; their jobs are stopped, and go on from their checkpoints: {FIRST}"
+                )
 
 
 class GpuCluster(pulumi.ComponentResource):
@@ -63,6 +79,7 @@ class GpuCluster(pulumi.ComponentResource):
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         deployed: Deployed,
+        running: RunningCluster,
         network: Network,
         statements: Sequence[iam.Statement],
         protect: bool,
@@ -70,11 +87,18 @@ class GpuCluster(pulumi.ComponentResource):
     ) -> None:
         """`statements` are what training jobs may do on AWS."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
-        for notice in settings.notices():
+        for notice in (*settings.notices(), *settings.exchanges(running)):
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         control_plane = ControlPlane(
-            name, settings, account=account, deployed=deployed, network=network, protect=protect, opts=child
+            name,
+            settings,
+            account=account,
+            deployed=deployed,
+            running=running,
+            network=network,
+            protect=protect,
+            opts=child,
         )
         self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
         self.kubeconfig = control_plane.kubeconfig
@@ -96,10 +120,13 @@ class GpuCluster(pulumi.ComponentResource):
             settings.system_nodes,
             facts=facts,
             account=account,
+            deployed=deployed,
+            running=running.nodes(SYSTEM_NODES),
             version=settings.version,
             cluster_name=self.cluster_name,
             node_role=node_role,
             network=network,
+            subnet_ids=control_plane.subnet_ids,
             after=[control_plane],
             opts=child,
         )
@@ -112,6 +139,9 @@ class GpuCluster(pulumi.ComponentResource):
                 group,
                 facts=facts[group.instance_types[0]],
                 account=account,
+                deployed=deployed,
+                running=(nodes := running.nodes(f"{GPU_NODES}.{group_name}")),
+                zones=group.zones(nodes, network.zones, facts),
                 shape=shapes[group_name],
                 version=settings.version,
                 cluster_name=self.cluster_name,
