@@ -49,11 +49,12 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
         """Warnings of edits that exchange GPU nodes that run."""
         for name, group in self.gpu_node_groups.items():
             nodes = running.nodes(f"{GPU_NODES}.{name}")
-            exchanged = {} if nodes is None else nodes.exchanged(version=self.version, disk_gib=group.disk_gib)
-            for key, (has, wanted) in exchanged.items():
+            if nodes is None:
+                continue
+            for key, (has, wanted) in nodes.exchanged(version=self.version, disk_gib=group.disk_gib).items():
                 yield (
-                    f"{key}: {has} becomes {wanted}, so the nodes of {GPU_NODES}.{name} that run are exchanged, a third"
-                    f" at once; their jobs are stopped, and go on from their checkpoints: {FIRST}"
+                    f"{key}: {has} becomes {wanted}, so the {nodes.size} nodes of {GPU_NODES}.{name} that run are"
+                    f" exchanged, a third at once, and what runs on them is stopped: {FIRST}"
                 )
 
 

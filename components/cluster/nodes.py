@@ -138,7 +138,7 @@ class GpuNodeGroupSettings(Settings):
     def made_anew(self, running: RunningNodes, zones: Sequence[str]) -> dict[str, object]:
         """Key -> value, of all that makes the node group anew."""
         both = {
-            "instanceTypes": (running.instance_types, self.instance_types),
+            "instanceTypes": ([*running.instance_types], [*self.instance_types]),
             "capacity": (running.capacity, self.capacity),
             "efa": (running.efa, self.efa),
             "capacityReservationId": (running.capacity_reservation_id, self.capacity_reservation_id),
@@ -419,7 +419,9 @@ def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, Ins
 def _too_many_run(path: str, max_size: int, running: RunningNodes | None) -> Iterator[str]:
     """A mistake if more nodes run than are to: EKS would end some of them."""
     if running is not None and running.size > max_size:
-        yield mistake(f"{path}.maxSize", f"must be at least {running.size}, the nodes that run: {FIRST}", max_size)
+        yield mistake(
+            f"{path}.maxSize", f"must be at least {running.size}, the nodes that run, until jobs have ended", max_size
+        )
 
 
 def _scaling(

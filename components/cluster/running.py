@@ -13,7 +13,7 @@ CLUSTER, SYSTEM_NODES, GPU_NODES = "eks", "eks.systemNodes", "eks.gpuNodeGroups"
 """Paths in the stack file."""
 EFA_LABEL = "vpc.amazonaws.com/efa.present"
 CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
-FIRST = "let its jobs end, or add a group of another name for new ones, see docs/eks.md"
+FIRST = "let their jobs end first, or add another group for new jobs, see docs/eks.md"
 """What comes before an edit that would end nodes."""
 
 

@@ -42,7 +42,6 @@ def test_the_control_plane_is_private_encrypted_logged_and_in_standard_support(d
         "skipDefaultSecurityGroups": True,
         "clusterTags": {"distributed-training:part": "test/eks"},
         "createInstanceRole": False,
-        "clusterTags": {"distributed-training:part": "test/eks"},
     }
     assert key.inputs["enableKeyRotation"] is True
 
