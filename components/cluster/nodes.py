@@ -81,7 +81,7 @@ class GpuNodeGroupSettings(Settings):
     max_size: Annotated[int, Field(ge=1)] = 8
     """Nodes at most, and no fewer than run now."""
     zone: ZoneName | None = None
-    """Availability zone of its nodes. Default: where they are already, at first the first that has them."""
+    """Availability zone of its nodes. Default: the first of the network's that has its types, for good."""
     efa: bool = False
     """Whether nodes communicate over Elastic Fabric Adapter."""
     disk_gib: Annotated[int, Field(ge=50, le=16_384)] = 200
