@@ -143,7 +143,7 @@ class GpuNodeGroupSettings(Settings):
             "efa": (running.efa, self.efa),
             "capacityReservationId": (running.capacity_reservation_id, self.capacity_reservation_id),
         }
-        moves = not running.zones <= {*zones} if self.zone is None else running.zones != {self.zone}
+        moves = not running.zones <= {*zones} if self.zone is None else running.zones != frozenset({self.zone})
         return {
             **{key: wanted for key, (has, wanted) in both.items() if has != wanted},
             **({"zone": self.zone} if moves else {}),

@@ -70,6 +70,11 @@ class Cluster(Tagged, token=CLUSTER):
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Set who reaches it, its logs and its switches, and its version."""
         eks = aws.client("eks")
+        has, wanted = (_zones(aws, one.inputs["vpcConfig"]["subnetIds"]) for one in (there, new))
+        if has != wanted:
+            raise ValueError(
+                f"vpcConfig.subnetIds: must be in the AZs of the creation, {_named(has)}, got {_named(wanted)}"
+            )
         given = only(new.inputs, "deletionProtection", "name", "upgradePolicy", "vpcConfig")
         call(eks, "update_cluster_config", given, rename=self.rename, logging=_logging(new.inputs))
         if (version := new.inputs.get("version")) != there.inputs.get("version"):
@@ -336,14 +341,22 @@ def _logging(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"clusterLogging": [{"types": types, "enabled": enabled} for enabled, types in lists.items() if types]}
 
 
+def _zones(aws: Aws, subnet_ids: list[str]) -> set[str]:
+    subnets = aws.client("ec2").describe_subnets(SubnetIds=subnet_ids)["Subnets"]
+    return {subnet["AvailabilityZone"] for subnet in subnets}
+
+
+def _named(zones: set[str]) -> str:
+    return ", ".join(sorted(zones))
+
+
 def _network(aws: Aws, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What EKS adds to the network of a cluster, the security group of its nodes among it."""
     ec2 = aws.client("ec2")
-    subnets = ec2.describe_subnets(SubnetIds=given["subnetIds"])["Subnets"]
-    zones = sorted({subnet["AvailabilityZone"] for subnet in subnets})
+    zones = _zones(aws, given["subnetIds"])
     if len(zones) < CONTROL_PLANE_ZONES:
-        raise ValueError(f"vpcConfig.subnetIds: must be in at least two different AZs, got {', '.join(zones)}")
-    vpc_id = subnets[0]["VpcId"]
+        raise ValueError(f"vpcConfig.subnetIds: must be in at least two different AZs, got {_named(zones)}")
+    vpc_id = ec2.describe_subnets(SubnetIds=given["subnetIds"])["Subnets"][0]["VpcId"]
     group_name = f"eks-cluster-sg-{name}-{int(hex_digits(8), 16)}"
     tags = [{"Key": "Name", "Value": group_name}, {"Key": f"kubernetes.io/cluster/{name}", "Value": "owned"}]
     group_id = ec2.create_security_group(

@@ -207,7 +207,10 @@ def test_another_zone_moves_neither_the_control_plane_nor_a_node(in_use: InUse) 
 
 
 def test_a_zone_of_the_control_plane_stays() -> None:
-    wide = {"distributed-training:eks": {"gpuNodeGroups": {}}, "distributed-training:network": {"availabilityZones": 3}}
+    wide: dict[str, Any] = {
+        "distributed-training:eks": {"gpuNodeGroups": {}},
+        "distributed-training:network": {"availabilityZones": 3},
+    }
     narrow = wide | {"distributed-training:network": {"availabilityZones": 2}}
     with Aws(REGION, DEFAULT_TAGS) as aws:
         assert engine.run(stack_of(wide), Provider(aws), preview=False).error is None
