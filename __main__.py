@@ -76,6 +76,7 @@ if settings.eks:
         facts=facts.instance_types,
         account=account,
         deployed=deployed,
+        running=facts.cluster,
         network=network,
         statements=[*artifacts.read_write(), *send_to(queues, settings.eks.send_to)],
         protect=settings.protect,

@@ -13,7 +13,7 @@ from components import quotas
 from components.accelerators import InstanceFacts, ask_facts, offered_types
 from components.artifacts import ArtifactsSettings
 from components.batch import BatchJobQueueSettings, DeployedJobQueue
-from components.cluster import GpuClusterSettings
+from components.cluster import GpuClusterSettings, RunningCluster
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
 from components.iam import Account
@@ -55,15 +55,14 @@ class StackSettings(Settings):
 
         """
         configured = _configured()
-        prefix = f"{pulumi.get_project()}:"
-        raw = {key.removeprefix(prefix): value for key, value in configured.items() if key.startswith(prefix)}
+        raw = _sections(configured)
         origin = configuration.Origin.of(pulumi.get_project(), pulumi.get_stack(), configured)
         wrong = [*origin.mistakes, *configuration.mistakes(pulumi.get_project(), configured)]
         region_is_right = all(one.path != configuration.REGION for one in wrong)
         settings, found = _judged(raw)
         wrong += found
         if wrong and region_is_right:
-            wrong += _asked_all_the_same(settings, _named(raw, "batch"))
+            wrong += _asked_all_the_same(settings, raw)
         if wrong:
             raise _refusal(wrong, origin)
         return settings
@@ -75,7 +74,7 @@ class StackSettings(Settings):
             pulumi.RunError: naming every setting that AWS cannot satisfy.
 
         """
-        facts, wrong = _asked(self, self.batch)
+        facts, wrong = _asked(self, _sections(_configured()))
         if wrong:
             raise _refusal(wrong, configuration.Origin.of(pulumi.get_project(), pulumi.get_stack(), _configured()))
         for notice in quotas.notices(facts.account, self._demands(facts.instance_types)):
@@ -103,13 +102,15 @@ class Facts:
     account: Account
     """Where the stack is deployed."""
     zones: Sequence[str]
-    """Names of the availability zones to use, in order; empty for an adopted network."""
+    """Names of the availability zones to use, in order."""
     instance_types: Mapping[str, InstanceFacts]
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
     """What the stack has already."""
     job_queues: Mapping[str, DeployedJobQueue]
     """What there is already of each job queue in the stack file."""
+    cluster: RunningCluster
+    """What its EKS cluster has already."""
 
 
 class _Offered(dict[str, InstanceFacts]):
@@ -126,6 +127,12 @@ _NAMES = {field.alias or name: name for name, field in StackSettings.model_field
 def _configured() -> dict[str, Any]:
     """The whole configuration; pulumi.Config reads a key that it knows, and cannot tell which there are."""
     return {key: configuration.parsed(text) for key, text in sorted({**get_config_env(), **CONFIG.get()}.items())}
+
+
+def _sections(configured: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of the stack file, right or wrong."""
+    prefix = f"{pulumi.get_project()}:"
+    return {key.removeprefix(prefix): value for key, value in configured.items() if key.startswith(prefix)}
 
 
 def _refusal(wrong: Iterable[Mistake], origin: configuration.Origin) -> pulumi.RunError:
@@ -167,18 +174,18 @@ def _judged(raw: Mapping[str, Any]) -> tuple[StackSettings, list[Mistake]]:
     return settings, wrong
 
 
-def _asked_all_the_same(settings: StackSettings, job_queues: Collection[str]) -> list[Mistake]:
+def _asked_all_the_same(settings: StackSettings, raw: Mapping[str, Any]) -> list[Mistake]:
     """What AWS finds in a stack file that is wrong anyway, if it can be asked."""
     try:
-        return _asked(settings, job_queues)[1]
+        return _asked(settings, raw)[1]
     except Exception as error:
         return [Mistake(path="", rule=f"AWS could not be asked: {' '.join(str(error).split())}")]
 
 
-def _asked(settings: StackSettings, job_queues: Collection[str]) -> tuple[Facts, list[Mistake]]:
+def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list[Mistake]]:
     """The facts that AWS gives, and what it cannot satisfy of what is right.
 
-    `job_queues` are the names that the stack file has, right or wrong.
+    `raw` are the sections of the stack file, right or wrong.
     """
     account = Account.ask()
     try:
@@ -189,7 +196,9 @@ def _asked(settings: StackSettings, job_queues: Collection[str]) -> tuple[Facts,
     named = dict(_instance_types_named(settings))
     types = _Offered(ask_facts({instance_type for listed in named.values() for instance_type in listed}))
     deployed = Deployed.ask(pulumi.get_stack())
-    there = DeployedJobQueue.ask_all(deployed)
+    there, cluster = DeployedJobQueue.ask_all(deployed), RunningCluster.ask(deployed)
+    wrong_network = [*as_far_as_right(_network_preflight(settings, account.region, zones))]
+    in_use = used if wrong_network else _zones_in_use(settings, used)
     unknown = [(path, one) for path, listed in named.items() for one in listed if one not in types]
     offered = offered_types() if unknown else []
     wrong = [
@@ -198,19 +207,21 @@ def _asked(settings: StackSettings, job_queues: Collection[str]) -> tuple[Facts,
     ]
     for found in (
         _batch_preflight(settings, types, used),
-        _eks_preflight(settings, types),
+        iter(()) if wrong_network else _eks_preflight(settings, types, in_use, cluster),
         _queues_preflight(settings, account.region),
-        _network_preflight(settings, account.region, zones),
+        wrong_network,
         _network_lacks(settings, account, used, deployed),
-        _job_queues_end(settings, job_queues, there),
+        _job_queues_end(settings, _named(raw, "batch"), there),
+        cluster.left_out(_named(raw.get("eks"), "gpuNodeGroups")),
     ):
         wrong += as_far_as_right(found)
     facts = Facts(
         account=account,
-        zones=used,
+        zones=in_use,
         instance_types=types,
         deployed=deployed,
-        job_queues={name: there.get(name, DeployedJobQueue()) for name in job_queues},
+        job_queues={name: there.get(name, DeployedJobQueue()) for name in _named(raw, "batch")},
+        cluster=cluster,
     )
     return facts, wrong
 
@@ -233,9 +244,18 @@ def _batch_preflight(
         yield from as_far_as_right(one.preflight(f"batch.{name}", types, used))
 
 
-def _eks_preflight(settings: StackSettings, types: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
+def _zones_in_use(settings: StackSettings, used: Sequence[str]) -> Sequence[str]:
+    """The zones of the private subnets."""
+    with suppress(WrongFieldError):
+        return used if settings.network.existing is None else settings.network.existing.zones()
+    return used
+
+
+def _eks_preflight(
+    settings: StackSettings, types: Mapping[str, InstanceFacts], in_use: Sequence[str], cluster: RunningCluster
+) -> Iterator[Mistake]:
     if settings.eks is not None:
-        yield from settings.eks.preflight("eks", types)
+        yield from settings.eks.preflight("eks", types, in_use, cluster)
 
 
 def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:
@@ -299,9 +319,9 @@ def _missing(path: str, named: Sequence[str], section: str, raw: Mapping[str, An
             yield Mistake(path=path, rule=f"must name what is under {section}", got=one, meant=near(one, there))
 
 
-def _named(raw: Mapping[str, Any], section: str) -> list[str]:
+def _named(raw: object, section: str) -> list[str]:
     """The names that a section has, right or wrong."""
-    found = raw.get(section)
+    found = cast("Mapping[str, Any]", raw).get(section) if isinstance(raw, dict) else None
     return [*cast("Mapping[str, Any]", found)] if isinstance(found, dict) else []
 
 

@@ -30,14 +30,19 @@ class Deployed:
         found = resourcegroupstaggingapi.get_resources(tag_filters=[{"key": PART_TAG}])
         arns = defaultdict[str, list[str]](list)
         for one in found.resource_tag_mapping_lists:
-            owner, _, path = one.tags[PART_TAG].partition("/")
-            if owner == stack:
+            path = cls(stack=stack).path(one.tags)
+            if path is not None:
                 arns[path].append(one.resource_arn)
         return cls(stack=stack, arns={path: sorted(listed) for path, listed in arns.items()})
 
     def tag(self, path: str) -> dict[str, str]:
         """The tag by which a later deployment finds what is made for this path."""
         return {PART_TAG: f"{self.stack}/{path}"}
+
+    def path(self, tags: Mapping[str, str]) -> str | None:
+        """The path in the stack file for which something with these tags was made; None if not for this stack."""
+        owner, _, path = tags.get(PART_TAG, "").partition("/")
+        return path if owner == self.stack else None
 
     def of(self, path: str, kind: str) -> list[str]:
         """ARNs of what is there for a path, of one kind, such as `batch:compute-environment`.

@@ -71,6 +71,10 @@ class ExistingNetwork(Settings):
     def _names_each_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
         return _each_once(private_subnet_ids)
 
+    def zones(self) -> list[str]:
+        """Names of the availability zones of its private subnets, in their order."""
+        return [ec2.get_subnet(id=subnet_id).availability_zone for subnet_id in self.private_subnet_ids]
+
     def preflight(self, path: str, in_default_group: Sequence[str]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find in the settings of the VPC.
 
@@ -297,6 +301,8 @@ class Network(pulumi.ComponentResource):
     """Private subnets, one per zone; they exist before their routes do."""
     training_subnet_id: pulumi.Output[str]
     """The private subnet for nodes that must be close together: EFA and multi-node jobs do not cross zones."""
+    zones: Sequence[str]
+    """Names of the private subnets' availability zones, in their order."""
     egress: list[pulumi.Resource]
     """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
     places: Sequence[str]
@@ -325,8 +331,12 @@ class Network(pulumi.ComponentResource):
             ).cidr_block
             self.private_subnet_ids = [pulumi.Output.from_input(one) for one in settings.existing.private_subnet_ids]
             self.egress = []
-        self.training_subnet_id = self.private_subnet_ids[0]
+        self.training_subnet_id, self.zones = self.private_subnet_ids[0], zones
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
+
+    def private_subnets(self, zones: Collection[str]) -> list[pulumi.Output[str]]:
+        """Ids of the private subnets in these zones."""
+        return [one for zone, one in zip(self.zones, self.private_subnet_ids, strict=True) if zone in zones]
 
     def _create(
         self,

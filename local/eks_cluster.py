@@ -84,10 +84,20 @@ class Child:
 
 
 class Register(Protocol):
-    """Registers a resource as a child of the component."""
+    """Registers a resource of the family."""
 
-    def __call__(self, type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
-        """Register it; `made_of` names, by input, the URNs of what its value is made of."""
+    def __call__(
+        self,
+        type_: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        made_of: Mapping[str, Iterable[str]],
+        parent: str | None = None,
+    ) -> Child:
+        """Register it; `made_of` names, by input, the URNs of what its value is made of.
+
+        Its parent is the component where no other is given.
+        """
         ...
 
 
@@ -110,10 +120,16 @@ def expand(component: Component, register: Register, *, region: str, partition: 
     if mistakes:
         raise RefusedError("\n".join(f"{component.urn}: {line}" for line in mistakes))
 
-    def add(type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
+    def add(
+        type_: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        made_of: Mapping[str, Iterable[str]],
+        parent: str | None = None,
+    ) -> Child:
         given = {key: value for key, value in inputs.items() if value is not None}
         made_of = {key: urns for key, urns in made_of.items() if key in given}
-        return register(type_, f"{component.name}-{name}", given, made_of)
+        return register(type_, f"{component.name}-{name}", given, made_of, parent)
 
     role = _service_role(add, partition)
     cluster = add(
@@ -139,11 +155,11 @@ def expand(component: Component, register: Register, *, region: str, partition: 
     add("pulumi:providers:kubernetes", "eks-k8s", {}, {})
     for entry_name, entry in inputs.get("accessEntries", {}).items():
         own = {"clusterName": name, **{key: value for key, value in entry.items() if key != "accessPolicies"}}
-        add("aws:eks/accessEntry:AccessEntry", entry_name, own, in_cluster)
+        made = add("aws:eks/accessEntry:AccessEntry", entry_name, own, in_cluster)
         for policy, association in entry.get("accessPolicies", {}).items():
             type_ = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
             given = {"clusterName": name, "principalArn": entry["principalArn"], **association}
-            add(type_, f"{entry_name}-{policy}", given, in_cluster)
+            add(type_, f"{entry_name}-{policy}", given, in_cluster, made.urn)
     kubeconfig = _kubeconfig(region, cluster)
     issuer = cluster.get("identities", 0, "oidcs", 0, "issuer")
     # without groups of its own the component hands out the one that EKS made

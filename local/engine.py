@@ -140,13 +140,17 @@ class _Monitor(mocks.MockMonitor):
         """Register what a remote component makes in its plugin."""
 
         def register(
-            type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]
+            type_: str,
+            name: str,
+            inputs: Mapping[str, Any],
+            made_of: Mapping[str, Iterable[str]],
+            parent: str | None = None,
         ) -> eks_cluster.Child:
             child = Registration(
-                urn=self.make_urn(component.urn, type_, name),
+                urn=self.make_urn(parent or component.urn, type_, name),
                 type=type_,
                 name=name,
-                parent=component.urn,
+                parent=parent or component.urn,
                 custom=True,
                 inputs=inputs,
                 dependencies=frozenset(urn for urns in made_of.values() for urn in urns),

@@ -186,14 +186,18 @@ def _construct(request: Any, monitor: Any) -> Any:
     )
 
     def register(
-        type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]
+        type_: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        made_of: Mapping[str, Iterable[str]],
+        parent: str | None = None,
     ) -> eks_cluster.Child:
         package = type_.removeprefix("pulumi:providers:").partition(":")[0]
         made = monitor.RegisterResource(
             resource_pb2.RegisterResourceRequest(
                 type=type_,
                 name=name,
-                parent=itself.urn,
+                parent=parent or itself.urn,
                 custom=True,
                 object=struct(inputs),
                 protect=request.protect,

@@ -46,10 +46,18 @@ class Family:
         self.preview = preview
         self.inputs: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.made_of: dict[tuple[str, str], Mapping[str, Iterable[str]]] = {}
+        self.parents: dict[str, str | None] = {}
 
-    def __call__(self, type_: str, name: str, inputs: Mapping[str, Any], made_of: Mapping[str, Iterable[str]]) -> Child:
+    def __call__(
+        self,
+        type_: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        made_of: Mapping[str, Iterable[str]],
+        parent: str | None = None,
+    ) -> Child:
         one = (type_.rpartition(":")[2], name)
-        self.inputs[one], self.made_of[one] = inputs, made_of
+        self.inputs[one], self.made_of[one], self.parents[name] = inputs, made_of, parent
         computed: Mapping[str, Any] = {"Role": {"arn": "arn:it"}, "Cluster": CLUSTER_OUTPUTS}.get(one[0], {})
         outputs = inputs if self.preview else {**inputs, **computed}
         return Child(urn=f"urn:{name}", id="" if self.preview else name, outputs=outputs)
@@ -74,6 +82,7 @@ def test_the_family_is_a_role_a_control_plane_two_add_ons_a_provider_and_the_ent
         ("AccessEntry", "training-admin"),
         ("AccessPolicyAssociation", "training-admin-all"),
     ]
+    assert {name: urn for name, urn in family.parents.items() if urn} == {"training-admin-all": "urn:training-admin"}
 
 
 def test_what_the_component_is_given_reaches_its_parts() -> None:

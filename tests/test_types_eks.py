@@ -101,6 +101,37 @@ def test_a_control_plane_in_one_zone_is_refused(aws: Aws) -> None:
         Life(aws, CLUSTER, {"roleArn": ROLE, "vpcConfig": {"subnetIds": subnets(aws, "a")}})
 
 
+def test_a_control_plane_never_leaves_its_zones(aws: Aws, cluster: Life) -> None:
+    wider = cluster.resource.inputs["vpcConfig"] | {"subnetIds": subnets(aws, "a", "b", "c")}
+    says = "must be in the AZs of the creation, us-west-2a, us-west-2b, got us-west-2a, us-west-2b, us-west-2c"
+    with pytest.raises(RefusedError, match=says):
+        cluster.change(vpcConfig=wider)
+
+
+def test_an_update_of_a_node_group_leaves_the_nodes_to_the_autoscaler_but_one_of_its_sizes(
+    aws: Aws, nodes: Life
+) -> None:
+    names = {"clusterName": nodes.outputs["clusterName"], "nodegroupName": nodes.outputs["nodeGroupName"]}
+    eks = aws.client("eks")
+    eks.update_nodegroup_config(**names, scalingConfig={"minSize": 0, "desiredSize": 2, "maxSize": 2})
+    nodes.change(updateConfig={"maxUnavailablePercentage": 33}, labels={"workload": "inference"})
+    assert eks.describe_nodegroup(**names)["nodegroup"]["scalingConfig"]["desiredSize"] == 2
+    nodes.change(scalingConfig={"minSize": 0, "desiredSize": 0, "maxSize": 4})
+    assert eks.describe_nodegroup(**names)["nodegroup"]["scalingConfig"]["desiredSize"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [
+        ((1, 0, 2), "Minimum capacity 1 can't be greater than desired size 0"),
+        ((0, 2, 1), "desired capacity 2 can't be greater than max size 1"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(sizes: tuple[int, int, int], says: str, nodes: Life) -> None:
+    with pytest.raises(RefusedError, match=says):
+        nodes.change(scalingConfig=dict(zip(("minSize", "desiredSize", "maxSize"), sizes, strict=True)))
+
+
 def test_a_node_group_takes_other_sizes_labels_and_versions_in_place(aws: Aws, nodes: Life) -> None:
     nodes.update(
         version="1.35",

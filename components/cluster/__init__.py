@@ -4,5 +4,6 @@ It may import the other components.
 """
 
 from components.cluster.cluster import GpuCluster, GpuClusterSettings
+from components.cluster.running import RunningCluster
 
-__all__ = ["GpuCluster", "GpuClusterSettings"]
+__all__ = ["GpuCluster", "GpuClusterSettings", "RunningCluster"]

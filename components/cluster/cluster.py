@@ -10,6 +10,7 @@ from components import iam, quotas
 from components.accelerators import InstanceFacts
 from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
 from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
+from components.cluster.running import FIRST, GPU_NODES, SYSTEM_NODES, RunningCluster
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
 from components.network import Network
@@ -38,13 +39,30 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
             },
         }
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
-        """Mistakes that only AWS can find: about the instance types."""
-        for where, nodes in (
-            ("systemNodes", self.system_nodes),
-            *((f"gpuNodeGroups.{name}", group) for name, group in self.gpu_node_groups.items()),
-        ):
-            yield from as_far_as_right(nodes.preflight(f"{path}.{where}", facts))
+    def preflight(
+        self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str], running: RunningCluster
+    ) -> Iterator[Mistake]:
+        """Mistakes that only AWS can find: about the instance types, the network's zones and what runs already."""
+        yield from running.preflight(zones)
+        system = self.system_nodes.preflight(f"{path}.systemNodes", facts, running.nodes(SYSTEM_NODES))
+        yield from as_far_as_right(system)
+        for name, group in self.gpu_node_groups.items():
+            nodes = running.nodes(f"{GPU_NODES}.{name}")
+            yield from as_far_as_right(
+                group.preflight(f"{path}.gpuNodeGroups.{name}", facts, self.version, zones, nodes)
+            )
+
+    def exchanges(self, running: RunningCluster) -> Iterator[str]:
+        """Warnings of edits that exchange GPU nodes that run."""
+        for name, group in self.gpu_node_groups.items():
+            nodes = running.nodes(f"{GPU_NODES}.{name}")
+            if nodes is None:
+                continue
+            for key, (has, wanted) in nodes.exchanged(version=self.version, disk_gib=group.disk_gib).items():
+                yield (
+                    f"{key}: {has} becomes {wanted}, so the {nodes.size} nodes of {GPU_NODES}.{name} that run are"
+                    f" exchanged, a third at once, and what runs on them is stopped: {FIRST}"
+                )
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that its nodes ask for at most."""
@@ -75,6 +93,7 @@ class GpuCluster(pulumi.ComponentResource):
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         deployed: Deployed,
+        running: RunningCluster,
         network: Network,
         statements: Sequence[iam.Statement],
         protect: bool,
@@ -82,11 +101,18 @@ class GpuCluster(pulumi.ComponentResource):
     ) -> None:
         """`statements` are what training jobs may do on AWS."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
-        for notice in settings.notices():
+        for notice in (*settings.notices(), *settings.exchanges(running)):
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         control_plane = ControlPlane(
-            name, settings, account=account, deployed=deployed, network=network, protect=protect, opts=child
+            name,
+            settings,
+            account=account,
+            deployed=deployed,
+            running=running,
+            network=network,
+            protect=protect,
+            opts=child,
         )
         self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
         self.kubeconfig = control_plane.kubeconfig
@@ -108,10 +134,13 @@ class GpuCluster(pulumi.ComponentResource):
             settings.system_nodes,
             facts=facts,
             account=account,
+            deployed=deployed,
+            running=running.nodes(SYSTEM_NODES),
             version=settings.version,
             cluster_name=self.cluster_name,
             node_role=node_role,
             network=network,
+            subnet_ids=control_plane.subnet_ids,
             after=[control_plane],
             opts=child,
         )
@@ -124,6 +153,9 @@ class GpuCluster(pulumi.ComponentResource):
                 group,
                 facts=facts[group.instance_types[0]],
                 account=account,
+                deployed=deployed,
+                running=(nodes := running.nodes(f"{GPU_NODES}.{group_name}")),
+                zones=group.zones(nodes, network.zones, facts),
                 shape=shapes[group_name],
                 version=settings.version,
                 cluster_name=self.cluster_name,

@@ -5,7 +5,7 @@ It comes from `pulumi_eks.Cluster`, with its role, its access entries and the tw
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import pulumi
@@ -14,6 +14,7 @@ from pulumi_aws import cloudwatch, eks, kms, vpc
 from pydantic import Field, field_validator
 
 from components import iam
+from components.cluster.running import CLUSTER, RunningCluster
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like, Settings
@@ -101,6 +102,8 @@ class ControlPlane(pulumi.ComponentResource):
     """A kubeconfig as JSON that authenticates by `aws eks get-token`."""
     security_group_id: pulumi.Output[str]
     """Id of the security group that EKS makes for the control plane and the nodes."""
+    subnet_ids: Sequence[pulumi.Output[str]]
+    """Private subnets of the zones in which it was made, which EKS never changes."""
 
     def __init__(
         self,
@@ -109,6 +112,7 @@ class ControlPlane(pulumi.ComponentResource):
         *,
         account: iam.Account,
         deployed: Deployed,
+        running: RunningCluster,
         network: Network,
         protect: bool,
         opts: pulumi.ResourceOptions,
@@ -123,8 +127,10 @@ class ControlPlane(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=protect),
         )
         # EKS writes to the log group of the cluster's name, and makes one that keeps logs for ever where there is none:
-        # so the name is chosen here, unique by the key's id, and the group is there first
-        own_name = key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
+        # so the name is chosen here, unique by the key's id, and the group is there first. Another name is another
+        # cluster, so it stays when the key does not
+        own_name = running.name or key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
+        self.subnet_ids = network.private_subnets(running.zones or network.zones)
         log_group = cloudwatch.LogGroup(
             name,
             name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
@@ -135,16 +141,15 @@ class ControlPlane(pulumi.ComponentResource):
             name,
             name=own_name,
             version=settings.version,
-            cluster_tags=deployed.tag("eks"),
+            cluster_tags=deployed.tag(CLUSTER),
             vpc_id=network.vpc_id,
-            private_subnet_ids=network.private_subnet_ids,
+            private_subnet_ids=self.subnet_ids,
             endpoint_private_access=True,
             endpoint_public_access=bool(settings.public_access_cidrs),
             public_access_cidrs=[str(one) for one in settings.public_access_cidrs] or None,
             # the component also makes whoever creates the cluster its administrator, and cannot be told otherwise: an
             # entry for that principal would be its second one, which EKS refuses
             authentication_mode=pulumi_eks.AuthenticationMode.API,
-            access_entries=_admin_entries(settings, account),
             enabled_cluster_log_types=CONTROL_PLANE_LOGS,
             encryption_config_key_arn=key.arn,
             upgrade_policy={"support_type": "STANDARD"},
@@ -161,6 +166,7 @@ class ControlPlane(pulumi.ComponentResource):
             create_instance_role=False,
             opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group]),
         )
+        _administrators(self, name, cluster, settings, account)
         inner = cluster.eks_cluster
         self.cluster_name, self.arn, self.kubeconfig = inner.name, inner.arn, cluster.kubeconfig_json
         self.security_group_id = inner.vpc_config.cluster_security_group_id.apply(str)
@@ -229,17 +235,32 @@ def _addon_version(addon: str, settings: ControlPlaneSettings, parent: pulumi.Re
     ).version
 
 
-def _admin_entries(settings: ControlPlaneSettings, account: iam.Account) -> dict[str, pulumi_eks.AccessEntryArgs]:
-    policy_arn = f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
-    return {
+def _administrators(
+    parent: pulumi.Resource,
+    name: str,
+    cluster: pulumi_eks.Cluster,
+    settings: ControlPlaneSettings,
+    account: iam.Account,
+) -> None:
+    """Let principals administer the cluster.
+
+    The component would protect their entries as it is itself, so that nobody could be taken out again. In release
+    0.1.0 they are its own.
+    """
+    for principal_arn in settings.admin_principal_arns:
         # account and path: two accounts may have a role of one name
-        "-".join(principal_arn.split(":")[4:]): pulumi_eks.AccessEntryArgs(
+        entry_name = f"{name}-{'-'.join(principal_arn.split(':')[4:])}"
+        entry = eks.AccessEntry(
+            entry_name,
+            cluster_name=cluster.eks_cluster.name,
             principal_arn=principal_arn,
-            access_policies={
-                "admin": pulumi_eks.AccessPolicyAssociationArgs(
-                    policy_arn=policy_arn, access_scope=eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
-                )
-            },
+            opts=pulumi.ResourceOptions(parent=parent, aliases=[pulumi.Alias(parent=cluster)]),
         )
-        for principal_arn in settings.admin_principal_arns
-    }
+        eks.AccessPolicyAssociation(
+            f"{entry_name}-admin",
+            cluster_name=cluster.eks_cluster.name,
+            principal_arn=principal_arn,
+            policy_arn=f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+            access_scope={"type": "cluster"},
+            opts=pulumi.ResourceOptions(parent=entry, depends_on=[entry]),
+        )

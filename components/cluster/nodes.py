@@ -15,17 +15,30 @@ from pydantic import Field, model_validator
 
 from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
+from components.cluster.running import CAPACITY_TYPES, EFA_LABEL, FIRST, GPU_NODES, SYSTEM_NODES, RunningNodes
+from components.deployed import Deployed
 from components.network import Network, let_members_talk
-from components.schema import ReservationId, Settings, mistake, refuse
+from components.schema import Like, ReservationId, Settings, mistake, refuse
 from stack_file.mistakes import Mistake
 
 NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.com/efa"
 """Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
 NODE_GROUP_LABEL = "node-group"
 """Label that holds the group's name in the stack file."""
-EFA_LABEL = "vpc.amazonaws.com/efa.present"
 SYSTEM_NODE_DISK_GIB = 50
-CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
+NUMBER_OF_NODES = "scalingConfig.desiredSize"
+ZoneName = Annotated[
+    str, Like(r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$", "must be the name of an availability zone, such as us-west-2b")
+]
+"""Name of an availability zone."""
+UPDATED_AT_ONCE_PERCENT = 33
+"""Share of a group's nodes that an update exchanges at once."""
+UPDATE_TIMEOUT = "3h"
+"""For how long an update of a node group is waited for.
+
+A third at once are five rounds at most (of five nodes one at a time); EKS waits 15 minutes for the pods of a node to
+leave (EKS user guide, "Understand each phase of node updates"), and the next node takes up to 10 to join.
+"""
 
 
 def _size_mistakes(min_size: int, max_size: int) -> list[tuple[str, str, object]]:
@@ -40,15 +53,18 @@ class SystemNodesSettings(Settings):
     min_size: Annotated[int, Field(ge=1)] = 2
     """Nodes at least."""
     max_size: Annotated[int, Field(ge=1)] = 4
-    """Nodes at most."""
+    """Nodes at most, and no fewer than run now."""
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         refuse(_size_mistakes(self.min_size, self.max_size))
         return self
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
-        """Mistakes that only AWS can find: about the instance types."""
+    def preflight(
+        self, path: str, facts: Mapping[str, InstanceFacts], running: RunningNodes | None
+    ) -> Iterator[Mistake]:
+        """Mistakes that only AWS can find: about the instance types, and the nodes that run."""
+        yield from _too_many_run(path, self.max_size, running)
         for instance_type in self.instance_types:
             if facts[instance_type].accelerators:
                 yield mistake(f"{path}.instanceTypes", "must be types without accelerator", instance_type)
@@ -63,19 +79,24 @@ class GpuNodeGroupSettings(Settings):
     """One GPU node group under `eks.gpuNodeGroups`."""
 
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] = ("g6.12xlarge",)
-    """EC2 instance types with the same number of GPUs; only one type with `efa` or `capacityBlock`."""
+    """EC2 instance types with the same number of GPUs; only one type with `efa` or `capacityBlock`.
+
+    A change of these, of `capacity`, `zone`, `efa` or `capacityReservationId` makes the group anew, and is refused
+    while one of its nodes runs."""
     capacity: Literal["onDemand", "spot", "capacityBlock"] = "onDemand"
     """Kind of capacity; `capacityBlock` needs a reservation."""
     min_size: Annotated[int, Field(ge=0)] = 0
     """Nodes at least; 0 costs nothing while idle."""
     max_size: Annotated[int, Field(ge=1)] = 8
-    """Nodes at most."""
+    """Nodes at most, and no fewer than run now."""
+    zone: ZoneName | None = None
+    """Availability zone of its nodes. Default: the first of the network's that has its types, for good."""
     efa: bool = False
-    """Whether nodes communicate over Elastic Fabric Adapter. All nodes are then in one zone."""
+    """Whether nodes communicate over Elastic Fabric Adapter."""
     disk_gib: Annotated[int, Field(ge=50, le=16_384)] = 200
-    """Size of each node's root volume in GiB."""
+    """Size of each node's root volume in GiB. A change exchanges the nodes that run."""
     capacity_reservation_id: ReservationId | None = None
-    """A capacity reservation or a capacity block to run in; it must be in the zone of the training subnet."""
+    """A capacity reservation or a capacity block to run in; it must be in the group's zone."""
 
     @model_validator(mode="after")
     def _can_ever_run(self) -> Self:
@@ -110,9 +131,58 @@ class GpuNodeGroupSettings(Settings):
         )
         return self
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:
-        """Mistakes that only AWS can find: about the instance types."""
+    def zones(
+        self, running: RunningNodes | None, zones: Sequence[str], facts: Mapping[str, InstanceFacts]
+    ) -> list[str]:
+        """The zones of its nodes, of those of the network: one, or all that a group of release 0.1.0 has.
+
+        In several, Auto Scaling ends nodes to even them out, and a job on many nodes crosses them.
+        """
+        if running is not None and not self.made_anew(running, zones):
+            return sorted(running.zones)
+        # of zones with as many of the types the first
+        offering = max(zones, key=lambda zone: sum(zone in facts[one].zones for one in self.instance_types))
+        return [self.zone or offering]
+
+    def made_anew(self, running: RunningNodes, zones: Sequence[str]) -> dict[str, object]:
+        """Key -> value, of all that makes the node group anew."""
+        both = {
+            "instanceTypes": ([*running.instance_types], [*self.instance_types]),
+            "capacity": (running.capacity, self.capacity),
+            "efa": (running.efa, self.efa),
+            "capacityReservationId": (running.capacity_reservation_id, self.capacity_reservation_id),
+        }
+        moves = not running.zones <= {*zones} if self.zone is None else running.zones != frozenset({self.zone})
+        return {
+            **{key: wanted for key, (has, wanted) in both.items() if has != wanted},
+            **({"zone": self.zone} if moves else {}),
+        }
+
+    def preflight(
+        self,
+        path: str,
+        facts: Mapping[str, InstanceFacts],
+        version: str,
+        zones: Sequence[str],
+        running: RunningNodes | None,
+    ) -> Iterator[Mistake]:
+        """Mistakes that only AWS can find: about the instance types, the network's zones and the nodes that run."""
         types = f"{path}.instanceTypes"
+        if self.zone is not None and self.zone not in zones:
+            yield mistake(f"{path}.zone", f"must be a zone of the network ({', '.join(zones)})", self.zone)
+        else:
+            used = self.zones(running, zones, facts)
+            offers = {one: sorted(facts[one].zones) for one in self.instance_types}
+            if not any({*used} & {*offered} for offered in offers.values()):
+                yield mistake(types, f"must be offered in {', '.join(used)}, where the nodes would be", offers)
+        yield from _too_many_run(path, self.max_size, running)
+        if running is not None and running.size:
+            for key, wanted in self.made_anew(running, zones).items():
+                yield mistake(f"{path}.{key}", f"cannot change while {running.size} nodes of it run: {FIRST}", wanted)
+            # EKS updates such a group only at zero (EKS user guide, "Create a managed node group with Capacity Blocks")
+            exchanged = running.exchanged(version=version, disk_gib=self.disk_gib)
+            for key, (_, wanted) in exchanged.items() if self.capacity == "capacityBlock" else ():
+                yield mistake(key, f"cannot change while {running.size} nodes of {path} run: {FIRST}", wanted)
         for instance_type in self.instance_types:
             if not facts[instance_type].accelerators:
                 yield mistake(types, "must be types with an accelerator", instance_type)
@@ -193,34 +263,44 @@ class SystemNodes(pulumi.ComponentResource):
         *,
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
+        deployed: Deployed,
+        running: RunningNodes | None,
         version: str,
         cluster_name: pulumi.Output[str],
         node_role: iam.ServiceRole,
         network: Network,
+        subnet_ids: Sequence[pulumi.Output[str]],
         after: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`after` must be on the cluster before a node joins it."""
         super().__init__("distributed-training:index:SystemNodes", name, {}, opts)
         template = ec2.LaunchTemplate(
-            name, opts=pulumi.ResourceOptions(parent=self), **_node_template(SYSTEM_NODE_DISK_GIB, name, account)
+            name, opts=_template_options(self), **_node_template(SYSTEM_NODE_DISK_GIB, name, account)
         )
-        eks.NodeGroup(
+        nodes = eks.NodeGroup(
             name,
             cluster_name=cluster_name,
             # nodes follow the control plane to its next version
             version=version,
             node_role_arn=node_role.arn,
-            subnet_ids=network.private_subnet_ids,
+            subnet_ids=subnet_ids,
             ami_type=facts[settings.instance_types[0]].eks_ami_type,
             capacity_type="ON_DEMAND",
             instance_types=settings.instance_types,
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            scaling_config=_scaling(settings),
-            update_config={"max_unavailable": 1},
+            scaling_config=_scaling(settings, running),
+            update_config={"max_unavailable_percentage": UPDATED_AT_ONCE_PERCENT},
             node_repair_config={"enabled": True},
-            opts=_nodes_of(self, node_role, network, after),
+            tags=deployed.tag(SYSTEM_NODES),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[node_role, *network.egress, *after],
+                custom_timeouts=pulumi.CustomTimeouts(update=UPDATE_TIMEOUT),
+                ignore_changes=_left_alone(settings, running),
+            ),
         )
+        _tag_nodes(self, name, nodes.resources[0].autoscaling_groups[0].name, account)
         self.register_outputs({})
 
 
@@ -239,6 +319,9 @@ class GpuNodeGroup(pulumi.ComponentResource):
         *,
         facts: InstanceFacts,
         account: iam.Account,
+        deployed: Deployed,
+        running: RunningNodes | None,
+        zones: Sequence[str],
         shape: NodeShape,
         version: str,
         cluster_name: pulumi.Output[str],
@@ -266,6 +349,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
             # a reservation has its own place: both together end in InsufficientInstanceCapacity
             placement = None if reserved else ec2.PlacementGroup(name, strategy="cluster", opts=child)
         block = settings.capacity == "capacityBlock"
+        made_anew = {} if running is None else settings.made_anew(running, network.zones)
         template = ec2.LaunchTemplate(
             name,
             network_interfaces=interfaces,
@@ -279,7 +363,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
                 else None
             ),
             user_data=base64.b64encode(_NODE_USER_DATA.encode()).decode(),
-            opts=child,
+            opts=_template_options(self),
             **_node_template(settings.disk_gib, name, account),
         )
         nodes = eks.NodeGroup(
@@ -288,19 +372,24 @@ class GpuNodeGroup(pulumi.ComponentResource):
             # nodes follow the control plane to its next version
             version=version,
             node_role_arn=node_role.arn,
-            # neither EFA, a placement group nor a reservation crosses zones
-            subnet_ids=[network.training_subnet_id] if settings.efa or reserved else network.private_subnet_ids,
+            subnet_ids=network.private_subnets(zones),
             ami_type=facts.eks_ami_type,
             capacity_type=CAPACITY_TYPES[settings.capacity],
             instance_types=None if block else settings.instance_types,
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-            scaling_config=_scaling(settings),
+            scaling_config=_scaling(settings, running),
             labels=shape.labels,
             taints=[{"key": shape.accelerator, "value": "true", "effect": "NO_SCHEDULE"}],
             # an update ends a node before it starts the next one, as there may be no GPU to spare
-            update_config={"max_unavailable": 1, "update_strategy": "MINIMAL"},
+            update_config={"max_unavailable_percentage": UPDATED_AT_ONCE_PERCENT, "update_strategy": "MINIMAL"},
             node_repair_config={"enabled": True},
-            opts=_nodes_of(self, node_role, network, after),
+            tags=deployed.tag(f"{GPU_NODES}.{shape.labels[NODE_GROUP_LABEL]}"),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[node_role, *network.egress, *after],
+                custom_timeouts=pulumi.CustomTimeouts(update=UPDATE_TIMEOUT),
+                ignore_changes=_left_alone(settings, running, made_anew=bool(made_anew)),
+            ),
         )
         self.arn, self.autoscaling_group_name = nodes.arn, nodes.resources[0].autoscaling_groups[0].name
         for key, value in shape.autoscaler_tags().items():
@@ -310,6 +399,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
                 tag={"key": key, "value": value, "propagate_at_launch": False},
                 opts=child,
             )
+        _tag_nodes(self, name, self.autoscaling_group_name, account)
         self.register_outputs({"arn": self.arn})
 
 
@@ -346,19 +436,39 @@ def _demands(
     yield from quotas.of_instances(f"{path}.maxSize", group.instance_types, usage_class, vcpus)
 
 
-def _nodes_of(
-    parent: pulumi.Resource, node_role: iam.ServiceRole, network: Network, after: Sequence[pulumi.Resource]
-) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions(
-        parent=parent,
-        depends_on=[node_role, *network.egress, *after],
-        # the autoscaler owns it
-        ignore_changes=["scalingConfig.desiredSize"],
-    )
+def _too_many_run(path: str, max_size: int, running: RunningNodes | None) -> Iterator[Mistake]:
+    """A mistake if more nodes run than are to: EKS would end some of them."""
+    if running is not None and running.size > max_size:
+        yield mistake(
+            f"{path}.maxSize", f"must be at least {running.size}, the nodes that run, until jobs have ended", max_size
+        )
 
 
-def _scaling(settings: SystemNodesSettings | GpuNodeGroupSettings) -> eks.NodeGroupScalingConfigArgsDict:
-    return {"min_size": settings.min_size, "desired_size": settings.min_size, "max_size": settings.max_size}
+def _scaling(
+    settings: SystemNodesSettings | GpuNodeGroupSettings, running: RunningNodes | None
+) -> eks.NodeGroupScalingConfigArgsDict:
+    """The sizes; EKS takes all three together, and no `min_size` above the desired one."""
+    size = settings.min_size if running is None else max(settings.min_size, running.size)
+    return {"min_size": settings.min_size, "desired_size": size, "max_size": settings.max_size}
+
+
+def _left_alone(
+    settings: SystemNodesSettings | GpuNodeGroupSettings, running: RunningNodes | None, *, made_anew: bool = False
+) -> list[str]:
+    """Inputs that a deployment leaves as it finds them.
+
+    The autoscaler owns the number of nodes, but an edit of a limit sends that, too: then it must be the one that EKS
+    has, as the engine's is that of the last edit. Where nodes of release 0.1.0 are is not known before they are tagged.
+    """
+    if running is None:
+        return [NUMBER_OF_NODES, "subnetIds"]
+    limits_stay = (running.min_size, running.max_size) == (settings.min_size, settings.max_size)
+    return [NUMBER_OF_NODES] if limits_stay and not made_anew else []
+
+
+def _template_options(parent: pulumi.Resource) -> pulumi.ResourceOptions:
+    # another version exchanges all nodes, so these are the tags that there were at first; `_tag_nodes` adds the others
+    return pulumi.ResourceOptions(parent=parent, ignore_changes=["tagSpecifications"])
 
 
 def _node_template(disk_gib: int, name: str, account: iam.Account) -> Mapping[str, Any]:
@@ -383,3 +493,14 @@ def _node_template(disk_gib: int, name: str, account: iam.Account) -> Mapping[st
             for kind in ("instance", "volume")
         ],
     }
+
+
+def _tag_nodes(parent: pulumi.Resource, name: str, group: pulumi.Output[str], account: iam.Account) -> None:
+    """Give the provider's own tags to instances that start from now on; Auto Scaling does not tag their volumes."""
+    for key, value in account.tags.items():
+        autoscaling.Tag(
+            f"{name}-tag-{key}",
+            autoscaling_group_name=group,
+            tag={"key": key, "value": value, "propagate_at_launch": True},
+            opts=pulumi.ResourceOptions(parent=parent),
+        )

@@ -13,7 +13,8 @@ import pulumi_kubernetes as kubernetes
 from pulumi_aws import eks
 
 from components import iam
-from components.cluster.nodes import EFA_LABEL, NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
+from components.cluster.nodes import NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
+from components.cluster.running import EFA_LABEL
 from components.schema import Settings
 
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"

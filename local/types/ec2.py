@@ -179,6 +179,32 @@ class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"
         )
 
 
+@answers(
+    "aws:ec2/getLaunchTemplate:getLaunchTemplate",
+    needs="ec2:DescribeLaunchTemplates ec2:DescribeLaunchTemplateVersions",
+)
+def get_launch_template(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The latest version of a launch template, as far as the program asks."""
+    [latest] = described(aws, "launch_template_versions", LaunchTemplateId=inputs["id"], Versions=["$Latest"])
+    data = latest["LaunchTemplateData"]
+    target = data.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget")
+    return {
+        "blockDeviceMappings": [
+            {"deviceName": one["DeviceName"], "ebs": [{"volumeSize": one["Ebs"]["VolumeSize"]}]}
+            for one in data.get("BlockDeviceMappings", [])
+        ],
+        "capacityReservationSpecifications": [
+            {"capacityReservationTargets": [{"capacityReservationId": target["CapacityReservationId"]}]}
+        ]
+        if target
+        else [],
+        "id": inputs["id"],
+        "instanceType": data.get("InstanceType", ""),
+        "latestVersion": latest["VersionNumber"],
+        "name": latest["LaunchTemplateName"],
+    }
+
+
 @answers("aws:ec2/getInstanceType:getInstanceType", needs="ec2:DescribeInstanceTypes", lasting=True)
 def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What AWS says about one instance type, as far as the program asks."""

@@ -70,6 +70,11 @@ class Cluster(Tagged, token=CLUSTER):
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Set who reaches it, its logs and its switches, and its version."""
         eks = aws.client("eks")
+        has, wanted = (_zones(aws, one.inputs["vpcConfig"]["subnetIds"]) for one in (there, new))
+        if has != wanted:
+            raise ValueError(
+                f"vpcConfig.subnetIds: must be in the AZs of the creation, {_named(has)}, got {_named(wanted)}"
+            )
         given = only(new.inputs, "deletionProtection", "name", "upgradePolicy", "vpcConfig")
         call(eks, "update_cluster_config", given, rename=self.rename, logging=_logging(new.inputs))
         if (version := new.inputs.get("version")) != there.inputs.get("version"):
@@ -133,18 +138,27 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         return aws.client("eks").describe_nodegroup(**_names(there))["nodegroup"]
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Set its size, labels, taints and how it is updated; its version and that of its launch template."""
+        """Set its version and that of its launch template; its size, labels, taints and how it is updated.
+
+        As the provider does: what did not change is not sent, and a block of which something changed is sent whole.
+        """
         eks = aws.client("eks")
+        changed = {key for key in new.inputs if new.inputs[key] != there.inputs.get(key)}
+        if changed & {"launchTemplate", "version"}:
+            call(eks, "update_nodegroup_version", _names(there) | only(new.inputs, "launchTemplate", "version"))
+        blocks = changed & {"nodeRepairConfig", "scalingConfig", "updateConfig"}
         labels, taints = new.inputs.get("labels", {}), new.inputs.get("taints", [])
         had_labels, had_taints = there.inputs.get("labels", {}), there.inputs.get("taints", [])
-        call(
-            eks,
-            "update_nodegroup_config",
-            _names(there) | only(new.inputs, "nodeRepairConfig", "scalingConfig", "updateConfig"),
-            labels={"addOrUpdateLabels": labels, "removeLabels": sorted(had_labels.keys() - labels.keys())},
-            taints={"addOrUpdateTaints": taints, "removeTaints": [one for one in had_taints if one not in taints]},
-        )
-        call(eks, "update_nodegroup_version", _names(there) | only(new.inputs, "launchTemplate", "version"))
+        if blocks or labels != had_labels or taints != had_taints:
+            if "scalingConfig" in blocks:
+                _sizes_fit(new.inputs["scalingConfig"])
+            call(
+                eks,
+                "update_nodegroup_config",
+                _names(there) | only(new.inputs, *blocks),
+                labels={"addOrUpdateLabels": labels, "removeLabels": sorted(had_labels.keys() - labels.keys())},
+                taints={"addOrUpdateTaints": taints, "removeTaints": [one for one in had_taints if one not in taints]},
+            )
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
@@ -250,6 +264,54 @@ def get_addon_version(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": name, "version": _addon_version(name, inputs["kubernetesVersion"])}
 
 
+@answers("aws:eks/getClusters:getClusters", needs="eks:ListClusters")
+def get_clusters(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of all clusters."""
+    del inputs
+    return {"id": aws.region, "names": aws.client("eks").list_clusters()["clusters"]}
+
+
+@answers("aws:eks/getCluster:getCluster", needs="eks:DescribeCluster")
+def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The network of a cluster."""
+    found = aws.client("eks").describe_cluster(name=inputs["name"])["cluster"]
+    network = found["resourcesVpcConfig"]
+    return {
+        "arn": found["arn"],
+        "id": inputs["name"],
+        "name": inputs["name"],
+        "vpcConfig": {key: network[key] for key in ("subnetIds", "vpcId") if key in network},
+    }
+
+
+@answers("aws:eks/getNodeGroups:getNodeGroups", needs="eks:ListNodegroups")
+def get_node_groups(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of the node groups of a cluster."""
+    names = aws.client("eks").list_nodegroups(clusterName=inputs["clusterName"])["nodegroups"]
+    return {"clusterName": inputs["clusterName"], "id": inputs["clusterName"], "names": names}
+
+
+@answers("aws:eks/getNodeGroup:getNodeGroup", needs="eks:DescribeNodegroup")
+def get_node_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node group is and has, as far as the program asks."""
+    names = {"clusterName": inputs["clusterName"], "nodegroupName": inputs["nodeGroupName"]}
+    found = aws.client("eks").describe_nodegroup(**names)["nodegroup"]
+    return {
+        "arn": found["nodegroupArn"],
+        "capacityType": found["capacityType"],
+        "clusterName": inputs["clusterName"],
+        "id": ":".join(names.values()),
+        "instanceTypes": found["instanceTypes"],
+        "labels": found["labels"],
+        "launchTemplates": [found["launchTemplate"]] if "launchTemplate" in found else [],
+        "nodeGroupName": inputs["nodeGroupName"],
+        "scalingConfigs": [found["scalingConfig"]],
+        "subnetIds": found["subnets"],
+        "tags": found["tags"],
+        "version": found["version"],
+    }
+
+
 def _addon_version(name: str, kubernetes_version: str) -> str:
     # kube-proxy has the version of the cluster, all others count for themselves
     return f"v{kubernetes_version}.0-eksbuild.1" if name == "kube-proxy" else "v1.0.0-eksbuild.1"
@@ -264,20 +326,37 @@ def _names(there: State) -> dict[str, str]:
     return {"clusterName": there.outputs["clusterName"], "nodegroupName": there.outputs["nodeGroupName"]}
 
 
+def _sizes_fit(sizes: Mapping[str, Any]) -> None:
+    """What EKS refuses of sizes."""
+    smallest, wanted, largest = sizes["minSize"], sizes["desiredSize"], sizes["maxSize"]
+    if smallest > wanted:
+        raise ValueError(f"scalingConfig: Minimum capacity {smallest} can't be greater than desired size {wanted}")
+    if wanted > largest:
+        raise ValueError(f"scalingConfig: desired capacity {wanted} can't be greater than max size {largest}")
+
+
 def _logging(inputs: Mapping[str, Any]) -> dict[str, Any]:
     on = inputs.get("enabledClusterLogTypes", [])
     lists = {True: on, False: [type_ for type_ in LOG_TYPES if type_ not in on]}
     return {"clusterLogging": [{"types": types, "enabled": enabled} for enabled, types in lists.items() if types]}
 
 
+def _zones(aws: Aws, subnet_ids: list[str]) -> set[str]:
+    subnets = aws.client("ec2").describe_subnets(SubnetIds=subnet_ids)["Subnets"]
+    return {subnet["AvailabilityZone"] for subnet in subnets}
+
+
+def _named(zones: set[str]) -> str:
+    return ", ".join(sorted(zones))
+
+
 def _network(aws: Aws, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What EKS adds to the network of a cluster, the security group of its nodes among it."""
     ec2 = aws.client("ec2")
-    subnets = ec2.describe_subnets(SubnetIds=given["subnetIds"])["Subnets"]
-    zones = sorted({subnet["AvailabilityZone"] for subnet in subnets})
+    zones = _zones(aws, given["subnetIds"])
     if len(zones) < CONTROL_PLANE_ZONES:
-        raise ValueError(f"vpcConfig.subnetIds: must be in at least two different AZs, got {', '.join(zones)}")
-    vpc_id = subnets[0]["VpcId"]
+        raise ValueError(f"vpcConfig.subnetIds: must be in at least two different AZs, got {_named(zones)}")
+    vpc_id = ec2.describe_subnets(SubnetIds=given["subnetIds"])["Subnets"][0]["VpcId"]
     group_name = f"eks-cluster-sg-{name}-{int(hex_digits(8), 16)}"
     tags = [{"Key": "Name", "Value": group_name}, {"Key": f"kubernetes.io/cluster/{name}", "Value": "owned"}]
     group_id = ec2.create_security_group(

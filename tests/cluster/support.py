@@ -10,6 +10,8 @@ CLUSTER, NODE_GROUP, TEMPLATE = (
     "aws:ec2/launchTemplate:LaunchTemplate",
 )
 RELEASE, ADDON = "kubernetes:helm.sh/v3:Release", "aws:eks/addon:Addon"
+ACCESS_ENTRY = "aws:eks/accessEntry:AccessEntry"
+ACCESS_POLICY = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
 TAG = "aws:autoscaling/tag:Tag"
 KUEUE = "kubernetes:kueue.x-k8s.io/v1beta2"
 

@@ -5,7 +5,17 @@ import re
 import pytest
 
 from local.run import Run
-from tests.cluster.support import ADDON, CLUSTER, NODE_GROUP, RELEASE, needs, outputs, types
+from tests.cluster.support import (
+    ACCESS_ENTRY,
+    ACCESS_POLICY,
+    ADDON,
+    CLUSTER,
+    NODE_GROUP,
+    RELEASE,
+    needs,
+    outputs,
+    types,
+)
 from tests.conftest import ROOT, RunStack
 from tests.support import all_of, one_of
 
@@ -16,7 +26,7 @@ def test_the_control_plane_is_private_encrypted_logged_and_in_standard_support(d
     assert {
         name: value
         for name, value in cluster.inputs.items()
-        if name not in {"accessEntries", "kubeProxyAddonOptions", "name", "vpcCniOptions", "vpcId"}
+        if name not in {"kubeProxyAddonOptions", "name", "vpcCniOptions", "vpcId"}
     } == {
         "version": "1.35",
         "privateSubnetIds": deployed.exports["private_subnet_ids"],
@@ -51,18 +61,21 @@ def test_the_api_answers_the_whole_vpc(deployed: Run) -> None:
 
 
 def test_named_principals_administer_the_cluster(deployed: Run) -> None:
-    entries = one_of(deployed, CLUSTER, "training").inputs["accessEntries"]
-    admin = {
-        "accessScope": {"type": "cluster"},
-        "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+    policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+    names = ("role/team/admin", "user/eve")
+    assert {name: one.inputs["principalArn"] for name, one in all_of(deployed, ACCESS_ENTRY).items()} == {
+        f"training-111122223333-{name}": f"arn:aws:iam::111122223333:{name}" for name in names
     }
-    assert entries == {
-        f"111122223333-{name}": {
+    for name in names:
+        granted = one_of(deployed, ACCESS_POLICY, f"training-111122223333-{name}-admin")
+        assert granted.inputs == {
+            "clusterName": deployed.exports["eks_cluster_name"],
             "principalArn": f"arn:aws:iam::111122223333:{name}",
-            "accessPolicies": {"admin": admin},
+            "policyArn": policy,
+            "accessScope": {"type": "cluster"},
         }
-        for name in ("role/team/admin", "user/eve")
-    }
+        # an entry that does not exist takes no policy
+        assert one_of(deployed, ACCESS_ENTRY, f"training-111122223333-{name}").urn in granted.dependencies
 
 
 def test_control_plane_logs_go_to_a_group_that_forgets(deployed: Run) -> None:

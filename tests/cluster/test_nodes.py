@@ -30,7 +30,7 @@ def test_a_gpu_group_rests_at_zero_behind_a_taint(deployed: Run) -> None:
         "version": "1.35",
         "capacityType": "SPOT",
         "instanceTypes": ["g6.12xlarge", "g5.12xlarge"],
-        "subnetIds": deployed.exports["private_subnet_ids"],
+        "subnetIds": deployed.exports["private_subnet_ids"][:1],
         "scalingConfig": {"minSize": 0, "desiredSize": 0, "maxSize": 4},
         "labels": {
             "node-group": "gpu",
@@ -39,14 +39,15 @@ def test_a_gpu_group_rests_at_zero_behind_a_taint(deployed: Run) -> None:
             "nvidia.com/gpu.present": "true",
         },
         "taints": [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}],
-        "updateConfig": {"maxUnavailable": 1, "updateStrategy": "MINIMAL"},
+        "updateConfig": {"maxUnavailablePercentage": 33, "updateStrategy": "MINIMAL"},
         "nodeRepairConfig": {"enabled": True},
+        "tags": {"distributed-training:part": "test/eks.gpuNodeGroups.gpu"},
     }
 
 
 def test_the_autoscaler_owns_the_size_of_every_group(deployed: Run) -> None:
     for group in all_of(deployed, NODE_GROUP).values():
-        assert group.ignore_changes == ("scalingConfig.desiredSize",)
+        assert "scalingConfig.desiredSize" in group.ignore_changes
 
 
 def test_the_autoscaler_knows_a_node_before_there_is_one(deployed: Run) -> None:
@@ -63,7 +64,9 @@ def test_the_autoscaler_knows_a_node_before_there_is_one(deployed: Run) -> None:
         group = one_of(deployed, NODE_GROUP, f"training-{name}")
         (own,) = deployed.created[group.urn].outputs["resources"][0]["autoscalingGroups"]
         tags = [
-            one.inputs for one in all_of(deployed, TAG).values() if one.inputs["autoscalingGroupName"] == own["name"]
+            one.inputs
+            for one in all_of(deployed, TAG).values()
+            if one.inputs["autoscalingGroupName"] == own["name"] and not one.inputs["tag"]["propagateAtLaunch"]
         ]
         assert {one["tag"]["key"]: one["tag"]["value"] for one in tags} == {
             f"{prefix}{key}": value
@@ -117,6 +120,17 @@ def test_a_reservation_is_used_in_its_zone(deployed: Run) -> None:
     nodes = one_of(deployed, NODE_GROUP, "training-reserved").inputs
     assert (nodes["capacityType"], nodes["instanceTypes"]) == ("ON_DEMAND", ["g6.12xlarge"])
     assert nodes["subnetIds"] == deployed.exports["private_subnet_ids"][:1]
+
+
+def test_a_group_is_in_the_first_zone_that_has_its_types(deployed: Run) -> None:
+    (first, second) = deployed.exports["private_subnet_ids"]
+    subnets = {name: one.inputs["subnetIds"] for name, one in all_of(deployed, NODE_GROUP).items()}
+    assert subnets == {
+        "training-system": [first, second],
+        **{f"training-{name}": [first] for name in ("gpu", "fast", "block", "reserved")},
+        # of the two only the second has trn1.32xlarge
+        "training-neuron": [second],
+    }
 
 
 def test_trainium_has_its_own_image_taint_label_and_plugin(deployed: Run) -> None:

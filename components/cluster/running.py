@@ -1,0 +1,129 @@
+"""What the EKS cluster has on AWS, before this deployment changes it: its zones, and the nodes that run."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from pulumi_aws import ec2, eks
+
+from components.deployed import Deployed
+from components.schema import mistake
+from stack_file.mistakes import Mistake
+
+CLUSTER, SYSTEM_NODES, GPU_NODES = "eks", "eks.systemNodes", "eks.gpuNodeGroups"
+"""Paths in the stack file."""
+EFA_LABEL = "vpc.amazonaws.com/efa.present"
+CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
+FIRST = "let their jobs end first, or add another group for new jobs, see docs/eks.md"
+"""What comes before an edit that would end nodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningNodes:
+    """A node group as EKS has it."""
+
+    path: str
+    """Where it stands in the stack file."""
+    size: int
+    """Nodes that run, or are about to."""
+    min_size: int
+    """Nodes at least."""
+    max_size: int
+    """Nodes at most."""
+    instance_types: tuple[str, ...]
+    """Its instance types."""
+    capacity: str
+    """Its kind of capacity, as the stack file calls it."""
+    efa: bool
+    """Whether its nodes communicate over EFA."""
+    capacity_reservation_id: str | None
+    """The reservation that it runs in."""
+    zones: frozenset[str]
+    """Names of the availability zones that it may start nodes in."""
+    disk_gib: int
+    """Size of each node's root volume in GiB."""
+    version: str
+    """Kubernetes version of its nodes."""
+
+    @classmethod
+    def ask(cls, cluster_name: str, node_group_name: str, deployed: Deployed) -> Self | None:
+        """Ask AWS; None for a node group that is not of this stack."""
+        found = eks.get_node_group(cluster_name=cluster_name, node_group_name=node_group_name)
+        path = deployed.path(found.tags)
+        if path is None:
+            return None
+        sizes = found.scaling_configs[0]
+        template = ec2.get_launch_template(id=found.launch_templates[0].id)
+        targets = [
+            one for each in template.capacity_reservation_specifications for one in each.capacity_reservation_targets
+        ]
+        return cls(
+            path=path,
+            size=sizes.desired_size,
+            min_size=sizes.min_size,
+            max_size=sizes.max_size,
+            # of a capacity block the type stands in the template
+            instance_types=(template.instance_type,) if template.instance_type else tuple(found.instance_types),
+            capacity=next(ours for ours, theirs in CAPACITY_TYPES.items() if theirs == found.capacity_type),
+            efa=EFA_LABEL in found.labels,
+            capacity_reservation_id=targets[0].capacity_reservation_id if targets else None,
+            zones=zones_of(found.subnet_ids),
+            disk_gib=template.block_device_mappings[0].ebs[0].volume_size,
+            version=found.version,
+        )
+
+    def exchanged(self, *, version: str, disk_gib: int) -> dict[str, tuple[object, object]]:
+        """Key -> value and next value, of all that exchanges nodes; nothing while none runs."""
+        both = {"eks.version": (self.version, version), f"{self.path}.diskGib": (self.disk_gib, disk_gib)}
+        return {key: (has, wanted) for key, (has, wanted) in both.items() if self.size and has != wanted}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningCluster:
+    """The control plane and the node groups of this stack that EKS has."""
+
+    name: str = ""
+    """Name of the control plane; empty where there is none."""
+    zones: frozenset[str] = frozenset()
+    """Names of the availability zones of the control plane, which EKS never changes."""
+    node_groups: Sequence[RunningNodes] = ()
+    """Its node groups; of one that is being replaced both."""
+
+    @classmethod
+    def ask(cls, deployed: Deployed) -> Self:
+        """Ask AWS what there is; a cluster without the tag, such as one of release 0.1.0, is not found."""
+        tagged = [arn.rpartition("/")[2] for arn in deployed.of(CLUSTER, "eks:cluster")]
+        # the tags of what is gone are still listed for a while
+        there = sorted({*tagged} & {*eks.get_clusters().names}) if tagged else []
+        if not there:
+            return cls()
+        name = there[0]
+        groups = [RunningNodes.ask(name, one, deployed) for one in eks.get_node_groups(cluster_name=name).names]
+        return cls(
+            name=name,
+            zones=zones_of(eks.get_cluster(name=name).vpc_config.subnet_ids),
+            node_groups=[one for one in groups if one is not None],
+        )
+
+    def nodes(self, path: str) -> RunningNodes | None:
+        """The node group that stands at a path in the stack file; of two the one with more nodes."""
+        return max((one for one in self.node_groups if one.path == path), key=lambda one: one.size, default=None)
+
+    def left_out(self, named: Collection[str]) -> Iterator[Mistake]:
+        """Mistakes in a stack file that names these GPU node groups, and not one whose nodes run."""
+        for one in self.node_groups:
+            if one.size and one.path.startswith(GPU_NODES) and one.path.removeprefix(f"{GPU_NODES}.") not in named:
+                rule = f"must stay in the stack file while {one.size} of its nodes run: {FIRST}"
+                yield Mistake(path=one.path, rule=rule)
+
+    def preflight(self, zones: Sequence[str]) -> Iterator[Mistake]:
+        """Mistakes in a network with these zones."""
+        if gone := sorted(self.zones - set(zones)):
+            yield mistake(
+                "network", f"must keep {', '.join(gone)}, because EKS never moves a control plane", list(zones)
+            )
+
+
+def zones_of(subnet_ids: Collection[str]) -> frozenset[str]:
+    """Names of the availability zones of subnets."""
+    return frozenset(ec2.get_subnet(id=subnet_id).availability_zone for subnet_id in subnet_ids)
