@@ -8,6 +8,7 @@ from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
 from components.network import Network
 from components.observability import Observability
+from components.protection import Protection
 from components.task_queue import TaskQueue
 from settings import StackSettings
 
@@ -98,3 +99,8 @@ observability = Observability(
 )
 pulumi.export("alerts_topic_arn", observability.topic_arn)
 pulumi.export("dashboard_url", observability.dashboard_url)
+
+parts = [network, artifacts, *queues.values(), *job_queues.values(), observability]
+parts += [workers] if workers else []
+parts += cluster.on_aws if cluster else []
+Protection("protection", parts, protect=settings.protect)
