@@ -19,7 +19,7 @@ from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, mistake, mistakes
-from components.task_queue import QueueName, TaskQueueSettings
+from components.task_queue import QueueName, TaskQueueSettings, left_out
 
 
 class StackSettings(Settings):
@@ -90,9 +90,23 @@ class StackSettings(Settings):
             wrong += [line for name, one in self.batch.items() for line in one.preflight(f"batch.{name}", types, used)]
             wrong += [] if self.eks is None else self.eks.preflight("eks", types)
         wrong += self.network.preflight("network", account.region, zones, self.in_default_group)
+        deployed = Deployed.ask(pulumi.get_stack())
+        wrong += self.losses(deployed)
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
-        return Facts(account=account, zones=used, instance_types=types, deployed=Deployed.ask(pulumi.get_stack()))
+        for notice in left_out("queues", self.queues, deployed, protect=self.protect):
+            pulumi.log.warn(notice)
+        return Facts(account=account, zones=used, instance_types=types, deployed=deployed)
+
+    def losses(self, deployed: Deployed) -> Iterator[str]:
+        """Mistakes that would lose what the stack has already."""
+        yield from self.network.losses("network", deployed)
+        yield from self.artifacts.losses("artifacts", deployed)
+        for name, queue in self.queues.items():
+            yield from queue.losses(f"queues.{name}", deployed)
+        if self.protect and self.eks is None and (clusters := deployed.of("eks", "eks:cluster")):
+            name = clusters[0].rpartition("/")[2]
+            yield f"eks: must stay in the stack file while protect is true, because of the cluster {name}, got nothing"
 
     @property
     def in_default_group(self) -> list[str]:

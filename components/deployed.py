@@ -39,6 +39,10 @@ class Deployed:
         """The tag by which a later deployment finds what is made for this path."""
         return {PART_TAG: f"{self.stack}/{path}"}
 
+    def noted(self, path: str) -> list[str]:
+        """What the tags of something say beside its path, where no data source tells it: `PATH/NOTE`."""
+        return [one.removeprefix(f"{path}/") for one in self.arns if one.startswith(f"{path}/")]
+
     def of(self, path: str, kind: str) -> list[str]:
         """ARNs of what is there for a path, of one kind, such as `batch:compute-environment`.
 

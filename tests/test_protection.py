@@ -1,5 +1,7 @@
 """That a destroy of a protected stack is refused before anything is gone."""
 
+from typing import Any
+
 import pytest
 
 from local.run import Run
@@ -14,7 +16,7 @@ SERVICE_ACCOUNT = "kubernetes:core/v1:ServiceAccount"
 @pytest.fixture(scope="module")
 def whole(run_sections: RunStack) -> Run:
     eks = WHOLE["eks"] | {"kueue": True, "trainer": True}
-    artifacts = {"lustre": {}}
+    artifacts: dict[str, Any] = {"lustre": {}}
     return run_sections({**WHOLE, "eks": eks, "artifacts": artifacts, "protect": True}, preview=False)
 
 
