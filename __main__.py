@@ -8,6 +8,7 @@ from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
 from components.network import Network
 from components.observability import Observability
+from components.protection import Protection
 from components.task_queue import TaskQueue, send_to
 from settings import StackSettings
 
@@ -19,8 +20,10 @@ in_use = bool(settings.in_default_group)
 network = Network(
     "network", settings.network, zones=facts.zones, account=account, deployed=deployed, default_group_in_use=in_use
 )
-artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
-queues = {name: TaskQueue(name, queue, deployed=deployed) for name, queue in settings.queues.items()}
+artifacts = Artifacts("artifacts", settings.artifacts, network=network, deployed=deployed, protect=settings.protect)
+queues = {
+    name: TaskQueue(name, queue, deployed=deployed, protect=settings.protect) for name, queue in settings.queues.items()
+}
 
 pulumi.export("vpc_id", network.vpc_id)
 pulumi.export("private_subnet_ids", network.private_subnet_ids)
@@ -91,3 +94,6 @@ observability = Observability(
 )
 pulumi.export("alerts_topic_arn", observability.topic_arn)
 pulumi.export("dashboard_url", observability.dashboard_url)
+
+parts = [network, artifacts, *queues.values(), *job_queues.values(), *workers.values(), observability]
+Protection("protection", [*parts, *(cluster.on_aws if cluster else [])], protect=settings.protect)

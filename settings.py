@@ -20,7 +20,7 @@ from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
-from components.task_queue import QueueName, TaskQueueSettings
+from components.task_queue import QueueName, TaskQueueSettings, left_out
 from stack_file import configuration
 from stack_file.mistakes import NOTHING, Mistake, near
 from stack_file.reading import WrongStackFileError
@@ -78,6 +78,8 @@ class StackSettings(Settings):
         if wrong:
             raise _refusal(wrong, configuration.Origin.of(pulumi.get_project(), pulumi.get_stack(), _configured()))
         for notice in quotas.notices(facts.account, self._demands(facts.instance_types)):
+            pulumi.log.warn(notice)
+        for notice in left_out("queues", self.queues, facts.deployed, protect=self.protect):
             pulumi.log.warn(notice)
         return facts
 
@@ -211,6 +213,8 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
         _queues_preflight(settings, account.region),
         wrong_network,
         _network_lacks(settings, account, used, deployed),
+        *_losses(settings, deployed),
+        _cluster_ends(settings, raw, deployed),
         _job_queues_end(settings, _named(raw, "batch"), there),
         cluster.left_out(_named(raw.get("eks"), "gpuNodeGroups")),
     ):
@@ -276,6 +280,24 @@ def _network_lacks(
 ) -> Iterator[Mistake]:
     if settings.network.existing is None:
         yield from settings.network.lacking("network", account, used, deployed)
+
+
+def _losses(settings: StackSettings, deployed: Deployed) -> Iterator[Iterable[Mistake]]:
+    """What would lose what the stack has already, part by part."""
+    with suppress(WrongFieldError):
+        yield settings.network.losses("network", deployed)
+    with suppress(WrongFieldError):
+        yield settings.artifacts.losses("artifacts", deployed)
+    with suppress(WrongFieldError):
+        yield from [queue.losses(f"queues.{name}", deployed) for name, queue in settings.queues.items()]
+
+
+def _cluster_ends(settings: StackSettings, raw: Mapping[str, Any], deployed: Deployed) -> Iterator[Mistake]:
+    if "eks" not in raw and settings.protect and (clusters := deployed.of("eks", "eks:cluster")):
+        name = clusters[0].rpartition("/")[2]
+        yield Mistake(
+            path="eks", rule=f"must stay in the stack file while protect is true, because of the cluster {name}"
+        )
 
 
 def _job_queues_end(

@@ -1,5 +1,6 @@
 """The store for what training makes: a bucket for checkpoints, a repository for images, Lustre over the bucket."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import pulumi
@@ -7,8 +8,10 @@ from pulumi_aws import ec2, ecr, fsx, s3, vpc
 from pydantic import Field, field_validator
 
 from components import iam
-from components.network import Network
-from components.schema import Settings
+from components.deployed import Deployed
+from components.network import ADOPTED_VPC, Network
+from components.schema import Settings, mistake
+from stack_file.mistakes import Mistake
 
 CHECKPOINT_PREFIX = "checkpoints/"
 """Objects under this prefix expire after `checkpointDays`."""
@@ -21,6 +24,8 @@ LUSTRE_VERSION = "2.15"
 """Always set, because a new default of AWS would replace the file system; the client of AL2023 supports it."""
 LUSTRE_STEP_GIB = 2400
 """PERSISTENT_2 file systems have 1200 GiB or a multiple of 2400 (FSx for Lustre API, `StorageCapacity`)."""
+LUSTRE_SIZE = "artifacts.lustre"
+"""Path under which a later deployment finds the size of the file system."""
 LUSTRE_PORTS = ((988, 988), (1018, 1023))
 """Ports between Lustre clients and servers (FSx for Lustre user guide, "File system access control")."""
 
@@ -29,7 +34,7 @@ class LustreSettings(Settings):
     """An FSx for Lustre file system that shows the bucket as files."""
 
     storage_gib: Annotated[int, Field(ge=1200)] = 1200
-    """Size in GiB: 1200, 2400, or a multiple of 2400."""
+    """Size in GiB: 1200, 2400, or a multiple of 2400. It can only grow."""
     throughput_per_tib: Literal[125, 250, 500, 1000] = 125
     """Throughput in MB/s per TiB of storage."""
 
@@ -45,7 +50,7 @@ class ArtifactsSettings(Settings):
     """The `artifacts` section."""
 
     checkpoint_days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] | None = 90
-    """Days until objects under `checkpoints/` expire; null keeps them for ever."""
+    """Days until objects under `checkpoints/` expire, those that are there too; null keeps them for ever."""
     force_destroy: bool = False
     """Whether `pulumi destroy` may delete the bucket and the repository with their content.
 
@@ -53,6 +58,19 @@ class ArtifactsSettings(Settings):
     """
     lustre: LustreSettings | None = None
     """A file system linked to the bucket, in the training subnet. It is paid by the hour, also when idle."""
+
+    def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
+        """Mistakes that would lose the files of the file system that is there."""
+        largest = max(map(int, deployed.noted(LUSTRE_SIZE)), default=0)
+        if self.lustre is not None and self.lustre.storage_gib < largest:
+            yield mistake(
+                f"{path}.lustre.storageGib",
+                (
+                    f"must be {largest} or more: FSx only grows a file system, and a smaller one would be another,"
+                    " without what is not in the bucket; take lustre out and deploy first if that may go"
+                ),
+                self.lustre.storage_gib,
+            )
 
 
 class Artifacts(pulumi.ComponentResource):
@@ -73,6 +91,7 @@ class Artifacts(pulumi.ComponentResource):
         settings: ArtifactsSettings,
         *,
         network: Network,
+        deployed: Deployed,
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -80,7 +99,13 @@ class Artifacts(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         # what holds data; without forceDestroy S3 and ECR themselves refuse to delete it while anything is in it
         kept = pulumi.ResourceOptions(parent=self, protect=protect)
-        bucket = s3.Bucket(name, force_destroy=settings.force_destroy, opts=kept)
+        bucket = s3.Bucket(
+            name,
+            force_destroy=settings.force_destroy,
+            # the bucket is always there, and an adopted VPC carries no tag of the stack's
+            tags=deployed.tag(f"{ADOPTED_VPC}/{network.adopted_id}") if network.adopted_id else None,
+            opts=kept,
+        )
         private = s3.BucketPublicAccessBlock(
             name,
             bucket=bucket.id,
@@ -135,7 +160,15 @@ class Artifacts(pulumi.ComponentResource):
             opts=child,
         )
         if settings.lustre is not None:
-            Lustre(name, settings.lustre, network=network, bucket=bucket.bucket, protect=protect, opts=child)
+            Lustre(
+                name,
+                settings.lustre,
+                network=network,
+                bucket=bucket.bucket,
+                deployed=deployed,
+                protect=protect,
+                opts=child,
+            )
         self.bucket, self.bucket_arn = bucket.bucket, bucket.arn
         self.repository_url, self.repository_arn = repository.repository_url, repository.arn
         self.register_outputs({"bucket": self.bucket, "repositoryUrl": self.repository_url})
@@ -179,6 +212,7 @@ class Lustre(pulumi.ComponentResource):
         *,
         network: Network,
         bucket: pulumi.Output[str],
+        deployed: Deployed,
         protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
@@ -189,7 +223,8 @@ class Lustre(pulumi.ComponentResource):
             vpc_id=network.vpc_id,
             description="Lustre between clients and servers",
             tags={"Name": f"{name}-lustre"},
-            opts=child,
+            # another description is another group, and another group another file system
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
         )
         for first, last in LUSTRE_PORTS:
             # servers are clients of each other, from the same range
@@ -214,8 +249,9 @@ class Lustre(pulumi.ComponentResource):
             data_compression_type="LZ4",
             subnet_ids=network.training_subnet_id,
             security_group_ids=[group.id],
-            tags={"Name": name},
-            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+            tags={"Name": name, **deployed.tag(f"{LUSTRE_SIZE}/{settings.storage_gib}")},
+            # it stays in the subnet in which it was made: another one is another file system
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, ignore_changes=["subnetIds"]),
         )
         fsx.DataRepositoryAssociation(
             name,

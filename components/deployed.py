@@ -44,6 +44,10 @@ class Deployed:
         owner, _, path = tags.get(PART_TAG, "").partition("/")
         return path if owner == self.stack else None
 
+    def noted(self, path: str) -> list[str]:
+        """What the tags of something say beside its path, where no data source tells it: `PATH/NOTE`."""
+        return [one.removeprefix(f"{path}/") for one in self.arns if one.startswith(f"{path}/")]
+
     def of(self, path: str, kind: str) -> list[str]:
         """ARNs of what is there for a path, of one kind, such as `batch:compute-environment`.
 

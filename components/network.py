@@ -31,6 +31,10 @@ PRIVATE_RANGES = tuple(ipaddress.IPv4Network(one) for one in ("10.0.0.0/8", "172
 CONTAINER_RANGE = ipaddress.IPv4Network("172.17.0.0/16")
 """The bridge of the container engine on every ECS and Batch instance (VPC user guide, "VPC CIDR blocks")."""
 FLOW_LOG_RETENTION_DAYS = 30
+OWN_VPC, ADOPTED_VPC = "network", "network.existing"
+"""Paths under which a later deployment finds the VPC."""
+MOVE = "a control plane and a file system cannot move to another VPC: make a second stack, and move to it"
+"""What to do in place of an edit that would move the stack to another VPC."""
 
 UNFIT_ZONE_IDS = ("cac1-az3", "use1-az3", "usw1-az2")
 """Zones in which EKS makes no control plane (EKS user guide, "View Amazon EKS networking requirements")."""
@@ -109,7 +113,7 @@ class NetworkSettings(Settings):
     cidr: ipaddress.IPv4Network = ipaddress.IPv4Network("10.0.0.0/16")
     """Private address range of the VPC: /16 to /20, or /16 to /18 with four zones or more.
 
-    A change replaces the network and everything on it."""
+    It cannot be changed."""
     availability_zones: Annotated[int, Field(ge=2, le=6)] = 2
     """Number of availability zones. An added zone does not change the others."""
     nat_gateways: Literal["none", "single", "perZone"] = "single"
@@ -119,7 +123,7 @@ class NetworkSettings(Settings):
     flow_logs: bool = False
     """Whether CloudWatch logs accepted and rejected traffic, for 30 days."""
     existing: ExistingNetwork | None = None
-    """A VPC that you already have. The keys above must then be left out."""
+    """A VPC that you already have. The keys above must then be left out. A stack cannot move from VPC to VPC."""
 
     @field_validator("cidr")
     @classmethod
@@ -203,6 +207,25 @@ class NetworkSettings(Settings):
                     ),
                     self.nat_gateways if where.endswith("natGateways") else str(self.cidr),
                 )
+
+    def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
+        """Mistakes that would take the network from under what runs on it, half of which cannot follow."""
+        own_ids = [arn.rpartition("/")[2] for arn in deployed.of(OWN_VPC, "ec2:vpc/")]
+        # the tags of a VPC that is gone are still listed for a while
+        own = ec2.get_vpcs(filters=[{"name": "vpc-id", "values": own_ids}]).ids if own_ids else list[str]()
+        adopted = deployed.noted(ADOPTED_VPC)
+        if self.existing is not None and own:
+            yield mistake(
+                f"{path}.existing", f"must be left out: the stack has a VPC of its own, {own[0]}; {MOVE}", self.existing
+            )
+        elif self.existing is not None and adopted and self.existing.vpc_id not in adopted:
+            yield mistake(f"{path}.existing.vpcId", f"must stay {adopted[0]}; {MOVE}", self.existing.vpc_id)
+        elif self.existing is None and adopted and not own:
+            yield mistake(f"{path}.existing", f"must stay, with the VPC {adopted[0]}; {MOVE}", None)
+        elif self.existing is None and own:
+            ranges = [ec2.get_vpc(id=vpc_id).cidr_block for vpc_id in own]
+            if str(self.cidr) not in ranges:
+                yield mistake(f"{path}.cidr", f"must stay {ranges[0]}; {MOVE}", str(self.cidr))
 
     def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[Mistake]:
         """Mistakes where a section needs an interface endpoint and there is neither that nor NAT."""
@@ -307,6 +330,8 @@ class Network(pulumi.ComponentResource):
     """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
     places: Sequence[str]
     """What tells the private subnets from others before they exist: their zones, or the ids of adopted ones."""
+    adopted_id: str | None
+    """Id of a VPC that was adopted."""
 
     def __init__(
         self,
@@ -322,6 +347,7 @@ class Network(pulumi.ComponentResource):
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
         self.places = zones if settings.existing is None else settings.existing.private_subnet_ids
+        self.adopted_id = None if settings.existing is None else settings.existing.vpc_id
         if settings.existing is None:
             self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)
         else:
@@ -355,7 +381,7 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             # the private names of interface endpoints and of EKS's private endpoint need both
             enable_dns_hostnames=True,
-            tags={"Name": name, **deployed.tag("network")},
+            tags={"Name": name, **deployed.tag(OWN_VPC)},
             opts=child,
         )
         # adopted to be emptied: AWS makes it so that everything in it may talk to everything
@@ -446,7 +472,8 @@ class InterfaceEndpoints(pulumi.ComponentResource):
             vpc_id=vpc_id,
             description="HTTPS from the VPC to AWS endpoints",
             tags={"Name": f"{name}-endpoints"},
-            opts=child,
+            # another description is another group
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
         )
         vpc.SecurityGroupIngressRule(
             f"{name}-endpoints",

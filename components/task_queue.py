@@ -4,7 +4,7 @@ FIFO by default: order within a message group, one message of a group in flight 
 minutes. A producer that gives every message the same group makes one worker of the whole fleet.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Self
 
 import pulumi
@@ -47,7 +47,7 @@ class TaskQueueSettings(Settings):
     """One queue of the `queues` section."""
 
     fifo: bool = True
-    """Whether messages keep their order within a group and duplicates are dropped. A change replaces the queue."""
+    """Whether messages keep their order within a group and duplicates are dropped. It cannot be changed."""
     content_based_deduplication: bool = True
     """Whether SQS drops a second message with the same body within five minutes, if it has no deduplication id."""
     high_throughput: bool = True
@@ -57,9 +57,12 @@ class TaskQueueSettings(Settings):
     max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 5
     """How often a message may be received before it moves to the dead-letter queue."""
     retention_days: Annotated[int, Field(ge=1, le=DEAD_LETTER_RETENTION_DAYS)] = 7
-    """Days until SQS drops a message that still waits. The dead-letter queue has 14."""
+    """Days until SQS drops a message that still waits, also one that waits already. The dead-letter queue has 14."""
     kms_key_arn: Arn | None = None
-    """KMS key for encryption. Default: the free keys of SQS."""
+    """KMS key for encryption. Default: the free keys of SQS.
+
+    Change it while the queue is empty: what waits keeps its key, which consumers may then no longer use.
+    """
 
     @model_validator(mode="after")
     def _fifo_only(self) -> Self:
@@ -79,6 +82,41 @@ class TaskQueueSettings(Settings):
         """Mistakes in what is elsewhere."""
         if self.kms_key_arn is not None and self.kms_key_arn.split(":")[3] != region:
             yield mistake(f"{path}.kmsKeyArn", f"must be a key in {region}, where the queue is", self.kms_key_arn)
+
+    def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
+        """Mistakes that would lose what waits in the queue that is there."""
+        names = queue_names(deployed, path)
+        if names and all(name.endswith(".fifo") != self.fifo for name in names):
+            yield mistake(
+                f"{path}.fifo",
+                (
+                    f"must stay {str(not self.fifo).lower()}: another kind is another queue, and what waits in this one"
+                    " would be lost; add a queue beside it, move its producers, let it drain, then take it out"
+                ),
+                self.fifo,
+            )
+
+
+def queue_names(deployed: Deployed, path: str) -> list[str]:
+    """Names of the queues that are there for a path, the dead-letter queue's too."""
+    tagged = [arn.rpartition(":")[2] for arn in deployed.of(path, "sqs:")]
+    if not tagged:
+        return []
+    # the tags of a queue that is gone are still listed for a while
+    urls = sqs.get_queues(queue_name_prefix=path.partition(".")[2]).queue_urls
+    return sorted({*tagged} & {url.rpartition("/")[2] for url in urls})
+
+
+def left_out(path: str, named: Collection[str], deployed: Deployed, *, protect: bool) -> Iterator[str]:
+    """Warnings of queues that are there and no longer in the stack file."""
+    for one in sorted(deployed.arns):
+        section, _, name = one.partition(".")
+        if section == path and name not in named and queue_names(deployed, one):
+            refused = "; Pulumi refuses that while they are protected: docs/operations.md says how they go"
+            yield (
+                f"{one}: is no longer in the stack file, so its queue and dead-letter queue are deleted with all that"
+                f" waits in them{refused if protect else ''}"
+            )
 
 
 class TaskQueue(pulumi.ComponentResource):
@@ -105,10 +143,13 @@ class TaskQueue(pulumi.ComponentResource):
         settings: TaskQueueSettings,
         *,
         deployed: Deployed,
+        protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("distributed-training:index:TaskQueue", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        # a queue is deleted with all that waits in it
+        kept = pulumi.ResourceOptions(parent=self, protect=protect)
         dead_letters = sqs.Queue(
             f"{name}-dlq",
             _queue_args(
@@ -117,7 +158,7 @@ class TaskQueue(pulumi.ComponentResource):
                 retention_days=DEAD_LETTER_RETENTION_DAYS,
                 visibility_timeout_seconds=DEAD_LETTER_VISIBILITY_SECONDS,
             ),
-            opts=child,
+            opts=kept,
         )
         queue = sqs.Queue(
             name,
@@ -131,7 +172,7 @@ class TaskQueue(pulumi.ComponentResource):
                     sort_keys=True,
                 ),
             ),
-            opts=child,
+            opts=kept,
         )
         sqs.RedriveAllowPolicy(
             f"{name}-dlq",

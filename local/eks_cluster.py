@@ -241,6 +241,12 @@ def _addon(name: str, cluster_name: str, options: Mapping[str, Any]) -> dict[str
     }
 
 
+def asked(kubeconfig: str) -> tuple[str, str]:
+    """Region and name of the cluster whose API a kubeconfig leads to."""
+    given = json.loads(kubeconfig)["users"][0]["user"]["exec"]["args"]
+    return tuple(given[given.index(option) + 1] for option in ("--region", "--cluster-name"))
+
+
 def _kubeconfig(region: str, cluster: Child) -> dict[str, Any]:
     """A kubeconfig that asks the AWS CLI for a token."""
     arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster.get("name"), "--output", "json"]

@@ -72,11 +72,12 @@ def svg(run: Run) -> str:
 
 
 def _needs(run: Run) -> dict[str, set[str]]:
-    """Component -> the components that it waits for."""
-    needs: dict[str, set[str]] = {urn: set() for urn, one in run.registrations.items() if one.is_top}
-    for urn, one in run.registrations.items():
-        top = run.top(urn)
-        needs[top] |= {run.top(need) for need in one.dependencies if need in run.registrations} - {top}
+    """Component -> the components that it waits for; without one that only waits, and holds nothing."""
+    needs: dict[str, set[str]] = {}
+    for top, members in run.parts().items():
+        waits = {run.top(need) for one in members for need in one.dependencies if need in run.registrations} - {top}
+        if len(members) > 1 or not waits:
+            needs[top] = waits
     return needs
 
 

@@ -59,6 +59,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self.package, self.endpoint_url = package, endpoint_url
         # only `aws` is configured with a region; the other packages never ask this AWS
         self.provider = Provider(Aws("us-east-1", endpoint_url=endpoint_url))
+        self.cluster: tuple[str, str] | None = None
+        """Region and name of the EKS cluster whose Kubernetes API is asked."""
 
     def Handshake(self, request: Any, context: Any) -> Any:
         # references are declined, and secrets where the engine lets one, so that all values come plain
@@ -87,6 +89,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             # what is no text comes as JSON
             tags = json.loads(given.get("defaultTags", "{}")).get("tags")
             self.provider = Provider(Aws(given["region"], tags, endpoint_url=self.endpoint_url))
+        if self.package == "kubernetes" and isinstance(kubeconfig := given.get("kubeconfig"), str):
+            self.cluster = eks_cluster.asked(kubeconfig)
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=self.package == "eks")
 
     def Check(self, request: Any, context: Any) -> Any:
@@ -115,13 +119,13 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         inputs = plain(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=struct(inputs))
-        with _said(request.urn, context):
+        with self._asking(request.urn, context):
             made = self.provider.create(_resource(request, inputs))
             return provider_pb2.CreateResponse(id=made.id, properties=struct(made.outputs))
 
     def Read(self, request: Any, context: Any) -> Any:
         there = State(id=request.id, inputs=plain(request.inputs), outputs=plain(request.properties))
-        with _said(request.urn, context):
+        with self._asking(request.urn, context):
             if not there.outputs:
                 raise RefusedError("a resource that exists already cannot be read here")
             now = self.provider.read(request.type, request.urn, there)
@@ -135,15 +139,25 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             found = self.provider.diff(request.type, there, inputs)
             planned = changes.planned(request.type, there, inputs, found)
             return provider_pb2.UpdateResponse(properties=struct(planned))
-        with _said(request.urn, context):
+        with self._asking(request.urn, context):
             now = self.provider.update(there, _resource(request, inputs))
             return provider_pb2.UpdateResponse(properties=struct(now.outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
         there = State(id=request.id, inputs=plain(request.old_inputs), outputs=plain(request.properties))
-        with _said(request.urn, context):
+        with self._asking(request.urn, context):
             self.provider.delete(request.type, request.urn, there)
         return empty_pb2.Empty()
+
+    @contextmanager
+    def _asking(self, urn: str, context: Any) -> Generator[None]:
+        """Let the engine show a refusal, also that of a Kubernetes API whose cluster is gone."""
+        with _said(urn, context):
+            if self.cluster is not None:
+                region, name = self.cluster
+                if name not in Aws(region, endpoint_url=self.endpoint_url).client("eks").list_clusters()["clusters"]:
+                    raise RefusedError("configured Kubernetes cluster is unreachable")
+            yield
 
     def Invoke(self, request: Any, context: Any) -> Any:
         with _said(request.tok, context):

@@ -1,7 +1,9 @@
 """How tests use Pulumi's real engine, and lay what it says beside what the engine of this project says."""
 
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from typing import Any, cast
 from local.kept import FOLDER, Kept
 from local.run import PROVIDER_PREFIX, STACK_TYPE, Registration, Run
 from tests.conftest import ROOT
+from tests.test_documents import ON_THE_ENGINE, PROGRAMS
 
 IN_THE_MIDDLE = 60
 """Lines of output after which a deployment is in the middle."""
@@ -104,6 +107,37 @@ class RealEngine:
         said += process.communicate()[0].splitlines(keepends=True)
         assert process.returncode not in (0, -signal.SIGINT), "".join(said)
         return "".join(said)
+
+    def follow(self, document: str, title: str, stack: str) -> str:
+        """What the commands of a section say that are run by the tests where a CLI is, in the words of the document."""
+        text = (self.project / "docs" / document).read_text(encoding="utf-8")
+        section = re.split(r"^#+ ", text.partition(f"\n## {title}\n")[2], flags=re.MULTILINE)[0]
+        commands = "".join(re.findall(rf"^```sh\n{ON_THE_ENGINE}(.*?)^```$", section, re.MULTILINE | re.DOTALL))
+        assert commands, f"{document}, {title}: no command is run by the tests"
+        programs = self.project / "bin"
+        programs.mkdir(exist_ok=True)
+        folder = shlex.quote(str(self.project))
+        yes = '[[ $1 == up || $1 == destroy ]] && set -- "$@" --yes --skip-preview'
+        cli = f"PATH={shlex.quote(os.environ['PATH'])} exec {shlex.quote(sys.executable)} -m local pulumi"
+        stand_ins = {
+            "jq": f"#!{sys.executable} -I{PROGRAMS['jq']}",
+            "pulumi": f'#!/bin/bash\ncd {folder}\n{yes}\n{cli} "$@" -s {stack} --non-interactive\n',
+        }
+        for name, content in stand_ins.items():
+            (programs / name).write_text(content)
+            (programs / name).chmod(0o755)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.project,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """The resources of a stack as its state has them."""

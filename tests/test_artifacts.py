@@ -131,7 +131,7 @@ def test_lustre_shows_the_bucket_in_the_training_subnet_to_the_network_alone(dep
 def test_protect_guards_what_holds_data(protect: bool, run_sections: RunStack) -> None:
     run = run_sections({"protect": protect, "artifacts": {"lustre": {}}})
     (artifacts,) = all_of(run, "distributed-training:index:Artifacts").values()
-    guarded = {one.type for one in run.registrations.values() if one.protect}
+    guarded = {one.type for one in run.registrations.values() if one.protect and one.custom}
     assert guarded == (HOLDS_DATA if protect else set())
     assert not artifacts.protect, "a lifecycle policy is replaced when it changes, and must stay replaceable"
     assert one_of(run, "aws:s3/bucket:Bucket", "artifacts").inputs["forceDestroy"] is False
@@ -173,7 +173,9 @@ def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) 
             deployed=Deployed(stack="test"),
             default_group_in_use=False,
         )
-        artifacts = Artifacts("artifacts", ArtifactsSettings(), network=network, protect=False)
+        artifacts = Artifacts(
+            "artifacts", ArtifactsSettings(), network=network, deployed=Deployed(stack="test"), protect=False
+        )
         pulumi.export("bucket", artifacts.bucket_arn)
         pulumi.export("repository", artifacts.repository_arn)
         pulumi.export("read", artifacts.read())

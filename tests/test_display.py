@@ -48,7 +48,7 @@ def test_a_terminal_has_a_row_for_each_part_that_fits_it_with_its_cost(
         display.note(one, None)
     display.parts(run, costs)
     rows = [line for line in screen.getvalue().splitlines() if "$" in line and "about" not in line]
-    names = [one.name for one in run.registrations.values() if one.is_top]
+    names = [run.registrations[top].name for top, members in run.parts().items() if any(one.custom for one in members)]
     assert [row.split()[0] for row in rows] == [*names, "all"]
     assert max(len(row.rstrip()) for row in rows) <= width
     assert rows[-1].split()[1] == str(len(display.states))

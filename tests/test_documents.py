@@ -18,6 +18,7 @@ from tests.support import all_of
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = "# not run by the tests: "
+ON_THE_ENGINE = "# run by the tests where a Pulumi CLI is\n"
 PROGRAMS = {
     "aws": aws_cli.CLIENT,
     # what Pulumi's own does with the outputs of a stack, and nothing else of it
@@ -49,7 +50,7 @@ def blocks(document: Path) -> Iterator[tuple[int, str]]:
 
 def runnable(document: Path) -> Iterator[tuple[int, str]]:
     """Those that say nothing else."""
-    return ((line, text) for line, text in blocks(document) if not text.startswith(NOT_RUN))
+    return ((line, text) for line, text in blocks(document) if not text.startswith((NOT_RUN, ON_THE_ENGINE)))
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,7 @@ import yaml
 
 from components.cluster.software import CHARTS
 from local import stack_files
-from tests.cluster.support import (
-    KUEUE,
-)
+from tests.cluster.support import KUEUE, lost
 from tests.conftest import ROOT, RunStack
 from tests.support import one_of
 
@@ -21,21 +19,6 @@ EXAMPLES = sorted((ROOT / "examples" / "eks").glob("*.yaml"))
 
 def manifests(path: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(path.read_text()))
-
-
-def lost(given: Any, kept: Any, path: str = "") -> list[str]:
-    """Paths of what a model did not keep, because it knows no such key."""
-    if isinstance(given, dict):
-        mapping = cast("dict[str, Any]", given)
-        return [
-            line
-            for key, one in mapping.items()
-            for line in (lost(one, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key}"])
-        ]
-    if isinstance(given, list):
-        pairs = zip(cast("list[Any]", given), kept, strict=True)
-        return [line for one, other in pairs for line in lost(one, other, f"{path}[]")]
-    return [] if given == kept else [path]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

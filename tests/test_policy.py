@@ -433,14 +433,20 @@ CASES = {
         kept=[
             [of(kinds.BUCKET), of(kinds.IMAGE_REPOSITORY), of(kinds.EKS_CLUSTER)],
             [protected(kinds.BUCKET), protected(kinds.EKS_COMPONENT), of(kinds.EKS_CLUSTER, deletionProtection=True)],
-            [protected(kinds.BUCKET), of(kinds.QUEUE)],
+            [protected(kinds.BUCKET), of(kinds.ROLE)],
         ],
         broken=[
             (
                 [protected(kinds.BUCKET), of(kind)],
                 ["protect: must be true, because others of this stack are protected, got false"],
             )
-            for kind in (kinds.IMAGE_REPOSITORY, kinds.LUSTRE_FILE_SYSTEM, kinds.EKS_CLUSTER, kinds.EKS_COMPONENT)
+            for kind in (
+                kinds.IMAGE_REPOSITORY,
+                kinds.LUSTRE_FILE_SYSTEM,
+                kinds.QUEUE,
+                kinds.EKS_CLUSTER,
+                kinds.EKS_COMPONENT,
+            )
         ],
     ),
     "logs-expire": Case(

@@ -56,9 +56,8 @@ def test_a_stack_is_made_in_two_goes_and_is_the_same_on_both_engines(stack: str,
     assert "distributed-training@v1.0.0" in real.pulumi(*up, "--expect-no-changes", "--policy-pack", "policy")
     exports = json.loads(real.pulumi("stack", "output", "-s", stack, "--json"))
     assert differences(run(real.project, stack, preview=False), real.resources(stack), exports) == []
-    if real.unprotect(stack):
-        real.pulumi(*up)
-    real.pulumi("destroy", "-s", stack, "--yes", "--skip-preview")
+    real.unprotect(stack)
+    real.follow("operations.md", "Destroying", stack)
     assert real.account() == empty
 
 

@@ -84,6 +84,8 @@ class GpuCluster(pulumi.ComponentResource):
     """Names of the GPU node groups' Auto Scaling groups."""
     kubeconfig: pulumi.Output[str]
     """A kubeconfig as JSON that authenticates by `aws eks get-token`; it holds no credential."""
+    on_aws: list[pulumi.Resource]
+    """All of it but what goes through the Kubernetes API."""
 
     def __init__(
         self,
@@ -170,6 +172,7 @@ class GpuCluster(pulumi.ComponentResource):
         self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
         self.autoscaling_group_names = [group.autoscaling_group_name for group in groups.values()]
         addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
+        self.on_aws = [control_plane, node_role, system, *groups.values(), addons]
         ClusterSoftware(
             name,
             settings,
@@ -178,7 +181,9 @@ class GpuCluster(pulumi.ComponentResource):
             cluster_name=self.cluster_name,
             statements=statements,
             account=account,
-            nodes=[system, *groups.values(), addons],
+            # GPU groups are not among them: whoever cannot reach the Kubernetes API may take one out all the same
+            nodes=[system, addons],
+            protect=protect,
             opts=pulumi.ResourceOptions(
                 parent=self, providers=[kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)]
             ),

@@ -21,6 +21,38 @@ NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
 """The service account of training jobs."""
 AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
 KUEUE_API = "kueue.x-k8s.io/v1beta2"
+TRAINER_API = "trainer.kubeflow.org/v1alpha1"
+TRAINING_RUNTIMES: Mapping[str, Mapping[str, Any]] = {
+    # as the chart has it, of whose name TrainJobs and the SDK know it
+    "torch-distributed": {
+        "mlPolicy": {"numNodes": 1, "torch": {}},
+        "template": {
+            "spec": {
+                "replicatedJobs": [
+                    {
+                        "name": "node",
+                        "template": {
+                            "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
+                            "spec": {
+                                "template": {
+                                    "spec": {
+                                        "containers": [
+                                            {
+                                                "name": "node",
+                                                "image": "pytorch/pytorch:2.10.0-cuda12.8-cudnn9-runtime",
+                                            }
+                                        ]
+                                    }
+                                }
+                            },
+                        },
+                    }
+                ]
+            }
+        },
+    }
+}
+"""Name -> what a TrainJob that refers to it is made from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +130,7 @@ class ClusterSoftware(pulumi.ComponentResource):
         statements: Sequence[iam.Statement],
         account: iam.Account,
         nodes: Sequence[pulumi.Resource],
+        protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API."""
@@ -111,7 +144,7 @@ class ClusterSoftware(pulumi.ComponentResource):
             statements=_scale(cluster_name, account),
             opts=child,
         )
-        PodIdentity(
+        trainer = PodIdentity(
             f"{name}-{SERVICE_ACCOUNT}",
             cluster_name=cluster_name,
             namespace=NAMESPACE,
@@ -122,8 +155,8 @@ class ClusterSoftware(pulumi.ComponentResource):
         values = {
             "cluster-autoscaler": _autoscaler_values(version, cluster_name, account),
             **(_device_plugin_values(shapes.values()) if settings.device_plugin else {}),
-            # the runtime that a PyTorch TrainJob refers to
-            **({"trainer": {"runtimes": {"torchDistributed": {"enabled": True}}}} if settings.trainer else {}),
+            # without a runtime: the chart makes and removes its own by jobs that install kubectl from the internet
+            **({"trainer": {}} if settings.trainer else {}),
             **({"kueue": {}} if settings.kueue else {}),
         }
         releases: dict[str, pulumi.Resource] = {}
@@ -149,28 +182,41 @@ class ClusterSoftware(pulumi.ComponentResource):
             ClusterQueue(f"{name}-{group}", group, shape, release=releases["kueue"], opts=child)
             for group, shape in (shapes.items() if settings.kueue else ())
         ]
+        runtimes = [
+            kubernetes.apiextensions.CustomResource(
+                f"{name}-{runtime}",
+                api_version=TRAINER_API,
+                kind="ClusterTrainingRuntime",
+                metadata={"name": runtime, "labels": {"trainer.kubeflow.org/framework": "torch"}},
+                spec=spec,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[releases["trainer"]]),
+            )
+            for runtime, spec in (TRAINING_RUNTIMES.items() if settings.trainer else ())
+        ]
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata={"name": NAMESPACE},
             # jobs of Kueue and Trainer end only while these run, and a queue only when it has no job: so the namespace
             # goes before all of them
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*nodes, *releases.values(), *queues]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*nodes, *releases.values(), *queues, *runtimes]),
         )
-        in_namespace = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        kubernetes.core.v1.ServiceAccount(
-            f"{name}-{SERVICE_ACCOUNT}",
-            metadata={"name": SERVICE_ACCOUNT, "namespace": NAMESPACE},
-            opts=in_namespace,
-        )
-        for group in shapes if settings.kueue else ():
+        local_queues = [
             kubernetes.apiextensions.CustomResource(
                 f"{name}-{group}-local",
                 api_version=KUEUE_API,
                 kind="LocalQueue",
                 metadata={"name": group, "namespace": NAMESPACE},
                 spec={"clusterQueue": group},
-                opts=in_namespace,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
             )
+            for group in (shapes if settings.kueue else ())
+        ]
+        kubernetes.core.v1.ServiceAccount(
+            f"{name}-{SERVICE_ACCOUNT}",
+            metadata={"name": SERVICE_ACCOUNT, "namespace": NAMESPACE},
+            # all of this goes after it, so that a destroy of a protected stack ends before anything of it is gone
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, trainer, *local_queues], protect=protect),
+        )
         self.register_outputs({})
 
 

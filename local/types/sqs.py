@@ -6,7 +6,7 @@ from typing import Any
 from local.aws import Aws
 from local.parameters import call, complete, retag
 from local.properties import Property
-from local.record import ResourceType
+from local.record import ResourceType, answers
 from local.run import Created, Resource, State
 
 QUEUE = "aws:sqs/queue:Queue"
@@ -108,6 +108,13 @@ class RedriveAllowPolicy(_Attribute, token="aws:sqs/redriveAllowPolicy:RedriveAl
 
     attribute = "redriveAllowPolicy"
     refers = {"queueUrl": QUEUE, "redriveAllowPolicy": QUEUE}
+
+
+@answers("aws:sqs/getQueues:getQueues", needs="sqs:ListQueues")
+def get_queues(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """URLs of the queues whose names begin so."""
+    pages = aws.client("sqs").get_paginator("list_queues").paginate(QueueNamePrefix=inputs["queueNamePrefix"])
+    return {"id": aws.region, "queueUrls": [url for page in pages for url in page.get("QueueUrls", [])]}
 
 
 def _set(aws: Aws, url: str, given: Mapping[str, Any]) -> None:

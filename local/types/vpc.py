@@ -473,6 +473,13 @@ def get_vpc(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"arn": aws.arn("ec2", f"vpc/{inputs['id']}"), "cidrBlock": found["CidrBlock"], "id": inputs["id"]}
 
 
+@answers("aws:ec2/getVpcs:getVpcs", needs="ec2:DescribeVpcs")
+def get_vpcs(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of all VPCs that fit."""
+    found = call(aws.client("ec2"), "describe_vpcs", inputs)["Vpcs"]
+    return {"id": aws.region, "ids": [entry["VpcId"] for entry in found]}
+
+
 @answers("aws:ec2/getSubnet:getSubnet", needs="ec2:DescribeSubnets")
 def get_subnet(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The subnet with an id."""
@@ -541,13 +548,6 @@ def _prefix_list(aws: Aws, service_name: str) -> str | None:
     """The prefix list of a gateway endpoint, which AWS names after its service."""
     lists = described(aws, "prefix_lists", Filters=filters(prefix_list_name=service_name))
     return lists[0]["PrefixListId"] if lists else None
-
-
-@answers("aws:ec2/getVpcs:getVpcs", needs="ec2:DescribeVpcs")
-def get_vpcs(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all VPCs that fit."""
-    found = call(aws.client("ec2"), "describe_vpcs", inputs)["Vpcs"]
-    return {"id": aws.region, "ids": [one["VpcId"] for one in found]}
 
 
 @answers("aws:ec2/getEips:getEips", needs="ec2:DescribeAddresses")

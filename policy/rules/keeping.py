@@ -7,13 +7,20 @@ from pulumi_policy import PolicyResource
 from . import kinds
 from .rule import Resource, each, properties, whole_stack
 
-KEPT = (kinds.BUCKET, kinds.IMAGE_REPOSITORY, kinds.LUSTRE_FILE_SYSTEM, kinds.EKS_CLUSTER, kinds.EKS_COMPONENT)
+KEPT = (
+    kinds.BUCKET,
+    kinds.IMAGE_REPOSITORY,
+    kinds.LUSTRE_FILE_SYSTEM,
+    kinds.QUEUE,
+    kinds.EKS_CLUSTER,
+    kinds.EKS_COMPONENT,
+)
 """Types of what cannot be made again: what is in it is lost with it."""
 
 
 @whole_stack
 def kept_is_protected(resources: Sequence[PolicyResource]) -> Iterator[tuple[PolicyResource, str]]:
-    """Where anything is protected, every bucket, repository, file system and cluster is.
+    """Where anything is protected, every bucket, repository, file system, queue and cluster is.
 
     A stack whose file says `protect: true` protects something; one that protects nothing, as dev, keeps this rule.
     """

@@ -1,6 +1,6 @@
 """What the tests of the EKS cluster share: sections to deploy, and ways to look at a run."""
 
-from typing import Any
+from typing import Any, cast
 
 from local.run import Registration, Run
 
@@ -60,3 +60,18 @@ def needs(run: Run, one: Registration) -> set[str]:
 
 def types(urns: set[str]) -> set[str]:
     return {urn.split("::")[2].rpartition("$")[2] for urn in urns}
+
+
+def lost(given: Any, kept: Any, path: str = "") -> list[str]:
+    """Paths of what a model did not keep, because it knows no such key."""
+    if isinstance(given, dict):
+        mapping = cast("dict[str, Any]", given)
+        return [
+            line
+            for key, one in mapping.items()
+            for line in (lost(one, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key}"])
+        ]
+    if isinstance(given, list):
+        pairs = zip(cast("list[Any]", given), kept, strict=True)
+        return [line for one, other in pairs for line in lost(one, other, f"{path}[]")]
+    return [] if given == kept else [path]

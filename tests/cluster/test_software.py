@@ -4,8 +4,10 @@ import json
 import re
 from typing import Any
 
+import yaml
+
 from components.cluster.control_plane import STANDARD_SUPPORT_ENDS
-from components.cluster.software import AUTOSCALER_IMAGES, CHARTS
+from components.cluster.software import AUTOSCALER_IMAGES, CHARTS, TRAINER_API
 from local.run import Run
 from tests.cluster.support import (
     ADDON,
@@ -13,9 +15,10 @@ from tests.cluster.support import (
     KUEUE,
     NODE_GROUP,
     RELEASE,
+    lost,
     needs,
 )
-from tests.conftest import RunStack
+from tests.conftest import ROOT, RunStack
 from tests.support import all_of, one_of
 
 
@@ -114,13 +117,35 @@ def test_kueue_has_a_queue_for_each_group_with_all_that_its_nodes_offer(deployed
 
 
 def test_no_release_outlives_the_nodes_that_it_runs_on(deployed: Run) -> None:
-    groups = {one.urn for one in all_of(deployed, NODE_GROUP).values()}
+    system = one_of(deployed, NODE_GROUP, "training-system").urn
     for release in all_of(deployed, RELEASE).values():
-        assert groups <= needs(deployed, release), release.urn
+        assert system in needs(deployed, release), release.urn
     for addon in ("coredns", "metrics-server"):
-        assert one_of(deployed, NODE_GROUP, "training-system").urn in needs(
-            deployed, one_of(deployed, ADDON, f"training-{addon}")
-        )
+        assert system in needs(deployed, one_of(deployed, ADDON, f"training-{addon}"))
+
+
+def test_a_gpu_node_group_can_be_taken_out_from_where_the_kubernetes_api_is_out_of_reach(deployed: Run) -> None:
+    gpu_groups = {one.urn for name, one in all_of(deployed, NODE_GROUP).items() if name != "training-system"}
+    assert gpu_groups
+    for urn, one in deployed.registrations.items():
+        if "$kubernetes:" in urn:
+            assert not gpu_groups & needs(deployed, one), urn
+
+
+def test_trainer_has_its_runtime_without_a_job_that_installs_it(deployed: Run) -> None:
+    from kubeflow_trainer_api.models.trainer_v1alpha1_cluster_training_runtime import (
+        TrainerV1alpha1ClusterTrainingRuntime,
+    )
+
+    # without a runtime of its own the chart has neither the job that applies them nor the one that removes them
+    assert "runtimes" not in one_of(deployed, RELEASE, "training-trainer").inputs["values"]
+    (runtime,) = all_of(deployed, f"kubernetes:{TRAINER_API}:ClusterTrainingRuntime").values()
+    assert one_of(deployed, RELEASE, "training-trainer").urn in needs(deployed, runtime)
+    model = TrainerV1alpha1ClusterTrainingRuntime.from_dict(runtime.inputs)
+    assert model is not None
+    assert lost(runtime.inputs, model.to_dict()) == []
+    (train_job,) = yaml.safe_load_all((ROOT / "examples" / "eks" / "trainjob.yaml").read_text())
+    assert train_job["spec"]["runtimeRef"]["name"] == runtime.inputs["metadata"]["name"]
 
 
 def test_jobs_go_before_what_ends_them(deployed: Run) -> None:

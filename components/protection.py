@@ -1,0 +1,26 @@
+"""What makes Pulumi refuse to destroy a protected stack before anything of it is gone.
+
+Pulumi takes down first what nothing depends on, and looks whether something is protected only when its turn comes.
+"""
+
+from collections.abc import Iterable
+
+import pulumi
+
+
+class Protection(pulumi.ComponentResource):
+    """Nothing in itself: it depends on the whole stack, so a destroy begins with it, and ends there if it is protected.
+
+    What goes through the Kubernetes API it must not depend on, as that may be left out of a deployment; there the
+    service account of training jobs is what goes first.
+    """
+
+    def __init__(self, name: str, stack: Iterable[pulumi.Resource], *, protect: bool) -> None:
+        """`stack` is what stands in AWS."""
+        super().__init__(
+            "distributed-training:index:Protection",
+            name,
+            {},
+            pulumi.ResourceOptions(depends_on=list(stack), protect=protect),
+        )
+        self.register_outputs({})
