@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "up" and options.json and options.keep:
         parser.error("--json cannot be used with --keep, which ends with Ctrl-C only")
+    if options.command == "preview" and options.against is not None and options.policy:
+        parser.error("--policy cannot be used with --against; ask for each in a call of its own")
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -39,14 +41,15 @@ def _stack(options: argparse.Namespace) -> int:
         line = f"network.existing: {network.vpc_id} is not on this machine; --adopt makes it here first"
         return _unread([line], options)
     facts = Facts(PROJECT / ".cache", stack.region)
-    with Aws(stack.region, stack.default_tags, managed_policies=options.command == "up") as aws:
-        if options.command == "up" or options.adopt or not facts:
+    deploys = options.command == "up" or options.against is not None
+    with Aws(stack.region, stack.default_tags, managed_policies=deploys) as aws:
+        if deploys or options.adopt or not facts:
             aws.start()
         with _starting(options):
             # here, because only these commands need Pulumi, and moto starts meanwhile
             from local import stack_commands
 
-            if options.command == "up" or options.adopt or not facts:
+            if deploys or options.adopt or not facts:
                 _ = aws.endpoint_url
         return stack_commands.run(stack, aws, facts, options)
 
@@ -91,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--adopt", action="store_true", help="make the VPC and subnets that network.existing names here first"
     )
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    common.set_defaults(run=_stack, full=False, json=False)
+    common.set_defaults(run=_stack, full=False, json=False, against=None)
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("--full", action="store_true", help="show every resource, not only a row for each part")
     shown.add_argument("--json", action="store_true", help="one JSON document on standard output, for machines")
@@ -106,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
         "preview", parents=[common, shown], help="say what would be created and what it costs, or every mistake"
     )
     preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
+    preview.add_argument(
+        "--against",
+        help="say what would change, be replaced or deleted in a stack that was deployed from another stack file or"
+        " from a git revision of this one, and what becomes of running work; needs the Pulumi CLI",
+        metavar="FILE|REVISION",
+    )
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
     for command, help_ in (
         ("pulumi", "the Pulumi CLI on a local AWS that stays: `pulumi up -s dev`"),

@@ -12,8 +12,9 @@ import pulumi
 
 from local import adopted, engine, stack_files
 from local.aws import Aws
+from local.clis import CliError
 from local.costs import Costs
-from local.display import Display
+from local.display import Display, cost
 from local.errors import failed
 from local.facts import Facts
 from local.graph import svg
@@ -85,6 +86,8 @@ def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
 
 
 def _preview(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
+    if options.against is not None:
+        return _against(stack, provider, display, options)
     started = time.monotonic()
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=True, watch=watch)
@@ -99,6 +102,45 @@ def _preview(stack: stack_files.StackFile, provider: Provider, display: Display,
     display.say(display.summary(time.monotonic() - started))
     mistakes = _broken_rules(stack, run, display) if options.policy else []
     return _ended(run, display, options, costs, mistakes=mistakes)
+
+
+def _against(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
+    """Show what a deployment would do to the stack of an earlier stack file; what ends work comes last."""
+    from local import against  # here, because no other command needs the engine's messages
+
+    try:
+        before = against.earlier(stack.program, stack.stack, options.against)
+        runs = [engine.run(one, provider, preview=True) for one in (before.stack, stack)]
+        for run, prefix in zip(runs, (f"{before.name}: ", ""), strict=True):
+            if run.error is not None:
+                return _wrong([f"{prefix}{line}" for line in _lines_of(run.error)], options, run.error)
+        with display.phase(f"deploying {before.name}, and previewing this one"):
+            plan = against.planned(stack.program, stack.stack, before, provider.aws)
+    except (stack_files.StackFileError, CliError) as error:
+        return _wrong(str(error).splitlines(), options, error)
+    costs = [provider.estimate(run) for run in runs]
+    display.say(f"against {before.name}, with the program as it is now:")
+    for line in against.lines(plan):
+        display.say(line)
+    display.say(f"cost before: {costs[0].totals}")
+    display.say(f"cost after:  {costs[1].totals}")
+    display.warn(runs[1].messages)
+    for line in against.work_lines(plan):
+        display.say(line)
+    mistakes = [*plan.mistakes]
+    if plan.protected:
+        mistakes.append("the deployment would be refused")
+    if options.json:
+        said = against.document(plan) | {"cost": dict(zip(("before", "after"), map(cost, costs), strict=True))}
+        said = {"against": before.name, **said, "messages": runs[1].messages, "mistakes": mistakes}
+        print(json.dumps(said, indent=2))
+    return failed(None, mistakes, debug=False) if mistakes else 0
+
+
+def _wrong(lines: list[str], options: argparse.Namespace, error: BaseException) -> int:
+    if options.json:
+        print(json.dumps({"mistakes": lines}, indent=2))
+    return failed(error, lines, debug=options.debug)
 
 
 def _broken_rules(stack: stack_files.StackFile, run: Run, display: Display) -> list[str]:
@@ -127,12 +169,15 @@ def _broken_off(run: Run, display: Display, seconds: float, options: argparse.Na
         display.parts(run)
         display.say()
         display.say(display.summary(seconds))
-    match error := run.error:
+    return _ended(run, display, options, mistakes=_lines_of(run.error), error=run.error)
+
+
+def _lines_of(error: BaseException | None) -> list[str]:
+    match error:
         case pulumi.RunError() | RefusedError():
-            lines = str(error).splitlines()
+            return str(error).splitlines()
         case _:
-            lines = [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
-    return _ended(run, display, options, mistakes=lines, error=error)
+            return [f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"]
 
 
 def _ended(

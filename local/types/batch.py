@@ -7,6 +7,7 @@ from typing import Any
 from local import api
 from local.aws import Aws
 from local.costs import Line, Priced
+from local.edits import Edit, Effect
 from local.parameters import call, complete, only
 from local.properties import Property
 from local.record import tag_actions
@@ -25,6 +26,27 @@ MOST_SHARES = 500
 """Batch API, `FairsharePolicy`."""
 MOST_SUBNETS = 16
 """Batch API, `ComputeResource`."""
+UPDATE_MINUTES = 30
+"""How long an update waits for running jobs unless it is said (Batch API, `UpdatePolicy`)."""
+EXCHANGING = tuple(
+    f"computeResources.{key}"
+    for key in (
+        "allocationStrategy",
+        "bidPercentage",
+        "ec2Configurations",
+        "ec2KeyPair",
+        "imageId",
+        "instanceRole",
+        "instanceTypes",
+        "launchTemplate",
+        "placementGroup",
+        "securityGroupIds",
+        "subnets",
+        "tags",
+        "type",
+    )
+)
+"""Inputs whose change needs new instances (Batch user guide, "Infrastructure updates")."""
 
 
 class _Batch(Tagged):
@@ -51,6 +73,29 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
         " batch:UpdateComputeEnvironment ec2:DescribeLaunchTemplateVersions iam:CreateServiceLinkedRole iam:PassRole"
         f" {tag_actions('batch')}"
     )
+
+    ended = Effect(
+        work="stopped",
+        what="its instances end, and the jobs on them",
+        first="disable it (aws batch update-compute-environment --state DISABLED) and deploy when no job runs on it",
+    )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """What needs new instances lets running jobs finish for a while; fewer vCPUs let them all finish."""
+        yield from super().work(edit)
+        if edit.touches(*EXCHANGING):
+            policy = edit.after.get("updatePolicy") or {}
+            yield Effect(
+                work="goes on",
+                what=(
+                    "jobs start on new instances; one that runs has"
+                    f" {policy.get('jobExecutionTimeoutMinutes', UPDATE_MINUTES)} minutes to finish, and then starts"
+                    " again from its last checkpoint if it has attempts left"
+                ),
+                first="deploy when no long job runs, or see that those that run write checkpoints",
+            )
+        if edit.lowers("computeResources.maxVcpus"):
+            yield Effect(work="waits", what="running jobs finish; others wait until fewer vCPUs are in use")
 
     def refused(self, given: Property) -> Iterator[str]:
         """More vCPUs than the API has numbers for, and too many subnets."""
@@ -156,6 +201,12 @@ class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
     needs = (
         f"batch:CreateJobQueue batch:DeleteJobQueue batch:DescribeJobQueues batch:UpdateJobQueue {tag_actions('batch')}"
     )
+    # Batch API, `DeleteJobQueue`
+    ended = Effect(
+        work="stopped",
+        what="all its jobs are ended, those that run and those that wait",
+        first="disable it (aws batch update-job-queue --state DISABLED) and deploy when its jobs have ended",
+    )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it."""
@@ -197,6 +248,11 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
             ("logConfiguration.options.awslogs-group", "aws:cloudwatch/logGroup:LogGroup"),
         )
     }
+    ended = Effect(
+        work="nothing",
+        what="its jobs run on, also those that wait; who still names it cannot submit",
+        first="let submitters take the definition from the stack's outputs",
+    )
     needs = (
         "batch:DeregisterJobDefinition batch:DescribeJobDefinitions batch:RegisterJobDefinition iam:PassRole"
         f" {tag_actions('batch')}"

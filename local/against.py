@@ -1,0 +1,240 @@
+"""What a deployment would change: an earlier stack file is deployed on an AWS of its own, another previewed on it.
+
+Both with the program as it is now. It is Pulumi's own engine that says what changes, so its CLI has to be there.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from local import stack_files, types
+from local.aws import Aws
+from local.changes import place_of
+from local.clis import CliError, Engine
+from local.edits import WORK, Edit, Effect, Operation
+from local.stack_files import StackFile, StackFileError
+from local.wire import plain
+
+OPERATIONS: Mapping[str, Operation] = {
+    "create": "create",
+    "update": "update",
+    "replace": "replace",
+    "delete": "delete",
+}
+"""The engine's steps -> what they come to; a replacement has others besides."""
+DONE: Mapping[Operation, str] = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+}
+TAGS_ALONE = ("tagsAll",)
+PROTECTED = Effect(
+    work="refused",
+    what="is protected against deletion",
+    first="leave it, or deploy `protect: false` before if it is really to go",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """The stack file that is deployed first."""
+
+    name: str
+    """Where it is from, in words."""
+    text: str
+    stack: StackFile
+    """What it says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a deployment would do."""
+
+    edits: Sequence[Edit]
+    protected: frozenset[str] = field(default_factory=frozenset[str])
+    """URNs of what would be deleted and must not."""
+    mistakes: Sequence[str] = ()
+    """What else the engine refuses, a line each."""
+
+    def effects(self) -> dict[Effect, list[Edit]]:
+        """What becomes of running work -> by which edits; the worst last. What is refused does nothing else."""
+        refused = [one for one in self.edits if one.urn in self.protected]
+        if refused:
+            return {PROTECTED: refused}
+        found: dict[Effect, list[Edit]] = {}
+        for edit in self.edits:
+            record = types.of(edit.type)
+            for effect in record.work(edit) if record is not None else ():
+                found.setdefault(effect, []).append(edit)
+        order = list(WORK)
+        return dict(sorted(found.items(), key=lambda one: order.index(one[0].work)))
+
+
+def earlier(project: Path, stack: str, named: str) -> Earlier:
+    """A file, or the stack file of a git revision.
+
+    Raises:
+        StackFileError: when it is neither, or cannot be read.
+
+    """
+    file = f"Pulumi.{stack}.yaml"
+    if Path(named).is_file():
+        return _read(project, stack, named, Path(named).read_text(encoding="utf-8"))
+    commit = _git(project, "rev-parse", "--verify", "--short", "--end-of-options", f"{named}^{{commit}}")
+    if commit is None:
+        raise StackFileError(f"--against {named}: is neither a file nor a revision that git knows here")
+    text = _git(project, "show", f"{commit}:./{file}")
+    if text is None:
+        raise StackFileError(f"--against {named}: {file} is not in commit {commit}")
+    return _read(project, stack, f"{file} of {named}" + ("" if named == commit else f" ({commit})"), text)
+
+
+def planned(project: Path, stack: str, before: Earlier, aws: Aws) -> Plan:
+    """What a deployment of the stack file would do to the stack of an earlier one.
+
+    Raises:
+        CliError: when there is no CLI, or the earlier stack file cannot be deployed.
+
+    """
+    with TemporaryDirectory(prefix="local-") as folder:
+        engine = Engine(Path(folder))
+        engine.prepare(project, aws, stack)
+        file = Path(folder) / "earlier.yaml"
+        file.write_text(before.text, encoding="utf-8")
+        engine.configure(stack, file)
+        up = engine.run("up", "--stack", stack, "--yes", "--skip-preview", "--suppress-progress", "--color", "never")
+        if up.returncode != 0:
+            raise CliError("\n".join(f"{before.name}: {line}" for line in _errors(up.stdout + up.stderr)))
+        engine.configure(stack, project / f"Pulumi.{stack}.yaml")
+        return previewed(engine, stack)
+
+
+def previewed(engine: Engine, stack: str) -> Plan:
+    """What the engine says that a deployment would do.
+
+    Raises:
+        CliError: when it says nothing of the kind.
+
+    """
+    preview = engine.run("preview", "--stack", stack, "--json")
+    try:
+        document: dict[str, Any] = json.loads(preview.stdout)
+    except ValueError:
+        raise CliError("\n".join(_errors(preview.stdout + preview.stderr))) from None
+    wrong = [one for one in document.get("diagnostics") or () if one["severity"] == "error"]
+    protected = frozenset(one["urn"] for one in wrong if "it is protected" in one["message"])
+    return Plan(
+        edits=list(_edits(document["steps"])),
+        protected=protected,
+        mistakes=[
+            " ".join(one["message"].removeprefix("error: ").split())
+            for one in wrong
+            if one.get("urn") not in protected and "preview failed" not in one["message"]
+        ],
+    )
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """What would be done, resources of a type with the same changes in a line."""
+    for operation, done in DONE.items():
+        edits = [one for one in plan.edits if one.operation == operation]
+        if not edits:
+            continue
+        tags = [one for one in edits if one.changed == TAGS_ALONE]
+        yield f"{done}: {len(edits)}" + (f", {len(tags)} of them in their tags alone" if tags else "")
+        together: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for one in edits:
+            if one.changed != TAGS_ALONE:
+                together.setdefault((one.type, one.changed), []).append(one.name)
+        for (type_, changed), names in sorted(together.items()):
+            yield f"  {type_} {', '.join(sorted(names))}" + (f": {', '.join(changed)}" if changed else "")
+    if not plan.edits:
+        yield "nothing would change"
+
+
+def work_lines(plan: Plan) -> Iterator[str]:
+    """What becomes of running work, and what to do first; the worst last."""
+    effects = plan.effects()
+    if not effects:
+        yield "running work: nothing happens to it"
+        return
+    yield "running work:"
+    for effect, edits in effects.items():
+        yield f"  {effect.work}: {_names(edits)}: {effect.what}"
+        if effect.first:
+            yield f"    first: {effect.first}"
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """All of it for machines."""
+    return {
+        **{
+            done: [
+                {"urn": one.urn, "type": one.type, "name": one.name, "changed": [*one.changed]}
+                for one in plan.edits
+                if one.operation == operation
+            ]
+            for operation, done in DONE.items()
+        },
+        "work": [
+            {"work": effect.work, "what": effect.what, "first": effect.first, "urns": [one.urn for one in edits]}
+            for effect, edits in plan.effects().items()
+        ],
+    }
+
+
+def _read(project: Path, stack: str, name: str, text: str) -> Earlier:
+    with TemporaryDirectory(prefix="local-") as folder:
+        shutil.copy(project / "Pulumi.yaml", folder)
+        (Path(folder) / f"Pulumi.{stack}.yaml").write_text(text, encoding="utf-8")
+        try:
+            read = stack_files.read(Path(folder), stack)
+        except StackFileError as error:
+            raise StackFileError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+    return Earlier(name=name, text=text, stack=replace(read, program=project))
+
+
+def _edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
+    for step in steps:
+        state: Mapping[str, Any] = step.get("newState") or step["oldState"]
+        operation = OPERATIONS.get(step["op"])
+        if operation is None or not state.get("custom"):
+            continue
+        details = {place_of(path) for path in step.get("detailedDiff") or ()}
+        # what changes without an input, such as the provider's own tags
+        tops = {one.partition(".")[0] for one in details}
+        changed = details | {one for one in step.get("diffReasons") or () if one not in tops}
+        yield Edit(
+            urn=step["urn"],
+            type=state["type"],
+            name=step["urn"].rpartition("::")[2],
+            operation=operation,
+            changed=tuple(sorted(changed - {*TAGS_ALONE} or changed)),
+            before={} if operation == "create" else plain(step["oldState"].get("inputs") or {}),
+            after={} if operation == "delete" else plain(step["newState"].get("inputs") or {}),
+        )
+
+
+def _names(edits: Iterable[Edit]) -> str:
+    return ", ".join(sorted({f"{one.type.rpartition(':')[2]} {one.name}" for one in edits}))
+
+
+def _errors(said: str) -> list[str]:
+    """The lines of the CLI that say what went wrong."""
+    found = [line.strip().removeprefix("error: ") for line in said.splitlines() if "error: " in line]
+    return list(dict.fromkeys(found)) or [" ".join(said.split()) or "the Pulumi CLI says nothing"]
+
+
+def _git(project: Path, *arguments: str) -> str | None:
+    """What git says; None when it refuses, or is not there."""
+    try:
+        asked = subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True)
+    except OSError:
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None
