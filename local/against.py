@@ -1,6 +1,7 @@
 """What a deployment would change: an earlier stack file is deployed on an AWS of its own, another previewed on it.
 
-Both with the program as it is now. It is Pulumi's own engine that says what changes, so its CLI has to be there.
+Both with the program as it is now. Pulumi's own engine says what changes where its CLI is, and `local/planned.py` where
+there is none.
 """
 
 import json
@@ -12,11 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from local import stack_files, types
+from local import engine, stack_files, types
 from local.aws import Aws
 from local.changes import place_of
-from local.clis import CliError, Engine
+from local.clis import WHERE_FROM, CliError, Engine
 from local.edits import WORK, Edit, Effect, Operation
+from local.planned import Planner
+from local.provider import Provider
+from local.run import PROVIDER_PREFIX, Run
 from local.stack_files import StackFile, StackFileError
 from local.wire import plain
 
@@ -34,6 +38,8 @@ DONE: Mapping[Operation, str] = {
     "delete": "deleted",
 }
 TAGS_ALONE = ("tagsAll",)
+OF_THE_END = ("preview failed", "an unhandled error occurred", "update failed")
+"""Words of the errors by which the engine only says that there was another."""
 PROTECTED = Effect(
     work="refused",
     what="is protected against deletion",
@@ -95,47 +101,69 @@ def earlier(project: Path, stack: str, named: str) -> Earlier:
     return _read(project, stack, f"{file} of {named}" + ("" if named == commit else f" ({commit})"), text)
 
 
-def planned(project: Path, stack: str, before: Earlier, aws: Aws) -> Plan:
-    """What a deployment of the stack file would do to the stack of an earlier one.
+def planned(stack: StackFile, before: Earlier, aws: Aws) -> Plan:
+    """What a deployment of a stack file would do to the stack of an earlier one.
 
     Raises:
-        CliError: when there is no CLI, or the earlier stack file cannot be deployed.
+        CliError: when the earlier one cannot be deployed.
 
     """
+    if shutil.which("pulumi") is None:
+        there = engine.run(before.stack, Provider(_tagging(aws, before.stack)), preview=False)
+        if there.error is not None:
+            raise CliError(f"{before.name}: {there.error}")
+        return beside(there, stack, aws)
     with TemporaryDirectory(prefix="local-") as folder:
-        engine = Engine(Path(folder))
-        engine.prepare(project, aws, stack)
+        cli = Engine(Path(folder))
+        cli.prepare(stack.program, aws, stack.stack)
         file = Path(folder) / "earlier.yaml"
         file.write_text(before.text, encoding="utf-8")
-        engine.configure(stack, file)
-        up = engine.run("up", "--stack", stack, "--yes", "--skip-preview", "--suppress-progress", "--color", "never")
+        cli.configure(stack.stack, file)
+        up = cli.run("up", "--stack", stack.stack, "--yes", "--skip-preview", "--suppress-progress", "--color", "never")
         if up.returncode != 0:
             raise CliError("\n".join(f"{before.name}: {line}" for line in _errors(up.stdout + up.stderr)))
-        engine.configure(stack, project / f"Pulumi.{stack}.yaml")
-        return previewed(engine, stack)
+        cli.configure(stack.stack, stack.program / f"Pulumi.{stack.stack}.yaml")
+        return previewed(cli, stack.stack)
 
 
-def previewed(engine: Engine, stack: str) -> Plan:
+def beside(there: Run, stack: StackFile, aws: Aws) -> Plan:
+    """What a deployment of a stack file would do to what an earlier run made, without a CLI."""
+    provider = Provider(_tagging(aws, stack))
+    planner = Planner(provider, there)
+    run = engine.run(stack, provider, preview=True, planner=planner)
+    return Plan(
+        edits=planner.edits,
+        protected=frozenset(planner.protected),
+        mistakes=str(run.error).splitlines() if run.error is not None else (),
+    )
+
+
+def _tagging(aws: Aws, stack: StackFile) -> Aws:
+    """The same AWS, under a provider with the tags of a stack file."""
+    return Aws(aws.region, stack.default_tags, endpoint_url=aws.endpoint_url)
+
+
+def previewed(cli: Engine, stack: str) -> Plan:
     """What the engine says that a deployment would do.
 
     Raises:
         CliError: when it says nothing of the kind.
 
     """
-    preview = engine.run("preview", "--stack", stack, "--json")
+    preview = cli.run("preview", "--stack", stack, "--json")
     try:
         document: dict[str, Any] = json.loads(preview.stdout)
     except ValueError:
         raise CliError("\n".join(_errors(preview.stdout + preview.stderr))) from None
     wrong = [one for one in document.get("diagnostics") or () if one["severity"] == "error"]
-    protected = frozenset(one["urn"] for one in wrong if "it is protected" in one["message"])
+    protected = frozenset(one["urn"] for one in wrong if "protect" in one["message"])
     return Plan(
-        edits=list(_edits(document["steps"])),
+        edits=list(_edits(document.get("steps") or ())),
         protected=protected,
         mistakes=[
             " ".join(one["message"].removeprefix("error: ").split())
             for one in wrong
-            if one.get("urn") not in protected and "preview failed" not in one["message"]
+            if one.get("urn") not in protected and not any(words in one["message"] for words in OF_THE_END)
         ],
     )
 
@@ -156,6 +184,15 @@ def lines(plan: Plan) -> Iterator[str]:
             yield f"  {type_} {', '.join(sorted(names))}" + (f": {', '.join(changed)}" if changed else "")
     if not plan.edits:
         yield "nothing would change"
+
+
+def by() -> str:
+    """Who says it."""
+    return (
+        "Pulumi's engine"
+        if shutil.which("pulumi")
+        else f"Pulumi's mock engine (with its CLI on the PATH its own does: {WHERE_FROM})"
+    )
 
 
 def work_lines(plan: Plan) -> Iterator[str]:
@@ -204,7 +241,7 @@ def _edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
     for step in steps:
         state: Mapping[str, Any] = step.get("newState") or step["oldState"]
         operation = OPERATIONS.get(step["op"])
-        if operation is None or not state.get("custom"):
+        if operation is None or not state.get("custom") or state["type"].startswith(PROVIDER_PREFIX):
             continue
         details = {place_of(path) for path in step.get("detailedDiff") or ()}
         # what changes without an input, such as the provider's own tags
@@ -222,12 +259,21 @@ def _edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
 
 
 def _names(edits: Iterable[Edit]) -> str:
-    return ", ".join(sorted({f"{one.type.rpartition(':')[2]} {one.name}" for one in edits}))
+    return ", ".join(sorted({f"{short(one.type)} {one.name}" for one in edits}))
+
+
+def short(type_: str) -> str:
+    """A resource type without its package and module."""
+    return type_.rpartition(":")[2]
 
 
 def _errors(said: str) -> list[str]:
     """The lines of the CLI that say what went wrong."""
-    found = [line.strip().removeprefix("error: ") for line in said.splitlines() if "error: " in line]
+    found = [
+        line.partition("error: ")[2].strip()
+        for line in said.splitlines()
+        if "error: " in line and not any(words in line for words in OF_THE_END)
+    ]
     return list(dict.fromkeys(found)) or [" ".join(said.split()) or "the Pulumi CLI says nothing"]
 
 

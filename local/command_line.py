@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument(
         "--against",
         help="say what would change, be replaced or deleted in a stack that was deployed from another stack file or"
-        " from a git revision of this one, and what becomes of running work; needs the Pulumi CLI",
+        " from a git revision of this one, and what becomes of running work",
         metavar="FILE|REVISION",
     )
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")

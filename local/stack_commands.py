@@ -115,11 +115,11 @@ def _against(stack: stack_files.StackFile, provider: Provider, display: Display,
             if run.error is not None:
                 return _wrong([f"{prefix}{line}" for line in _lines_of(run.error)], options, run.error)
         with display.phase(f"deploying {before.name}, and previewing this one"):
-            plan = against.planned(stack.program, stack.stack, before, provider.aws)
+            plan = against.planned(stack, before, provider.aws)
     except (stack_files.StackFileError, CliError) as error:
         return _wrong(str(error).splitlines(), options, error)
     costs = [provider.estimate(run) for run in runs]
-    display.say(f"against {before.name}, with the program as it is now:")
+    display.say(f"against {before.name}, with the program as it is now, says {against.by()}:")
     for line in against.lines(plan):
         display.say(line)
     display.say(f"cost before: {costs[0].totals}")
