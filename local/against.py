@@ -40,6 +40,8 @@ DONE: Mapping[Operation, str] = {
 TAGS_ALONE = ("tagsAll",)
 OF_THE_END = ("preview failed", "an unhandled error occurred", "update failed")
 """Words of the errors by which the engine only says that there was another."""
+OF_PROTECTION = ("because it is protected", "marked for protection")
+"""Words of the errors by which the engine keeps what is protected, from its end and from another in its place."""
 PROTECTED = Effect(
     work="refused",
     what="is protected against deletion",
@@ -156,7 +158,9 @@ def previewed(cli: Engine, stack: str) -> Plan:
     except ValueError:
         raise CliError("\n".join(_errors(preview.stdout + preview.stderr))) from None
     wrong = [one for one in document.get("diagnostics") or () if one["severity"] == "error"]
-    protected = frozenset(one["urn"] for one in wrong if "protect" in one["message"])
+    protected = frozenset(
+        one["urn"] for one in wrong if "urn" in one and any(words in one["message"] for words in OF_PROTECTION)
+    )
     return Plan(
         edits=list(_edits(document.get("steps") or ())),
         protected=protected,

@@ -168,5 +168,8 @@ def _link_all(folder: Path, shadow: Path) -> None:
 
 
 def _link(to: Path, link: Path) -> None:
+    # another program may have been there before
+    if link.is_symlink() and link.readlink() != to:
+        link.unlink()
     with suppress(FileExistsError):
         link.symlink_to(to)

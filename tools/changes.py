@@ -72,15 +72,17 @@ class Row:
     """Dotted place in the stack file -> what stands there afterwards; `GONE` for nothing."""
     protect: bool = False
     """Whether the stack is guarded before the edit."""
+    alone: bool = False
+    """Whether nothing is to be seen of other edits beside it."""
 
 
 ROWS: Mapping[str, Sequence[Row]] = {
     "network": [
-        Row(edit="`network.cidr`: another range", changes={"network.cidr": "10.9.0.0/16"}),
+        Row(edit="`network.cidr`: another range", changes={"network.cidr": "10.9.0.0/16"}, alone=True),
         Row(edit="`network.availabilityZones`: one more", changes={"network.availabilityZones": 4}),
         Row(edit="`network.availabilityZones`: one less", changes={"network.availabilityZones": 2}),
         Row(edit="`network.natGateways`: `single` to `perZone`", changes={"network.natGateways": "perZone"}),
-        Row(edit="`network.natGateways`: `single` to `none`", changes={"network.natGateways": "none"}),
+        Row(edit="`network.natGateways`: `single` to `none`", changes={"network.natGateways": "none"}, alone=True),
         Row(edit="`network.interfaceEndpoints`: one more", changes={"network.interfaceEndpoints": ["sqs", "logs"]}),
         Row(edit="`network.interfaceEndpoints`: one leaves", changes={"network.interfaceEndpoints": []}),
         Row(edit="`network.flowLogs`: off", changes={"network.flowLogs": False}),
@@ -196,7 +198,7 @@ ROWS: Mapping[str, Sequence[Row]] = {
         Row(edit="`aws:defaultTags`: one more", changes={"tags": TAGS | {"Team": "research"}}),
         Row(edit="`alerts.emails`: another", changes={"alerts.emails": ["others@example.com"]}),
         Row(edit="`alerts.monthlyBudgetUsd`", changes={"alerts.monthlyBudgetUsd": 2000}),
-        Row(edit="`protect`: on", changes={"protect": True}),
+        Row(edit="`protect`: on", changes={"protect": True}, alone=True),
     ],
     "with `protect: true`": [
         Row(edit="`protect`: off", changes={"protect": False}, protect=True),
