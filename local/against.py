@@ -162,7 +162,7 @@ def previewed(cli: Engine, stack: str) -> Plan:
         one["urn"] for one in wrong if "urn" in one and any(words in one["message"] for words in OF_PROTECTION)
     )
     return Plan(
-        edits=list(_edits(document.get("steps") or ())),
+        edits=list(edits(document.get("steps") or ())),
         protected=protected,
         mistakes=[
             " ".join(one["message"].removeprefix("error: ").split())
@@ -241,7 +241,8 @@ def _read(project: Path, stack: str, name: str, text: str) -> Earlier:
     return Earlier(name=name, text=text, stack=replace(read, program=project))
 
 
-def _edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
+def edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
+    """The steps of a preview that make, change or end something in the cloud."""
     for step in steps:
         state: Mapping[str, Any] = step.get("newState") or step["oldState"]
         operation = OPERATIONS.get(step["op"])

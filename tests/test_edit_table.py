@@ -112,8 +112,6 @@ def test_pulumis_own_engine_plans_the_same_edits(protect: bool, tmp_path: Path) 
 
 
 def facts(plan: Plan) -> dict[str, Any]:
-    """URN -> what happens to it, and what is refused."""
-    return {one.urn: (one.operation, one.changed) for one in plan.edits} | {
-        "protected": plan.protected,
-        "mistakes": [*plan.mistakes],
-    }
+    """URN -> what happens to it, and whether something is refused; then the engine does not look at all of it."""
+    happens = {one.urn: (one.operation, one.changed) for one in plan.edits if not plan.protected}
+    return happens | {"protected": bool(plan.protected), "mistakes": [*plan.mistakes]}
