@@ -7,12 +7,12 @@ from typing import Any, Literal, cast
 Operation = Literal["create", "update", "replace", "delete"]
 Work = Literal["nothing", "waits", "goes on", "refused", "lost", "stopped"]
 WORK: Mapping[Work, str] = {
-    "nothing": "runs on as it is",
-    "waits": "starts or answers later, and ends nowhere",
-    "goes on": "is ended, and starts again from its last checkpoint where it has one and may be tried again",
-    "refused": "the deployment ends there, perhaps in the middle",
+    "nothing": "it runs on as it is",
+    "waits": "it starts or answers later, and ends nowhere",
+    "goes on": "it is ended, and starts again from its last checkpoint where it has one and may be tried again",
+    "refused": "the edit is refused, or the deployment ends there, perhaps in the middle",
     "lost": "what is kept for it is gone",
-    "stopped": "is ended, and does not start again by itself",
+    "stopped": "it is ended, and does not start again by itself",
 }
 """What can become of running work, the worst last."""
 
