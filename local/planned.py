@@ -66,9 +66,10 @@ def _ignoring(paths: tuple[str, ...], before: Mapping[str, Any], after: Mapping[
     inputs: dict[str, Any] = deepcopy(dict(after))
     for path in paths:
         *way, last = path.split(".")
-        old, new = before, inputs
+        old: Mapping[str, Any] = before
+        new = inputs
         for key in way:
-            old, new = old.get(key) or {}, new.get(key) or {}
+            old, new = old.get(key, {}), new.get(key, {})
         if last in old:
             new[last] = old[last]
         else:

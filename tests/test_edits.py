@@ -98,6 +98,12 @@ def test_other_instances_leave_running_jobs_a_while_and_fewer_all_of_it() -> Non
     assert work(edit(ENVIRONMENT, "update", "updatePolicy")) == []
 
 
+def test_a_compute_environment_that_takes_no_jobs_ends_none() -> None:
+    off = {"state": "DISABLED"}
+    assert work(edit(ENVIRONMENT, "update", "state", after=off)) == ["nothing"]
+    assert work(edit(ENVIRONMENT, "delete", before=off)) == ["nothing"]
+
+
 def test_a_deployment_leaves_busy_workers_their_tasks() -> None:
     assert work(edit(SERVICE, "update", "taskDefinition")) == ["nothing"]
     assert work(edit(SERVICE, "update", "desiredCount")) == []

@@ -21,14 +21,18 @@ def planned(aws: Aws) -> Planned:
     """What a program would do to what another has made."""
 
     def plan(before: Program, after: Program) -> Planner:
-        there = engine.run(lambda: before() and None, Provider(aws), preview=False)
+        there = engine.run(lambda: void(before()), Provider(aws), preview=False)
         assert there.error is None, there.error
         planner = Planner(Provider(aws), there)
-        run = engine.run(lambda: after() and None, Provider(aws), preview=True, planner=planner)
+        run = engine.run(lambda: void(after()), Provider(aws), preview=True, planner=planner)
         assert run.error is None, run.error
         return planner
 
     return plan
+
+
+def void(_result: object) -> None:
+    pass
 
 
 def edits(planner: Planner) -> dict[str, tuple[str, tuple[str, ...]]]:

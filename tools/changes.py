@@ -7,7 +7,7 @@ Each row is planned beside a stack that is deployed on this machine.
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -214,7 +214,7 @@ ROWS: Mapping[str, Sequence[Row]] = {
 
 
 @contextmanager
-def deployed() -> Iterator[Callable[[Row], Plan]]:
+def deployed() -> Generator[Callable[[Row], Plan]]:
     """What says of an edit what it does to the stack, which is deployed as long as it is asked."""
     with Aws(REGION, TAGS) as aws:
 
@@ -250,10 +250,10 @@ def table() -> str:
 
 def edited(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with an edit."""
-    sections = copy.deepcopy(DEPLOYED) | {"tags": TAGS}
+    sections: dict[str, Any] = copy.deepcopy(DEPLOYED) | {"tags": TAGS}
     for place, value in changes.items():
         *way, last = place.split(".")
-        at = sections
+        at: Any = sections
         for key in way:
             at = at.setdefault(key, {})
         if value is GONE:

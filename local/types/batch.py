@@ -7,7 +7,7 @@ from typing import Any
 from local import api
 from local.aws import Aws
 from local.costs import Line, Priced
-from local.edits import Edit, Effect
+from local.edits import Edit, Effect, at
 from local.parameters import call, complete, only
 from local.properties import Property
 from local.record import tag_actions
@@ -26,6 +26,7 @@ MOST_SHARES = 500
 """Batch API, `FairsharePolicy`."""
 MOST_SUBNETS = 16
 """Batch API, `ComputeResource`."""
+DISABLED = "DISABLED"
 UPDATE_MINUTES = 30
 """How long an update waits for running jobs unless it is said (Batch API, `UpdatePolicy`)."""
 EXCHANGING = tuple(
@@ -82,14 +83,19 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
 
     def work(self, edit: Edit) -> Iterator[Effect]:
         """What needs new instances lets running jobs finish for a while; fewer vCPUs let them all finish."""
-        yield from super().work(edit)
+        if edit.ends and edit.before.get("state") == DISABLED:
+            yield Effect(work="nothing", what="it takes no job any more, and goes when none is left")
+        else:
+            yield from super().work(edit)
+        if edit.touches("state") and edit.after.get("state") == DISABLED:
+            yield Effect(work="nothing", what="it takes no more jobs; those that run on it finish")
         if edit.touches(*EXCHANGING):
-            policy = edit.after.get("updatePolicy") or {}
+            minutes = at(edit.after, "updatePolicy.jobExecutionTimeoutMinutes") or UPDATE_MINUTES
             yield Effect(
                 work="goes on",
                 what=(
                     "jobs start on new instances; one that runs has"
-                    f" {policy.get('jobExecutionTimeoutMinutes', UPDATE_MINUTES)} minutes to finish, and then starts"
+                    f" {minutes} minutes to finish, and then starts"
                     " again from its last checkpoint if it has attempts left"
                 ),
                 first="deploy when no long job runs, or see that those that run write checkpoints",
@@ -143,7 +149,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
     def delete(self, aws: Aws, there: State) -> None:
         """Disable it first: Batch deletes no other."""
         batch, arn = aws.client("batch"), there.outputs["arn"]
-        batch.update_compute_environment(computeEnvironment=arn, state="DISABLED")
+        batch.update_compute_environment(computeEnvironment=arn, state=DISABLED)
         batch.delete_compute_environment(computeEnvironment=arn)
 
     def paid(self, one: Priced) -> Iterator[Line]:
@@ -226,7 +232,7 @@ class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
     def delete(self, aws: Aws, there: State) -> None:
         """Disable it first: Batch deletes no other."""
         batch = aws.client("batch")
-        batch.update_job_queue(jobQueue=there.id, state="DISABLED")
+        batch.update_job_queue(jobQueue=there.id, state=DISABLED)
         batch.delete_job_queue(jobQueue=there.id)
 
 
