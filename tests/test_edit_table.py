@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,16 @@ def test_no_row_ends_work_or_loses_something_without_saying_what_to_do_first() -
                 assert "*First*" in effect, line
 
 
+@pytest.fixture(scope="module")
+def plan() -> Iterator[Callable[[Row], Plan]]:
+    with changes.deployed() as plan:
+        yield plan
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("section", ROWS)
-def test_a_row_says_what_an_edit_does(section: str) -> None:
-    with changes.deployed() as plan:
-        current = [changes.cells(row, plan(row)) for row in ROWS[section]]
+def test_a_row_says_what_an_edit_does(section: str, plan: Callable[[Row], Plan]) -> None:
+    current = [changes.cells(row, plan(row)) for row in ROWS[section]]
     assert [line for line in current if line not in LINES] == [], "python -m tools.changes writes the page anew"
 
 
@@ -82,7 +88,7 @@ def test_edits_are_tried_together_where_they_leave_each_other_alone() -> None:
 @pytest.mark.engine
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="there is no Pulumi CLI on the PATH")
 @pytest.mark.parametrize("protect", [False, True], ids=["unguarded", "guarded"])
-def test_pulumis_own_engine_plans_the_same_edits(protect: bool, tmp_path: Path) -> None:
+def test_pulumis_own_engine_plans_the_same_edits(protect: bool, plan: Callable[[Row], Plan], tmp_path: Path) -> None:
     file = tmp_path / "stack.yaml"
     cli = Engine(tmp_path)
 
@@ -90,7 +96,7 @@ def test_pulumis_own_engine_plans_the_same_edits(protect: bool, tmp_path: Path) 
         file.write_text(yaml.safe_dump({"config": changes.edited({"protect": protect, **edit})}))
         cli.configure(changes.STACK, file)
 
-    with Aws(changes.REGION, changes.TAGS) as aws, changes.deployed() as plan:
+    with Aws(changes.REGION, changes.TAGS) as aws:
         file.touch()
         cli.prepare(ROOT, aws, changes.STACK)
         configure({})
