@@ -31,6 +31,8 @@ REGION = "us-west-2"
 MOST_TYPES = 4
 """Resource types that a row names."""
 HEAD = "| edit | resources | running work |\n| --- | --- | --- |\n"
+MOST_MISTAKES = 2
+"""Lines of a refusal that a row has."""
 GONE = object()
 """Stands for what leaves the stack file."""
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/11111111-2222-3333-4444-555555555555"
@@ -291,7 +293,9 @@ def _resources(plan: Plan) -> str:
 def _work(plan: Plan) -> str:
     """What becomes of running work, the worst first."""
     if plan.mistakes:
-        return "**refused**: " + "; ".join(plan.mistakes)
+        more = len(plan.mistakes) - MOST_MISTAKES
+        said = "; ".join(plan.mistakes[:MOST_MISTAKES])
+        return f"**refused**: {said}" + (f"; and {more} more" if more > 0 else "")
     effects = list(plan.effects().items())[::-1]
     if not effects:
         return "nothing"
