@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pulumi
+
 from local import engine, stack_files, types
 from local.aws import Aws
 from local.changes import place_of
@@ -20,7 +22,7 @@ from local.clis import WHERE_FROM, CliError, Engine
 from local.edits import WORK, Edit, Effect, Operation
 from local.planned import Planner
 from local.provider import Provider
-from local.run import PROVIDER_PREFIX, Run
+from local.run import PROVIDER_PREFIX, RefusedError, Run
 from local.stack_files import StackFile, StackFileError
 from local.wire import plain
 
@@ -133,6 +135,9 @@ def beside(there: Run, stack: StackFile, aws: Aws) -> Plan:
     provider = Provider(_tagging(aws, stack))
     planner = Planner(provider, there)
     run = engine.run(stack, provider, preview=True, planner=planner)
+    if run.error is not None and not isinstance(run.error, pulumi.RunError | RefusedError):
+        # of the program itself, not of the stack file
+        raise run.error
     return Plan(
         edits=planner.edits,
         protected=frozenset(planner.protected),
