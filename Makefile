@@ -54,6 +54,7 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 
 schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.json, tables, costs, roles, the picture
 	@$(BIN)/python -m tools.pages
+	@$(BIN)/python -m tools.changes
 
 lock: $(INSTALLED) ## lock what the requirements name, with hashes, for every supported Python
 	@for lock in $(LOCKS); do \

@@ -30,15 +30,15 @@ class Change:
     @property
     def place(self) -> str:
         """Where it stands, without the indices."""
-        return _place(self.path)
+        return place_of(self.path)
 
 
 def between(type_: str, there: State, inputs: Mapping[str, Any], tags: Mapping[str, str] | None) -> list[Change]:
     """What changes when a resource is to have these inputs, and these tags with those of the provider."""
     found = [
-        Change(path=path, kind=kind, replaces=_replaces(type_, _place(path), kind))
+        Change(path=path, kind=kind, replaces=_replaces(type_, place_of(path), kind))
         for path, kind in _differences(there.inputs, inputs, "")
-        if _place(path) not in _plans(type_).get("noDiff", ())
+        if place_of(path) not in _plans(type_).get("noDiff", ())
     ]
     before = there.outputs.get("tagsAll")
     if before is not None and tags is not None and before != tags and not any(one.place == "tags" for one in found):
@@ -125,5 +125,6 @@ def _under(path: str, key: str) -> str:
     return f'{path}["{key}"]' if re.search(r"[^\w-]", key) else f"{path}.{key}".lstrip(".")
 
 
-def _place(path: str) -> str:
+def place_of(path: str) -> str:
+    """A path without its indices."""
     return re.sub(r'\["([^"]*)"\]', r".\1", re.sub(r"\[\d+\]", "", path))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from local import interrupt, stack_files
+from local.aws import Aws
 from local.kept import FOLDER, Kept
 from local.plugin import PACKAGES, version_of
 
@@ -44,38 +45,78 @@ def pulumi(project: Path, arguments: list[str]) -> NoReturn:
         CliError: when there is none, or it makes no stack.
 
     """
-    if (cli := shutil.which("pulumi")) is None:
-        raise CliError(f"no `pulumi` on the PATH; {WHERE_FROM} says where it comes from")
     kept = Kept(project / FOLDER)
-    state, shadow = kept.folder / "state", kept.folder / "project"
-    known = {one.stem for one in state.glob(".pulumi/stacks/*/*.json")}
-    stack = _stack_in(arguments) or (None if known else DEFAULT_STACK)
+    engine = Engine(kept.folder)
+    stack = _stack_in(arguments) or (None if engine.stacks() else DEFAULT_STACK)
     # without a name it is one of those that are there, and so is their AWS
     there = kept.there() if stack is None else kept.started(stack_files.region_of(project, stack))
-    environment = {
-        **os.environ,
-        **there.environment,
-        "PULUMI_BACKEND_URL": f"file://{state}",
-        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "PULUMI_HOME": str(kept.folder / "home"),
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # where a language host looks that does not read Pulumi.yaml
-        "VIRTUAL_ENV": sys.prefix,
-    }
-    state.mkdir(exist_ok=True)
-    _plugins(kept.folder / "home" / "plugins", project)
-    _shadow(project, shadow)
-    os.chdir(shadow)
-    if stack is not None and stack not in known:
-        with interrupt.held():
-            made = subprocess.run(
-                [cli, "stack", "init", stack, "--non-interactive"], env=environment, capture_output=True, text=True
-            )
-        if made.returncode != 0:
-            raise CliError(" ".join(made.stderr.split()))
+    engine.prepare(project, there, stack)
+    os.chdir(engine.shadow)
     sys.stdout.flush()
-    os.execve(cli, ["pulumi", *arguments], environment)
+    os.execve(engine.cli, ["pulumi", *arguments], engine.environment)
+
+
+class Engine:
+    """The Pulumi CLI, with a home, a state and a shadow of a project in a folder.
+
+    Raises:
+        CliError: when there is none.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if (cli := shutil.which("pulumi")) is None:
+            raise CliError(f"no `pulumi` on the PATH; {WHERE_FROM} says where it comes from")
+        self.cli, self.folder = cli, folder
+        self.shadow = folder / "project"
+        """The project as the CLI sees it."""
+        self.environment: dict[str, str] = {}
+
+    def stacks(self) -> set[str]:
+        """The stacks that the state knows."""
+        return {one.stem for one in (self.folder / "state").glob(".pulumi/stacks/*/*.json")}
+
+    def prepare(self, project: Path, aws: Aws, stack: str | None) -> None:
+        """Point it at a project and an AWS, and let there be a stack.
+
+        Raises:
+            CliError: when it makes no stack.
+
+        """
+        state, home = self.folder / "state", self.folder / "home"
+        self.environment = {
+            **os.environ,
+            **aws.environment,
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_HOME": str(home),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # where a language host looks that does not read Pulumi.yaml
+            "VIRTUAL_ENV": sys.prefix,
+        }
+        state.mkdir(exist_ok=True)
+        _plugins(home / "plugins")
+        _shadow(project, self.shadow)
+        if stack is not None and stack not in self.stacks():
+            with interrupt.held():
+                made = self.run("stack", "init", stack)
+            if made.returncode != 0:
+                raise CliError(" ".join(made.stderr.split()))
+
+    def configure(self, stack: str, file: Path) -> None:
+        """Let a file be that of a stack."""
+        _copy(file, self.shadow / f"Pulumi.{stack}.yaml")
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
+            [self.cli, *arguments, "--non-interactive"],
+            cwd=self.shadow,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
 
 
 def _stack_in(arguments: list[str]) -> str | None:
@@ -85,13 +126,14 @@ def _stack_in(arguments: list[str]) -> str | None:
     return named and named.rpartition("/")[2]
 
 
-def _plugins(folder: Path, project: Path) -> None:
+def _plugins(folder: Path) -> None:
     """What the engine starts as the plugins of the SDKs that are installed."""
+    here = Path(__file__).parents[1]
     for package in PACKAGES:
         start = folder / f"resource-{package}-v{version_of(package)}" / f"pulumi-resource-{package}"
         start.parent.mkdir(parents=True, exist_ok=True)
         command = shlex.join([sys.executable, "-m", "local.plugin", package])
-        start.write_text(f'#!/bin/sh\ncd {shlex.quote(str(project))} && exec {command} "$@"\n', encoding="utf-8")
+        start.write_text(f'#!/bin/sh\ncd {shlex.quote(str(here))} && exec {command} "$@"\n', encoding="utf-8")
         start.chmod(0o755)
 
 
@@ -127,5 +169,8 @@ def _link_all(folder: Path, shadow: Path) -> None:
 
 
 def _link(to: Path, link: Path) -> None:
+    # another program may have been there before
+    if link.is_symlink() and link.readlink() != to:
+        link.unlink()
     with suppress(FileExistsError):
         link.symlink_to(to)

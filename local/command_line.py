@@ -25,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "up" and options.json and options.keep:
         parser.error("--json cannot be used with --keep, which ends with Ctrl-C only")
+    if options.command == "preview" and options.against is not None and options.policy:
+        parser.error("--policy cannot be used with --against; ask for each in a call of its own")
     return options.run(options)
 
 
@@ -39,9 +41,10 @@ def _stack(options: argparse.Namespace) -> int:
         rule = f"{network.vpc_id} is not on this machine; --adopt makes it here first"
         stack = replace(stack, mistakes=[*stack.mistakes, Mistake(path="network.existing", rule=rule)])
     facts = Facts(PROJECT / ".cache", stack.region)
-    with Aws(stack.region, stack.default_tags, managed_policies=options.command == "up") as aws:
+    deploys = options.command == "up" or options.against is not None
+    with Aws(stack.region, stack.default_tags, managed_policies=deploys) as aws:
         # a stack file that is wrong needs it only for what its program asks
-        needed = not stack.mistakes and (options.command == "up" or options.adopt or not facts)
+        needed = not stack.mistakes and (deploys or options.adopt or not facts)
         if needed:
             aws.start()
         with _starting(options):
@@ -104,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "--adopt", action="store_true", help="make the VPC and subnets that network.existing names here first"
     )
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    common.set_defaults(run=_stack, full=False, json=False, outputs=None)
+    common.set_defaults(run=_stack, full=False, json=False, outputs=None, against=None)
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("--full", action="store_true", help="show every resource, not only a row for each part")
     shown.add_argument("--json", action="store_true", help="one JSON document on standard output, for machines")
@@ -119,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
         "preview", parents=[common, shown], help="say what would be created and what it costs, or every mistake"
     )
     preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
+    preview.add_argument(
+        "--against",
+        help="say what would change, be replaced or deleted in a stack that was deployed from another stack file or"
+        " from a git revision of this one, and what becomes of running work",
+        metavar="FILE|REVISION",
+    )
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
     for command, help_ in (
         ("pulumi", "the Pulumi CLI on a local AWS that stays: `pulumi up -s dev`"),

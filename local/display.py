@@ -93,13 +93,6 @@ class Display:
 
     def document(self, run: Run, costs: Costs | None, mistakes: Sequence[Failure | str]) -> dict[str, Any]:
         """All of a run as one JSON document."""
-
-        def cost(estimate: Estimate) -> dict[str, float]:
-            return {
-                "idle_usd_per_month": round(estimate.idle_usd_per_month, 2),
-                "at_most_usd_per_hour": round(estimate.busiest_usd_per_hour, 4),
-            }
-
         return {
             "resources": [
                 {"urn": urn, "type": one.type, "name": one.name, "state": self.states[urn], "part": run.top(urn)}
@@ -200,6 +193,14 @@ class Display:
             under = root if one.is_top else nodes[one.parent]
             nodes[urn] = under.add(label)
         return root
+
+
+def cost(estimate: Estimate) -> dict[str, float]:
+    """Both sums for machines."""
+    return {
+        "idle_usd_per_month": round(estimate.idle_usd_per_month, 2),
+        "at_most_usd_per_hour": round(estimate.busiest_usd_per_hour, 4),
+    }
 
 
 def _kind(one: Registration) -> str:

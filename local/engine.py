@@ -26,6 +26,7 @@ from pulumi.runtime.stack import run_in_stack
 
 from local import eks_cluster
 from local.engine_rules import enforced
+from local.planned import Planner
 from local.provider import Provider
 from local.run import STACK_TYPE, RefusedError, Registration, Run, State, Watcher
 from local.stack_files import StackFile
@@ -43,9 +44,12 @@ class _Mocks(mocks.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, run: Run, provider: Provider, *, preview: bool, watch: Watcher) -> None:
+    def __init__(
+        self, run: Run, provider: Provider, *, preview: bool, watch: Watcher, planner: Planner | None = None
+    ) -> None:
         super().__init__(_Mocks())
         self.run, self.provider, self.preview, self.watch = run, provider, preview, watch
+        self.planner = planner
         self.failure: BaseException | None = None
         self.said: pulumi.RunError | None = None
         """What the program itself ended with, which the SDK hides behind a failure."""
@@ -127,6 +131,8 @@ class _Monitor(mocks.MockMonitor):
         elif one.custom and not self.preview:
             made = self.run.created[one.urn] = self.provider.create(one)
             self.watch(one, made)
+        elif one.custom and self.planner is not None:
+            made = self.planner.plan(one)
         self.resources[one.urn] = self.ResourceRegistration(one.urn, made.id, dict(made.outputs))
         return made
 
@@ -187,18 +193,26 @@ def run(
     *,
     preview: bool,
     watch: Watcher | None = None,
+    planner: Planner | None = None,
     config: Mapping[str, str] | None = None,
     project: str = "project",
     stack: str = "stack",
 ) -> Run:
-    """Run a program: that of a stack file, or a function. Errors of the program are in the result, not raised."""
+    """Run a program: that of a stack file, or a function. Errors of the program are in the result, not raised.
+
+    A preview with a planner plans what would become of the resources of an earlier run.
+    """
     if isinstance(program, StackFile):
         project, stack, config = program.project, program.stack, program.config
         program = partial(_run_path, str(program.program))
     result = Run()
-    monitor = _Monitor(result, provider, preview=preview, watch=watch or (lambda _registration, _state: None))
+    monitor = _Monitor(
+        result, provider, preview=preview, watch=watch or (lambda _registration, _state: None), planner=planner
+    )
     # its own context: what Pulumi keeps in context variables ends with the run
     contextvars.copy_context().run(_run, program, monitor, result, config or {}, project, stack)
+    if planner is not None and result.error is None:
+        planner.finish(result)
     return result
 
 

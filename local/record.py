@@ -2,8 +2,8 @@
 
 A record is a class in `local/types/`, one file per AWS service. It holds all that this machine knows of its type: how
 it is made, seen, changed and ended in moto, what the SDK calls otherwise than the API, what AWS refuses, which inputs
-hold JSON, what it refers to, what its provider needs in IAM, and what it costs. What replaces it, as the AWS provider
-plans it, is data beside the records (`local/types/replacements.json`).
+hold JSON, what it refers to, what its provider needs in IAM, what it costs, and what becomes of running work when it
+changes. What replaces it, as the AWS provider plans it, is data beside the records (`local/types/replacements.json`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from local.aws import Aws
 from local.changes import Change
 from local.costs import Line, Priced
+from local.edits import Edit, Effect
 from local.properties import Property
 from local.run import Created, Resource, State
 
@@ -38,6 +39,8 @@ class ResourceType:
     """Path of an input -> type of the resource that it refers to."""
     needs: ClassVar[str] = ""
     """Actions that the provider calls to make, read, change and delete it, and that AWS asks for besides."""
+    ended: ClassVar[Effect | None] = None
+    """What becomes of running work when it is deleted, also where another takes its place."""
 
     def __init_subclass__(cls, *, token: str = "") -> None:
         cls.token = token
@@ -78,6 +81,11 @@ class ResourceType:
     def delete(self, aws: Aws, there: State) -> None:
         """End it."""
         raise NotImplementedError
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """What becomes of running work by an edit; nothing where nothing is yielded."""
+        if edit.ends and self.ended is not None:
+            yield self.ended
 
     def paid(self, one: Priced) -> Iterator[Line]:
         """What it is paid for while the stack stands; what is free or paid by use yields nothing."""

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pulumi
 
 from local import adopted, engine, stack_files
 from local.aws import Aws
+from local.clis import CliError
 from local.costs import Costs
-from local.display import Display
+from local.display import Display, cost
 from local.errors import Failure, failed, failures, refused
 from local.facts import Facts
 from local.graph import svg
@@ -99,6 +101,8 @@ def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
 
 
 def _preview(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
+    if options.against is not None:
+        return _against(stack, provider, display, options)
     started = time.monotonic()
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=True, watch=watch)
@@ -113,6 +117,45 @@ def _preview(stack: stack_files.StackFile, provider: Provider, display: Display,
     display.say(display.summary(time.monotonic() - started))
     mistakes = _broken_rules(stack, run, display) if options.policy else []
     return _ended(run, display, options, costs, mistakes=mistakes)
+
+
+def _against(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
+    """Show what a deployment would do to the stack of an earlier stack file; what ends work comes last."""
+    from local import against  # here, because no other command needs the engine's messages
+
+    try:
+        before = against.earlier(stack.program, stack.stack, options.against)
+        runs = [engine.run(one, provider, preview=True) for one in (before.stack, stack)]
+        for one, run, prefix in zip((before.stack, stack), runs, (f"{before.name}: ", ""), strict=True):
+            if run.error is not None:
+                found = [
+                    replace(failure, message=f"{prefix}{failure.message}") for failure in _failures(one, run, provider)
+                ]
+                return refused(run.error, found, json=options.json, debug=options.debug)
+        with display.phase(f"deploying {before.name}, and previewing this one"):
+            plan = against.planned(stack, before, provider.aws)
+    except WrongStackFileError as error:
+        return refused(error, failures(error.mistakes, error.document), json=options.json, debug=options.debug)
+    except (against.EarlierError, CliError) as error:
+        lines = [Failure(message=line) for line in str(error).splitlines()]
+        return refused(error, lines, json=options.json, debug=options.debug)
+    costs = [provider.estimate(run) for run in runs]
+    display.say(f"against {before.name}, with the program as it is now, says {against.by()}:")
+    for line in against.lines(plan):
+        display.say(line)
+    display.say(f"cost before: {costs[0].totals}")
+    display.say(f"cost after:  {costs[1].totals}")
+    display.warn(runs[1].messages)
+    for line in against.work_lines(plan):
+        display.say(line)
+    mistakes = [*plan.mistakes]
+    if plan.protected:
+        mistakes.append("the deployment would be refused")
+    if options.json:
+        said = against.document(plan) | {"cost": dict(zip(("before", "after"), map(cost, costs), strict=True))}
+        said = {"against": before.name, **said, "messages": runs[1].messages, "mistakes": mistakes}
+        print(json.dumps(said, indent=2))
+    return failed(None, mistakes, debug=False) if mistakes else 0
 
 
 def _broken_rules(stack: stack_files.StackFile, run: Run, display: Display) -> list[str]:

@@ -65,7 +65,7 @@ def small_project(tmp_path: Path) -> Path:
     project = tmp_path / "project"
     project.mkdir()
     for path in ROOT.iterdir():
-        if path.name != "Pulumi.dev.yaml":
+        if path.name not in (".git", "Pulumi.dev.yaml"):
             (project / path.name).symlink_to(path)
     (project / "Pulumi.dev.yaml").write_text(SMALL_STACK)
     return project

@@ -86,7 +86,9 @@ def test_no_job_runs_for_ever_and_no_checkout_leaves_its_token() -> None:
         assert "uses" in job or job["timeout-minutes"] <= 180, name
     for name, one in steps():
         if one.get("uses", "").startswith("actions/checkout@"):
-            assert one["with"] == {"persist-credentials": False}, name
+            assert {key: value for key, value in one["with"].items() if key != "fetch-depth"} == {
+                "persist-credentials": False
+            }, name
 
 
 def test_a_deployment_has_credentials_for_as_long_as_it_may_take() -> None:
@@ -192,6 +194,33 @@ def test_a_preview_that_fails_fails_its_step_and_leaves_what_it_said(
     ended = run_script(step(f"{workflow}.{workflow}", name)["run"], tmp_path, STACK="dev")
     assert ended.returncode == 4
     assert sorted((tmp_path / file).read_text().split()) == sorted(ended.stdout.split()) == ["err", "out"]
+
+
+@pytest.mark.parametrize(("edited", "said"), [(False, "Pulumi.dev.yaml is not edited.\n"), (True, "dev HEAD^\n")])
+def test_an_edited_stack_file_is_previewed_beside_what_it_would_be_merged_into(
+    edited: bool, said: str, tmp_path: Path
+) -> None:
+    (checkout,) = (
+        one
+        for name, one in steps()
+        if name == "preview.preview" and one.get("uses", "").startswith("actions/checkout@")
+    )
+    assert checkout["with"]["fetch-depth"] == 2
+    stand_in(tmp_path, "git", f"exit {int(edited)}")
+    stand_in(tmp_path, "python", 'echo "$5 $7"')
+    script = step("preview.preview", "Say what the edit does to running work")["run"].replace(".venv/bin/", "")
+    assert run_script(script, tmp_path, STACK="dev").returncode == 0
+    assert (tmp_path / "edit.txt").read_text() == said
+
+
+def test_a_comment_says_both_what_the_edit_does_and_what_aws_says(tmp_path: Path) -> None:
+    (tmp_path / "edit.txt").write_text("running work: nothing happens to it\n")
+    (tmp_path / "preview.txt").write_text("+ aws:sqs/queue:Queue\n")
+    stand_in(tmp_path, "python3", "")
+    ended = run_script(step("preview.preview", "Comment")["run"], tmp_path, STACK="dev", NUMBER="12")
+    assert ended.returncode == 0, ended.stderr
+    said = (tmp_path / (tmp_path / "called").read_text().split()[-1]).read_text()
+    assert said == "running work: nothing happens to it\n\n+ aws:sqs/queue:Queue\n"
 
 
 @pytest.mark.parametrize(("runner", "left_out"), [("", True), ("inside", False)])

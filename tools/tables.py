@@ -4,7 +4,7 @@ from local.record import TYPES, ResourceType
 from local.types import kubernetes
 from policy.rules import RULES
 
-OWN_METHODS = {"rules": "refused", "read": "describe", "cost": "paid"}
+OWN_METHODS = {"rules": "refused", "read": "describe", "cost": "paid", "work": "work"}
 """Column -> the method that a record has of its own where it is so."""
 
 
@@ -37,4 +37,5 @@ def _known(record: ResourceType) -> set[str]:
         column: getattr(type(record), method) is not getattr(ResourceType, method)
         for column, method in OWN_METHODS.items()
     }
+    said["work"] |= record.ended is not None
     return {column for column, so in said.items() if so}

@@ -7,6 +7,7 @@ from typing import Any
 from local import api
 from local.aws import Aws
 from local.costs import Line, Priced
+from local.edits import Edit, Effect, at
 from local.parameters import call, complete, only
 from local.properties import Property
 from local.record import answers, tag_actions
@@ -27,6 +28,28 @@ MOST_SUBNETS = 16
 """Batch API, `ComputeResource`."""
 SCALING = {"desiredVcpus", "maxVcpus", "minVcpus"}
 """Compute resources whose change exchanges no instance (Batch user guide, "Perform scaling updates")."""
+DISABLED = "DISABLED"
+UPDATE_MINUTES = 30
+"""How long an update waits for running jobs unless it is said (Batch API, `UpdatePolicy`)."""
+EXCHANGING = tuple(
+    f"computeResources.{key}"
+    for key in (
+        "allocationStrategy",
+        "bidPercentage",
+        "ec2Configurations",
+        "ec2KeyPair",
+        "imageId",
+        "instanceRole",
+        "instanceTypes",
+        "launchTemplate",
+        "placementGroup",
+        "securityGroupIds",
+        "subnets",
+        "tags",
+        "type",
+    )
+)
+"""Inputs whose change needs new instances (Batch user guide, "Infrastructure updates")."""
 
 
 class _Batch(Tagged):
@@ -53,6 +76,34 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
         " batch:UpdateComputeEnvironment ec2:DescribeLaunchTemplateVersions iam:CreateServiceLinkedRole iam:PassRole"
         f" {tag_actions('batch')}"
     )
+
+    ended = Effect(
+        work="stopped",
+        what="its instances end, and the jobs on them",
+        first="disable it (aws batch update-compute-environment --state DISABLED) and deploy when no job runs on it",
+    )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """What needs new instances lets running jobs finish for a while; fewer vCPUs let them all finish."""
+        if edit.ends and edit.before.get("state") == DISABLED:
+            yield Effect(work="nothing", what="it takes no job any more, and goes when none is left")
+        else:
+            yield from super().work(edit)
+        if edit.touches("state") and edit.after.get("state") == DISABLED:
+            yield Effect(work="nothing", what="it takes no more jobs; those that run on it finish")
+        if edit.touches(*EXCHANGING):
+            minutes = at(edit.after, "updatePolicy.jobExecutionTimeoutMinutes") or UPDATE_MINUTES
+            yield Effect(
+                work="goes on",
+                what=(
+                    "jobs start on new instances; one that runs has"
+                    f" {minutes} minutes to finish, and then starts"
+                    " again from its last checkpoint if it has attempts left"
+                ),
+                first="deploy when no long job runs, or see that those that run write checkpoints",
+            )
+        if edit.lowers("computeResources.maxVcpus"):
+            yield Effect(work="waits", what="running jobs finish; others wait until fewer vCPUs are in use")
 
     def refused(self, given: Property) -> Iterator[str]:
         """More vCPUs than the API has numbers for, and too many subnets."""
@@ -107,7 +158,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
     def delete(self, aws: Aws, there: State) -> None:
         """Disable it first: Batch deletes no other."""
         batch, arn = aws.client("batch"), there.outputs["arn"]
-        batch.update_compute_environment(computeEnvironment=arn, state="DISABLED")
+        batch.update_compute_environment(computeEnvironment=arn, state=DISABLED)
         batch.delete_compute_environment(computeEnvironment=arn)
 
     def paid(self, one: Priced) -> Iterator[Line]:
@@ -165,6 +216,12 @@ class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
     needs = (
         f"batch:CreateJobQueue batch:DeleteJobQueue batch:DescribeJobQueues batch:UpdateJobQueue {tag_actions('batch')}"
     )
+    # Batch API, `DeleteJobQueue`
+    ended = Effect(
+        work="stopped",
+        what="all its jobs are ended, those that run and those that wait",
+        first="disable it (aws batch update-job-queue --state DISABLED) and deploy when its jobs have ended",
+    )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it."""
@@ -184,7 +241,7 @@ class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
     def delete(self, aws: Aws, there: State) -> None:
         """Disable it first: Batch deletes no other."""
         batch = aws.client("batch")
-        batch.update_job_queue(jobQueue=there.id, state="DISABLED")
+        batch.update_job_queue(jobQueue=there.id, state=DISABLED)
         batch.delete_job_queue(jobQueue=there.id)
 
 
@@ -206,6 +263,11 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
             ("logConfiguration.options.awslogs-group", "aws:cloudwatch/logGroup:LogGroup"),
         )
     }
+    ended = Effect(
+        work="nothing",
+        what="its jobs run on, also those that wait; who still names it cannot submit",
+        first="let submitters take the definition from the stack's outputs",
+    )
     needs = (
         "batch:DeregisterJobDefinition batch:DescribeJobDefinitions batch:RegisterJobDefinition iam:PassRole"
         f" {tag_actions('batch')}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from local.aws import Aws
 from local.costs import Line, Priced
+from local.edits import Edit, Effect
 from local.parameters import call, complete
 from local.properties import Property
 from local.record import ResourceType, tag_actions
@@ -29,6 +30,21 @@ class LogGroup(Tagged, token=LOG_GROUP):
         "logs:CreateLogGroup logs:DeleteLogGroup logs:DeleteRetentionPolicy logs:DescribeLogGroups"
         f" logs:PutRetentionPolicy {tag_actions('logs')}"
     )
+    ended = Effect(
+        work="lost",
+        what="its logs are deleted",
+        first="export the logs that are needed (aws logs create-export-task)",
+    )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """A shorter retention drops what is older."""
+        yield from super().work(edit)
+        if edit.lowers("retentionInDays") and edit.after["retentionInDays"]:
+            yield Effect(
+                work="lost",
+                what=f"logs older than {edit.after['retentionInDays']} days are deleted",
+                first="export the logs that are needed (aws logs create-export-task)",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make it."""

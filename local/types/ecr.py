@@ -1,9 +1,10 @@
 """Amazon ECR: image repositories and their lifecycle policies."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.aws import Aws
+from local.edits import Edit, Effect
 from local.parameters import call, complete, only
 from local.record import ResourceType, tag_actions
 from local.run import Created, Resource, State
@@ -22,6 +23,21 @@ class Repository(Tagged, token=REPOSITORY):
         "ecr:CreateRepository ecr:DeleteRepository ecr:DescribeRepositories ecr:PutImageScanningConfiguration"
         f" ecr:PutImageTagMutability {tag_actions('ecr')}"
     )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """With its images, where that is said; ECR itself deletes none that holds some."""
+        if edit.ends and edit.before.get("forceDelete"):
+            yield Effect(
+                work="stopped",
+                what="its images are deleted; what runs from them goes on, and starts nowhere else",
+                first="copy the images to another repository",
+            )
+        elif edit.ends:
+            yield Effect(
+                work="refused",
+                what="ECR deletes no repository that holds images",
+                first="copy the images to another repository and delete them in this one",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make the repository."""

@@ -7,6 +7,7 @@ from local import api
 from local.aws import Aws
 from local.changes import Change
 from local.costs import Line, Priced
+from local.edits import Edit, Effect
 from local.parameters import call, complete
 from local.properties import Property
 from local.record import ResourceType, answers, tag_actions
@@ -19,6 +20,17 @@ SERVICE = "aws:ecs/service:Service"
 ROLE = "aws:iam/role:Role"
 LARGEST_DEFINITION_BYTES = 64 * 1024
 """ECS developer guide, "Amazon ECS service quotas"."""
+DEPLOYING = (
+    "capacityProviderStrategies",
+    "forceNewDeployment",
+    "launchType",
+    "loadBalancers",
+    "networkConfiguration",
+    "platformVersion",
+    "taskDefinition",
+    "triggers",
+)
+"""Inputs of a service whose change starts new tasks in place of those that run."""
 MOST_SUBNETS = 16
 """ECS API, `AwsVpcConfiguration`."""
 
@@ -150,7 +162,21 @@ class Service(_Ecs, token=SERVICE):
         "networkConfiguration.subnets[]": "aws:ec2/subnet:Subnet",
         "taskDefinition": TASK_DEFINITION,
     }
+    ended = Effect(
+        work="stopped",
+        what="its workers are stopped; what they had in hand returns to the queue and begins anew with the next worker",
+        first="send no more tasks and deploy when none is in flight",
+    )
     needs = f"ecs:CreateService ecs:DeleteService ecs:DescribeServices ecs:UpdateService {tag_actions('ecs')}"
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """A new deployment waits for tasks that are protected."""
+        yield from super().work(edit)
+        if edit.touches(*DEPLOYING):
+            yield Effect(
+                work="nothing",
+                what="workers are exchanged; a reference worker that is busy is protected, and finishes its task first",
+            )
 
     def refused(self, given: Property) -> Iterator[str]:
         """Too many subnets."""

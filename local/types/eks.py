@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from local.aws import Aws, hex_digits
 from local.costs import Line, Priced
+from local.edits import Edit, Effect, at
 from local.parameters import call, complete, only
 from local.properties import Property
 from local.record import ResourceType, answers, tag_actions
@@ -37,6 +38,35 @@ class Cluster(Tagged, token=CLUSTER):
         # asked of whoever names the key (EKS user guide, "Encrypt Kubernetes secrets with KMS")
         f" kms:CreateGrant kms:DescribeKey {NEEDS_OF_UPDATES}"
     )
+
+    ended = Effect(
+        work="stopped",
+        what="all of Kubernetes goes with it: nodes, jobs, volumes",
+        first="deploy when no job runs on it, and what is needed is in the bucket",
+    )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """An upgrade goes one minor version up at a time; subnets stay in the zones of the creation (user guide)."""
+        yield from super().work(edit)
+        if edit.touches("version"):
+            before, after = (int(inputs["version"].rpartition(".")[2]) for inputs in (edit.before, edit.after))
+            if after == before + 1:
+                yield Effect(
+                    work="nothing",
+                    what="the API answers during the upgrade, and pods run on; its nodes follow after it",
+                )
+            else:
+                yield Effect(
+                    work="refused",
+                    what="EKS goes one minor version up at a time, and back to none",
+                    first=f"set {edit.before['version'].rpartition('.')[0]}.{before + 1}, or leave it as it is",
+                )
+        if edit.touches("vpcConfig.subnetIds"):
+            yield Effect(
+                work="refused",
+                what="EKS takes other subnets only in the zones in which the control plane was created",
+                first="leave the zones as they are, or deploy a second stack and move the work there",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make the control plane, and what moto leaves out of its network."""
@@ -93,6 +123,12 @@ class Cluster(Tagged, token=CLUSTER):
         yield one.line("EKS control plane")
 
 
+ROLLING = ("forceUpdateVersion", "launchTemplate", "releaseVersion", "version")
+"""Inputs of a node group whose change exchanges its nodes (EKS API, `UpdateNodegroupVersion`)."""
+FIRST = "deploy when no job runs on the group, or see that its jobs write checkpoints and may be tried again"
+AGAIN = "a job that may be tried again starts from its last checkpoint on a new one"
+
+
 class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
     """A managed node group."""
 
@@ -113,6 +149,27 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         # EKS tries the launch template in its caller's name (EC2 user guide, "IAM permissions for launch templates")
         f" ec2:RunInstances {NEEDS_OF_UPDATES}"
     )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """Nodes that end take their pods with them; on nodes without a taint only controllers run."""
+        trains = bool((edit.before or edit.after).get("taints"))
+        if edit.ends and trains:
+            new = edit.operation == "replace"
+            yield Effect(
+                work="goes on" if new else "stopped",
+                what=f"its nodes end, and the pods on them; {AGAIN if new else 'they wait for another group'}",
+                first=FIRST,
+            )
+        elif edit.ends or edit.touches(*ROLLING):
+            yield Effect(
+                work="goes on" if trains else "nothing",
+                what=f"its nodes are exchanged a few at a time, and the pods on them; {AGAIN}"
+                if trains
+                else "controllers move to other nodes, a few at a time",
+                first=FIRST if trains else "",
+            )
+        if edit.touches("scalingConfig"):
+            yield from _resized(edit)
 
     def refused(self, given: Property) -> Iterator[str]:
         """More instance types than EKS takes."""
@@ -333,6 +390,25 @@ def _sizes_fit(sizes: Mapping[str, Any]) -> None:
         raise ValueError(f"scalingConfig: Minimum capacity {smallest} can't be greater than desired size {wanted}")
     if wanted > largest:
         raise ValueError(f"scalingConfig: desired capacity {wanted} can't be greater than max size {largest}")
+
+
+def _resized(edit: Edit) -> Iterator[Effect]:
+    """EKS is sent all three sizes when one changes, the desired one as the stack has it."""
+    least, desired, most = (at(edit.after, f"scalingConfig.{key}Size") for key in ("min", "desired", "max"))
+    if not isinstance(desired, int):
+        return
+    if not least <= desired <= most:
+        yield Effect(
+            work="refused",
+            what=f"EKS takes no minimum of {least} and maximum of {most} with {desired} nodes desired",
+            first="set the desired size of the group first (aws eks update-nodegroup-config)",
+        )
+    elif edit.after.get("taints"):
+        yield Effect(
+            work="stopped",
+            what=f"the group is set to {desired} nodes, and those beyond end with the pods on them",
+            first="deploy when no job runs on the group",
+        )
 
 
 def _logging(inputs: Mapping[str, Any]) -> dict[str, Any]:

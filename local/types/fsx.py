@@ -5,6 +5,7 @@ from typing import Any
 
 from local.aws import Aws, hex_digits
 from local.costs import Line, Priced
+from local.edits import Edit, Effect
 from local.parameters import call, complete, only
 from local.record import ResourceType, tag_actions
 from local.run import Created, Resource, State
@@ -29,6 +30,21 @@ class LustreFileSystem(Tagged, token=FILE_SYSTEM):
         "ec2:DescribeSubnets ec2:GetSecurityGroupsForVpc fsx:CreateFileSystem fsx:DeleteFileSystem"
         f" fsx:DescribeFileSystems fsx:UpdateFileSystem iam:CreateServiceLinkedRole {tag_actions('fsx')}"
     )
+
+    ended = Effect(
+        work="stopped",
+        what="jobs that have it mounted lose it, and what was not written to the bucket is gone",
+        first="deploy when no job uses it and all of it is in the bucket (aws fsx create-data-repository-task)",
+    )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """More storage comes while it is in use, another throughput by other servers (FSx for Lustre user guide)."""
+        yield from super().work(edit)
+        if edit.touches("perUnitStorageThroughput"):
+            yield Effect(
+                work="waits",
+                what="it does not answer for some minutes while its servers are exchanged; clients try again",
+            )
 
     def paid(self, one: Priced) -> Iterator[Line]:
         """What it stores, for which there is no price here yet."""

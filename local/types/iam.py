@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.aws import Aws
+from local.edits import Edit, Effect
 from local.parameters import call, complete, only, retag
 from local.properties import Property
 from local.record import ResourceType
@@ -26,6 +27,15 @@ class Role(ResourceType, token=ROLE):
         " iam:ListRolePolicies iam:ListRoleTags iam:TagRole iam:UntagRole iam:UpdateAssumeRolePolicy iam:UpdateRole"
         " iam:UpdateRoleDescription"
     )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """Under another name it is another role; one that is deleted goes with what used it."""
+        if edit.operation == "replace":
+            yield Effect(
+                work="stopped",
+                what="what still runs under the role before loses its permissions",
+                first="deploy when nothing runs under it",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make the role."""

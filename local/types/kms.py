@@ -5,6 +5,7 @@ from typing import Any
 
 from local.aws import Aws
 from local.costs import Line, Priced
+from local.edits import Effect
 from local.parameters import call, complete, retag
 from local.record import ResourceType
 from local.run import Created, Resource, State
@@ -17,6 +18,11 @@ LONGEST_DELETION_DAYS = 30
 class Key(ResourceType, token=KEY):
     """A key; `deletionWindowInDays` matters only when the provider deletes it."""
 
+    ended = Effect(
+        work="stopped",
+        what="what is encrypted with it cannot be read once its waiting time has run out",
+        first="encrypt anew with another key what is still needed",
+    )
     needs = (
         "kms:CreateKey kms:DescribeKey kms:DisableKey kms:DisableKeyRotation kms:EnableKey kms:EnableKeyRotation"
         " kms:GetKeyPolicy kms:GetKeyRotationStatus kms:ListResourceTags kms:PutKeyPolicy kms:ScheduleKeyDeletion"

@@ -1,10 +1,11 @@
 """Kubernetes objects and Helm releases, which have no cluster to go to here, and the provider instances."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
 from local.aws import Aws, hex_digits
+from local.edits import Edit, Effect
 from local.parameters import only
 from local.record import ResourceType
 from local.run import Created, Resource, State
@@ -14,12 +15,30 @@ NAME_HEX_DIGITS = 8
 
 CLUSTER_SCOPED = {"ClusterQueue", "ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass", "ResourceFlavor"}
 """Kinds that belong to no namespace."""
+QUEUEING = {"ClusterQueue", "LocalQueue", "ResourceFlavor"}
+"""Kinds through which Kueue lets work start."""
 
 
 class KubernetesObject(ResourceType):
     """Any object of Kubernetes, with the name that its provider would give it."""
 
     simulated = True
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """A namespace ends with all that is in it; without its queue work does not start."""
+        kind = edit.type.rpartition(":")[2]
+        if edit.ends and kind == "Namespace":
+            yield Effect(
+                work="stopped",
+                what="everything in it is deleted, jobs that run too",
+                first="deploy when no job runs in it",
+            )
+        if edit.ends and kind in QUEUEING:
+            yield Effect(
+                work="waits",
+                what="what it let start goes on; what is queued waits until it names another queue",
+                first="let what is queued start, or queue it elsewhere",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Name it."""
@@ -37,6 +56,11 @@ class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
     """A chart, released."""
 
     simulated = True
+    ended = Effect(
+        work="waits",
+        what="pods that run go on; what it starts, schedules or watches does not until it is there again",
+        first="deploy when no job needs it",
+    )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Say that it is deployed."""

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.aws import Aws
+from local.edits import Edit, Effect
 from local.parameters import call, complete
 from local.properties import Property
 from local.record import ResourceType
@@ -30,6 +31,21 @@ class Bucket(ResourceType, token=BUCKET):
         " s3:PutBucketTagging s3:TagResource s3:UntagResource"
         " s3:DeleteObject s3:DeleteObjectVersion s3:ListBucketVersions"
     )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """With its objects, where that is said; S3 itself deletes none that holds something."""
+        if edit.ends and edit.before.get("forceDestroy"):
+            yield Effect(
+                work="stopped",
+                what="everything in it is deleted, checkpoints too",
+                first="copy what is needed, and deploy when no job runs",
+            )
+        elif edit.ends:
+            yield Effect(
+                work="refused",
+                what="S3 deletes no bucket that holds something",
+                first="empty it, or take it out of the stack (pulumi state delete) so that it stays",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Make the bucket, and tag it."""
@@ -163,6 +179,18 @@ class BucketLifecycleConfiguration(_Setting, token="aws:s3/bucketLifecycleConfig
     rename = {"rules": "LifecycleConfiguration.Rules"}
     needs = "s3:GetLifecycleConfiguration s3:PutLifecycleConfiguration"
 
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """What is older than a shorter time goes."""
+        yield from super().work(edit)
+        before, after = _days(edit.before), _days(edit.after)
+        for rule, days in after.items() if edit.operation == "update" else ():
+            if days < before.get(rule, MOST_DAYS):
+                yield Effect(
+                    work="lost",
+                    what=f"objects older than {days} days expire within a day or two ({rule})",
+                    first="copy what is needed out of the prefix; a version that expired can still be had for a while",
+                )
+
     def refused(self, given: Property) -> Iterator[str]:
         """More days than S3 counts."""
         yield from given.within("rules[].expiration.days", 1, MOST_DAYS)
@@ -170,6 +198,15 @@ class BucketLifecycleConfiguration(_Setting, token="aws:s3/bucketLifecycleConfig
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
         """Its rules."""
         return {"LifecycleConfiguration": aws.client("s3").get_bucket_lifecycle_configuration(Bucket=there.id)}
+
+
+def _days(inputs: Mapping[str, Any]) -> dict[str, int]:
+    """Rule -> the days after which it lets objects go."""
+    return {
+        rule["id"]: rule["expiration"]["days"]
+        for rule in inputs.get("rules", ())
+        if "days" in (rule.get("expiration") or {})
+    }
 
 
 def _tag(aws: Aws, bucket: str, tags: Mapping[str, str]) -> None:

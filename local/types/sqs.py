@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.aws import Aws
+from local.edits import Edit, Effect
 from local.parameters import call, complete, retag
 from local.properties import Property
 from local.record import ResourceType, answers
@@ -32,12 +33,34 @@ class Queue(ResourceType, token=QUEUE):
     """A queue; SQS takes the two FIFO switches only as true, so the provider leaves them out when they are false."""
 
     name = "name"
+    ended = Effect(
+        work="lost",
+        what="the messages in it are gone",
+        first="send nothing more to it and deploy when it is empty",
+    )
     rename = {"name": "QueueName"} | {key: f"Attributes.{name}" for key, name in ATTRIBUTES.items()}
     refers = {"kmsMasterKeyId": "aws:kms/key:Key", "redrivePolicy": QUEUE}
     needs = (
         "sqs:CreateQueue sqs:DeleteQueue sqs:GetQueueUrl sqs:ListQueueTags sqs:TagQueue sqs:UntagQueue"
         f" {ATTRIBUTE_NEEDS}"
     )
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """A shorter retention drops what is older, and another key locks what is there."""
+        yield from super().work(edit)
+        if edit.lowers("messageRetentionSeconds"):
+            days = edit.after["messageRetentionSeconds"] / 86_400
+            yield Effect(
+                work="lost",
+                what=f"messages older than {days:g} days are dropped",
+                first="let the workers catch up before",
+            )
+        if edit.touches("kmsMasterKeyId") and edit.before.get("kmsMasterKeyId"):
+            yield Effect(
+                work="waits",
+                what="messages that are there can be read only with a right to the key before",
+                first="send nothing more to it and deploy when it is empty",
+            )
 
     def refused(self, given: Property) -> Iterator[str]:
         """A timeout that SQS does not take."""

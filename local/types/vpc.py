@@ -8,6 +8,7 @@ from typing import Any
 from local import api
 from local.aws import Aws
 from local.costs import Line, Priced
+from local.edits import Edit, Effect
 from local.parameters import call, complete
 from local.properties import Property
 from local.record import ResourceType, answers
@@ -35,12 +36,21 @@ PRIVATE_LINK = (
 """Services that VPC endpoints know by another name than that of their API."""
 
 
+CUT_OFF = "connections through it to {} break off once; what tries again goes on"
+QUIET = "deploy when no job loads or saves much, or see that it tries again"
+
+
 class Vpc(Ec2Resource, token=VPC):
     """A VPC, with the route table, group and ACL that it is born with."""
 
     kind, plural, key = "vpc", "vpcs", "VpcId"
     made_by, ended_by = "create_vpc", "delete_vpc"
     set_later = ("enableDnsHostnames", "enableDnsSupport")
+    ended = Effect(
+        work="refused",
+        what="AWS deletes no VPC in which something is; the control plane and others cannot move to another one",
+        first="deploy a second stack with the new network, and move the work there",
+    )
     needs = (
         "ec2:CreateVpc ec2:DeleteVpc ec2:DescribeNetworkAcls ec2:DescribeRouteTables ec2:DescribeSecurityGroups"
         f" ec2:DescribeVpcAttribute ec2:DescribeVpcs ec2:ModifyVpcAttribute {TAGS_OF_EC2}"
@@ -92,6 +102,11 @@ class Subnet(Ec2Resource, token=SUBNET):
 
     kind, plural, key = "subnet", "subnets", "SubnetId"
     made_by, ended_by = "create_subnet", "delete_subnet"
+    ended = Effect(
+        work="refused",
+        what="AWS deletes no subnet in which something runs; the deployment waits 20 minutes for it and ends there",
+        first="deploy when no node, instance or worker is in it",
+    )
     refers = {"vpcId": VPC}
     needs = (
         "ec2:CreateSubnet ec2:DeleteSubnet ec2:DescribeNetworkInterfaces ec2:DescribeSubnets"
@@ -161,6 +176,7 @@ class NatGateway(Ec2Resource, token="aws:ec2/natGateway:NatGateway"):
 
     kind, plural, key = "natgateway", "nat_gateways", "NatGatewayId"
     made_by, ended_by = "create_nat_gateway", "delete_nat_gateway"
+    ended = Effect(work="waits", what=CUT_OFF.format("the internet"), first=QUIET)
     refers = {"allocationId": "aws:ec2/eip:Eip", "subnetId": SUBNET}
     needs = f"ec2:CreateNatGateway ec2:DeleteNatGateway ec2:DescribeNatGateways {TAGS_OF_EC2}"
 
@@ -223,6 +239,13 @@ class Route(ResourceType, token="aws:ec2/route:Route"):
 
     refers = {"natGatewayId": "aws:ec2/natGateway:NatGateway", "routeTableId": ROUTE_TABLE}
     needs = "ec2:CreateRoute ec2:DeleteRoute ec2:DescribeRouteTables ec2:ReplaceRoute"
+    ended = Effect(work="waits", what=CUT_OFF.format("the internet"), first=QUIET)
+
+    def work(self, edit: Edit) -> Iterator[Effect]:
+        """Through another gateway a connection has another address."""
+        yield from super().work(edit)
+        if edit.touches("natGatewayId"):
+            yield Effect(work="waits", what=CUT_OFF.format("the internet"), first=QUIET)
 
     def create(self, aws: Aws, new: Resource) -> Created:
         """Add it to its table."""
@@ -295,6 +318,7 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
         "subnetIds[]": SUBNET,
         "vpcId": VPC,
     }
+    ended = Effect(work="waits", what=CUT_OFF.format("the AWS service"), first=QUIET)
     needs = (
         "ec2:CreateVpcEndpoint ec2:DeleteVpcEndpoints ec2:DescribeManagedPrefixLists ec2:DescribePrefixLists"
         # for the private name of an interface endpoint

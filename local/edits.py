@@ -1,0 +1,69 @@
+"""What a deployment does to resources that exist, and what that does to the work that runs on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+Operation = Literal["create", "update", "replace", "delete"]
+Work = Literal["nothing", "waits", "goes on", "refused", "lost", "stopped"]
+WORK: Mapping[Work, str] = {
+    "nothing": "it runs on as it is",
+    "waits": "it starts or answers later, and ends nowhere",
+    "goes on": "it is ended, and starts again from its last checkpoint where it has one and may be tried again",
+    "refused": "the edit is refused, or the deployment ends there, perhaps in the middle",
+    "lost": "what is kept for it is gone",
+    "stopped": "it is ended, and does not start again by itself",
+}
+"""What can become of running work, the worst last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """What a deployment does to one resource."""
+
+    urn: str
+    type: str
+    name: str
+    """The logical name."""
+    operation: Operation
+    changed: tuple[str, ...] = ()
+    """Places of the inputs that get another value, without indices: `computeResources.instanceTypes`."""
+    before: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Its inputs as they are; none when it is created."""
+    after: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Its inputs as they will be; none when it is deleted."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether what exists now is deleted in the end."""
+        return self.operation in ("replace", "delete")
+
+    def touches(self, *places: str) -> bool:
+        """Whether an input at one of these places, or within it, changes in place."""
+        return self.operation == "update" and any(
+            f"{one}.".startswith(f"{place}.") for one in self.changed for place in places
+        )
+
+    def lowers(self, place: str) -> bool:
+        """Whether the number at a place becomes smaller in place."""
+        before, after = at(self.before, place), at(self.after, place)
+        return self.touches(place) and isinstance(before, int) and isinstance(after, int) and after < before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What becomes of running work by one edit."""
+
+    work: Work
+    what: str
+    """In words, after the resource's name."""
+    first: str = ""
+    """What to do before the deployment, so that it does not happen or does no harm."""
+
+
+def at(inputs: Mapping[str, Any], place: str) -> Any:
+    """The value at a dotted place; None where there is none."""
+    value: Any = inputs
+    for key in place.split("."):
+        value = cast("Mapping[str, Any]", value).get(key) if isinstance(value, Mapping) else None
+    return value
