@@ -261,7 +261,7 @@ def test_any_text_is_a_stack_or_ends_in_lines_that_name_a_place(
     assert lines
     for line in lines:
         assert re.match(
-            r"error: Pulumi\.raw\.yaml:\d+:\d+: \S|error: aws:\w+/|error: AWS could not be asked|[ \d]+\| ", line
+            r"error: Pulumi\.raw\.yaml:\d+:\d+: \S|error: aws:\w+/|error: AWS could not be asked|[ \d]+\|( |$)", line
         )
         assert "urn:" not in line
         assert "debug shows" not in line

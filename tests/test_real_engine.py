@@ -15,6 +15,7 @@ from local import engine, stack_files
 from local.aws import Aws
 from local.provider import Provider
 from local.run import Run
+from stack_file import configuration
 from tests.engine_support import RealEngine, differences
 from tests.support import STACKS
 from tests.test_properties import profile
@@ -72,3 +73,52 @@ def test_both_engines_preview_the_same_of_a_stack_that_nobody_thought_of(
     steps = json.loads(real.pulumi("preview", "-s", "drawn", "--json"))["steps"]
     states = [step["newState"] for step in steps]
     assert differences(run(real.project, "drawn", preview=True), states, None) == []
+
+
+SURPRISES = """\
+config:
+  aws:region: us-west-2
+  distributed-training:queues: {a: yes, b: 1:30, c: 4.0, d: 5e4, e: 0o17, f: 017, g: 1_000, h: ~, i: 1.35, j: 0x1F}
+  distributed-training:batch: {a: 1e400, b: 0b11, c: -0, d: 1., e: .5, f: TRUE, g: 08, h: 12345678901234567890123}
+  distributed-training:eks: {1: a, true: b, 1.5: c, 017: d, a: !!str 5, b: !!int "7", c: !!float 3}
+  distributed-training:alerts: &x {b: 1, c: [2]}
+  distributed-training:artifacts: {<<: *x, c: 3}
+  distributed-training:workers: 1.0
+  distributed-training:teams: yes
+  protect: 0o17
+"""
+"""What YAML 1.1 and 1.2, and Python and Go, do not all take for the same."""
+
+
+def test_a_value_is_to_both_what_it_is_to_the_cli(real: RealEngine) -> None:
+    (real.project / "Pulumi.yaml12.yaml").write_text(SURPRISES)
+    configured = json.loads(real.pulumi("config", "-s", "yaml12", "--json"))
+    ours = {key: configuration.parsed(text) for key, text in stack_files.read(real.project, "yaml12").config.items()}
+    assert {key: configuration.parsed(one["value"]) for key, one in configured.items()} == ours
+
+
+WRONG = """\
+config:
+  aws:region: us-west-2
+  aws:regoin: us-west-2
+  distributed-training:network: {availabilityZones: 5}
+  distributed-training:queues: {tasks: {maxReceiveCont: 3}}
+  distributed-training:batch: {single: {instanceTypes: [g6.12xlrge], secrets: {TOKEN: hunter2}}}
+  distributed-training:alerts: {since: 1}
+"""
+
+
+def test_the_cli_says_of_a_wrong_stack_file_what_a_preview_here_says(real: RealEngine) -> None:
+    (real.project / "Pulumi.wrong.yaml").write_text(WRONG)
+    preview = real.local("preview", "--stack", "wrong")
+    ours = preview.communicate()[0].removeprefix("error: ").replace("\nerror: ", "\n").splitlines()
+    assert len(ours) == 3 * 6
+    for command in (["preview"], ["up", "--yes", "--skip-preview"]):
+        theirs = [line[4:] for line in real.pulumi(*command, "-s", "wrong", status=1).splitlines()]
+        begin = next(index for index, line in enumerate(theirs) if line == f"error: {ours[0]}")
+        assert theirs[begin + 1 : begin + len(ours)] == ours[1:]
+    # a configuration from elsewhere has no place in the stack's own file
+    elsewhere = real.project / "elsewhere.yaml"
+    elsewhere.write_text(WRONG.replace("availabilityZones: 5", "availabilityZones: 6"))
+    said = real.pulumi("preview", "-s", "wrong", "--config-file", str(elsewhere), status=1)
+    assert "\n    network.availabilityZones: must be at most the 4 of us-west-2, got 6\n" in said
