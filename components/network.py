@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components import iam, quotas
 from components.deployed import Deployed
-from components.schema import Like, Settings, mistake, refuse
+from components.schema import Like, Range, Settings, mistake, refuse
 from stack_file.mistakes import Mistake
 
 LARGEST_PREFIX = 16
@@ -110,7 +110,7 @@ class ExistingNetwork(Settings):
 class NetworkSettings(Settings):
     """The `network` section."""
 
-    cidr: ipaddress.IPv4Network = ipaddress.IPv4Network("10.0.0.0/16")
+    cidr: Range = ipaddress.IPv4Network("10.0.0.0/16")
     """Private address range of the VPC: /16 to /20, or /16 to /18 with four zones or more.
 
     It cannot be changed."""

@@ -1,11 +1,12 @@
 """The base of every section of a stack file: strict, frozen, camelCase, and its mistakes in words."""
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, LiteralString, cast, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -15,9 +16,11 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from stack_file.mistakes import NOTHING, Mistake, near
 
@@ -45,7 +48,6 @@ WORDS: Mapping[str, str] = {
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must hold at least {min_length}",
     "too_long": "must hold at most {max_length}",
-    "ip_v4_network": "must be a range of IPv4 addresses such as 10.0.0.0/16, all bits after the prefix zero",
 }
 """Kind of pydantic's errors -> the rule in words, with what pydantic knows of it."""
 Steps = tuple[str, ...]
@@ -77,13 +79,27 @@ class Like:
         return text
 
 
+def _range(value: object, read: ValidatorFunctionWrapHandler) -> ipaddress.IPv4Network:
+    try:
+        return read(value)
+    except ValidationError:
+        rule = "must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the bits of its prefix"
+        meant = None
+        with suppress(ValueError):
+            meant = str(ipaddress.IPv4Network(str(value), strict=False))
+        raise PydanticCustomError("range", cast("LiteralString", rule), {"meant": meant}) from None
+
+
+Range = Annotated[ipaddress.IPv4Network, WrapValidator(_range)]
+"""A range of addresses."""
+
 Name = Annotated[
     str,
+    StringConstraints(max_length=32),
     Like(
         r"^[a-z]([a-z0-9-]*[a-z0-9])?$",
         "must be a name of small letters, digits and hyphens that begins with a letter, such as gpu-2",
     ),
-    StringConstraints(max_length=32),
 ]
 """A part's name in the stack file: kebab-case, at most 32 characters, so that every name made of it fits AWS's limit.
 
@@ -225,6 +241,8 @@ def _mistakes(section: str, annotation: Any, error: ErrorDetails, errors: Sequen
     rule = WORDS[kind].format(**bounds) if kind in WORDS else error["msg"].removeprefix("Value error, ")
     meant = None
     match kind:
+        case "range":
+            meant = context["meant"]
         case "extra_forbidden":
             known = _keys(annotation, steps[:-1])
             meant, got = near(steps[-1], known), NOTHING

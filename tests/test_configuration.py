@@ -80,7 +80,12 @@ def test_no_more_tags_are_right_than_aws_takes() -> None:
 
 def test_what_the_providers_and_the_engine_read_is_right() -> None:
     tags = {"tags": {"Team": "ml+co", "日本": "東京"}}
-    others = {"aws:profile": "mine", "pulumi:tags": {}, "kubernetes:namespace": "x", f"{PROJECT}:queues": 3}
+    others: dict[str, Any] = {
+        "aws:profile": "mine",
+        "pulumi:tags": {},
+        "kubernetes:namespace": "x",
+        f"{PROJECT}:queues": 3,
+    }
     assert wrong({**RIGHT, "aws:defaultTags": tags, **others}) == []
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -271,6 +272,6 @@ def of_any_text(folder: Path, endpoint_url: str) -> int:
     """The status of a preview of the stack file of a folder, on an AWS that runs already."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command_line, "PROJECT", folder)
-        patch.setattr(Aws, "start", lambda _aws: None)
+        patch.setattr(Aws, "start", Mock())
         patch.setattr(Aws, "endpoint_url", endpoint_url)
         return command_line.main(["preview", "--stack", "raw", "--adopt"])

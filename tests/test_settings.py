@@ -1,7 +1,7 @@
 """What a stack file may say, and how a wrong one is refused."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -183,7 +183,13 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
         ),
         ({"network": {"cidr": "8.8.0.0/16"}}, "network.cidr: must be a private range (RFC 1918), got '8.8.0.0/16'"),
         ({"network": {"cidr": "10.0.0.0/24"}}, "network.cidr: must be a /16 to /20, got '10.0.0.0/24'"),
-        ({"network": {"cidr": "10.0.0.1/16"}}, "network.cidr: 10.0.0.1/16 has host bits set, got '10.0.0.1/16'"),
+        (
+            {"network": {"cidr": "10.0.0.1/16"}},
+            (
+                "network.cidr: must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the bits of its"
+                " prefix, got '10.0.0.1/16'; did you mean 10.0.0.0/16?"
+            ),
+        ),
         (
             {"network": {"availabilityZones": 7}},
             "network.availabilityZones: must be at most 6, got 7",
@@ -294,6 +300,19 @@ def test_an_image_that_is_none_is_refused(image: str, mistakes_in: MistakesIn) -
     assert lines == [f"batch.a.image: {rule}", f"workers.image: {rule}"]
 
 
+def test_a_name_that_is_too_long_is_refused_by_its_length(mistakes_in: MistakesIn) -> None:
+    (line,) = mistakes_in({"queues": {"t" * 33: {}}})
+    assert line == f"queues.{'t' * 33}: must have at most 32 characters, got '{'t' * 33}'"
+
+
+@pytest.mark.parametrize("text", ["", "x", "10.0.0.0/33", "10.0/16", 3])
+def test_a_range_that_is_none_is_refused_in_words(text: object, mistakes_in: MistakesIn) -> None:
+    lines = mistakes_in({"network": {"cidr": text}, "eks": {"publicAccessCidrs": [text]}})
+    rule = "must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the bits of its prefix"
+    got = f"'{text}'" if isinstance(text, str) else text
+    assert lines == [f"{path}: {rule}, got {got}" for path in ("eks.publicAccessCidrs.0", "network.cidr")]
+
+
 def test_a_secret_in_clear_text_is_not_said_again(mistakes_in: MistakesIn) -> None:
     (line,) = mistakes_in({"batch": {"a": {"secrets": {"TOKEN": "hunter2"}}}})
     assert line.startswith("batch.a.secrets.TOKEN: must be the ARN of a Secrets Manager secret")
@@ -325,15 +344,13 @@ def test_what_a_number_or_a_word_may_mean_is_said(mistakes_in: MistakesIn) -> No
 
 
 def test_every_pattern_has_its_words() -> None:
-    def bare(schema: object) -> list[object]:
-        match schema:
-            case {"pattern": pattern} if "patternErrorMessage" not in schema:
-                return [pattern]
-            case dict():
-                return [found for one in schema.values() for found in bare(one)]
-            case list():
-                return [found for one in schema for found in bare(one)]
-            case _:
-                return []
+    def objects(schema: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(schema, dict):
+            yield cast("dict[str, Any]", schema)
+            schema = [*cast("dict[str, Any]", schema).values()]
+        for one in cast("list[Any]", schema) if isinstance(schema, list) else ():
+            yield from objects(one)
 
-    assert bare(StackSettings.model_json_schema()) == []
+    of_texts = [one for one in objects(StackSettings.model_json_schema()) if "pattern" in one]
+    assert len(of_texts) > 10
+    assert [one["pattern"] for one in of_texts if "patternErrorMessage" not in one] == []

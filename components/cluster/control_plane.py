@@ -17,7 +17,7 @@ from components import iam
 from components.cluster.running import CLUSTER, RunningCluster
 from components.deployed import Deployed
 from components.network import Network
-from components.schema import Like, Settings
+from components.schema import Like, Range, Settings
 
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 LOG_RETENTION_DAYS = 90
@@ -48,7 +48,7 @@ class ControlPlaneSettings(Settings):
 
     version: str = VERSION
     """Kubernetes version. EKS upgrades the cluster by itself when standard support of the version ends."""
-    public_access_cidrs: Annotated[tuple[ipaddress.IPv4Network, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
+    public_access_cidrs: Annotated[tuple[Range, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
     """Public address ranges that may reach the Kubernetes API. Empty: only from inside the VPC."""
     admin_principal_arns: tuple[Principal, ...] = ()
     """IAM roles and users that administer the cluster. Whoever creates it is always one and must not be listed."""
