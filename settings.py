@@ -237,8 +237,9 @@ def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequen
             with suppress(WrongFieldError):
                 yield f"batch.{name}.instanceTypes", one.instance_types
     with suppress(WrongFieldError):
-        if settings.eks is not None:
-            yield from settings.eks.instance_types_named("eks").items()
+        for where, group in settings.eks.groups() if settings.eks else ():
+            with suppress(WrongFieldError):
+                yield f"eks.{where}.instanceTypes", group.instance_types
 
 
 def _batch_preflight(

@@ -28,9 +28,7 @@ LONGEST_TAG_VALUE = 256
 
 def under_full_keys(document: Document) -> dict[str, Any]:
     """The configuration in a stack file; a key without a namespace has the project's."""
-    config = document.content.get("config")
-    given = cast("dict[str, Any]", config) if isinstance(config, dict) else {}
-    return {key if ":" in key else f"{document.project}:{key}": value for key, value in given.items()}
+    return {key if ":" in key else f"{document.project}:{key}": value for key, value in _given(document).items()}
 
 
 def as_text(value: Any) -> str:
@@ -72,8 +70,8 @@ def of_file(document: Document) -> Iterator[Mistake]:
     """Mistakes of a stack file as such, whatever its values mean."""
     yield from document.mistakes
     yield from beside_config(document)
-    config: dict[str, Any] = document.content.get("config") or {}
-    for key in config if isinstance(config, dict) else ():  # pyright: ignore[reportUnnecessaryIsInstance]
+    config = _given(document)
+    for key in config:
         if key.count(":") > 1:
             yield Mistake(path=key, rule="must have one colon", of_key=True)
         if ":" not in key and f"{document.project}:{key}" in config:
@@ -153,6 +151,11 @@ def mistakes(project: str, config: Mapping[str, Any]) -> Iterator[Mistake]:
                 meant=None if meant is None else f"{meant}:{name}",
                 of_key=True,
             )
+
+
+def _given(document: Document) -> dict[str, Any]:
+    config = document.content.get("config")
+    return cast("dict[str, Any]", config) if isinstance(config, dict) else {}
 
 
 @cache

@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,7 +44,11 @@ FRACTION = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 LARGEST_WITHOUT_EXPONENT = 1e21
 """From here on JSON as Go writes it has an exponent."""
 ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([Tt ]+\d{1,2}:\d{1,2}:\d{1,2}(\.\d*)?\s*(Z|[-+]\d{1,2}(:\d{1,2})?)?)?")
+DATE = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)"
+    r"(?:(?:([Tt])| )(\d\d?):(\d\d?):(\d\d?)(?:\.(\d+))?(?(4)(Z|[-+]\d\d:\d\d)))?"
+)
+"""Year, month, day; with a time a T, hour, minute, second, fraction, and after a T a zone."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -220,7 +225,6 @@ class Document:
             raise WrongStackFileError([Mistake(path="", rule=rule, place=_place(node))], self)
         if node.tag not in TAGS:
             self._wrong(node, path, f"must have no tag of its own, which is {node.tag.replace(TAG, '!!')}")
-            return None
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
         if any(one is node for one in self._inside):
@@ -275,14 +279,15 @@ class Document:
         text: str = node.value
         if any("\ud800" <= one <= "\udfff" for one in text):
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if node.tag == TAG + "str":
+        if node.tag == TAG + "str" or node.tag not in TAGS:
             return text
         if text in WORDS:
             return WORDS[text]
         if ENDLESS.fullmatch(text):
             self._wrong(node, path, "must be a number that has an end", text)
-        elif DATE.fullmatch(text):
+        elif (date := _date(text)) is not None:
             self._wrong(node, path, "is a date to YAML without quotes", text, f'"{text}"')
+            return date
         number = _number(text.replace("_", ""))
         return text if number is None else number
 
@@ -366,6 +371,19 @@ def _of_yaml(error: yaml.YAMLError, text: str) -> Mistake:
         case _:
             rule = said if said.startswith("must") else f"is no YAML: {said}"
     return Mistake(path="", rule=rule, place=Place(line=mark.line + 1, column=mark.column + 1))
+
+
+def _date(text: str) -> str | None:
+    """A time as Go writes it; nothing for a text that is none."""
+    if (match := DATE.fullmatch(text)) is None:
+        return None
+    year, month, day, _, hour, minute, second, fraction, zone = (part or "0" for part in match.groups())
+    try:
+        time = datetime(*map(int, (year, month, day, hour, minute, second)))  # noqa: DTZ001
+    except ValueError:
+        return None
+    offset = "+0000 UTC" if zone in "0Z" else " ".join([zone.replace(":", "")] * 2)
+    return f"{time} {offset}" if not fraction.strip("0") else f"{time}.{fraction.rstrip('0')} {offset}"
 
 
 def _number(text: str) -> float | None:

@@ -81,6 +81,11 @@ def test_a_value_is_what_the_cli_takes_it_for(text: str, value: Any) -> None:
     assert type(read.content["a"]) is type(value)
 
 
+@pytest.mark.parametrize("text", ["2026-01-02", "2026-1-2", "2026-01-02 0:0:0", "2026-01-02T00:00:00.0Z"])
+def test_a_date_is_what_the_cli_makes_of_it_beside_the_mistake(text: str) -> None:
+    assert document(f"a: {text}\n").content == {"a": "2026-01-02 00:00:00 +0000 UTC"}
+
+
 def test_an_alias_and_a_merge_stand_for_what_they_name() -> None:
     read = document("a: &x {b: 1, c: 2}\nd: *x\ne: {<<: *x, c: 3}\nf: {<<: [{b: 4}, *x]}\n")
     assert read.mistakes == []

@@ -83,6 +83,8 @@ config:
   distributed-training:eks: {1: a, true: b, 1.5: c, 017: d, a: !!str 5, b: !!int "7", c: !!float 3}
   distributed-training:alerts: &x {b: 1, c: [2]}
   distributed-training:artifacts: {<<: *x, c: 3}
+  distributed-training:network: [2026-01-02, 2026-1-2, 2026-01-02 3:04:05, 2026-01-02T03:04:05.60Z, 2026-13-02]
+  distributed-training:more: [2026-01-02T03:04:05, 2026-01-02t03:04:05+02:00, 2026-01-02 03:04:05Z, 2026-02-30]
   distributed-training:workers: 1.0
   distributed-training:teams: yes
   protect: 0o17

@@ -272,6 +272,19 @@ def test_all_mistakes_are_reported_at_once(mistakes_in: MistakesIn) -> None:
                 "eks.gpuNodeGroups.a.instanceTypes",
             ],
         ),
+        (
+            {
+                "eks": {
+                    "systemNodes": {"instanceTypes": 3},
+                    "gpuNodeGroups": {"a": {"instanceTypes": ["m7i.large"]}, "b": {"instanceTypes": ["g6.12xlrge"]}},
+                }
+            },
+            [
+                "eks.systemNodes.instanceTypes",
+                "eks.gpuNodeGroups.b.instanceTypes",
+                "eks.gpuNodeGroups.a.instanceTypes",
+            ],
+        ),
         ({"network": {"cidr": 3, "availabilityZones": 5}}, ["network.cidr", "network.availabilityZones"]),
         # a list of which one is wrong is not too short as well
         (

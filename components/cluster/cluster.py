@@ -29,15 +29,10 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
     send_to: SendTo = ()
     """Queues under `queues` that training jobs may send to."""
 
-    def instance_types_named(self, path: str) -> dict[str, tuple[str, ...]]:
-        """Path in the stack file -> the instance types that it names."""
-        return {
-            f"{path}.systemNodes.instanceTypes": self.system_nodes.instance_types,
-            **{
-                f"{path}.gpuNodeGroups.{name}.instanceTypes": group.instance_types
-                for name, group in self.gpu_node_groups.items()
-            },
-        }
+    def groups(self) -> Iterator[tuple[str, SystemNodesSettings | GpuNodeGroupSettings]]:
+        """Path below this section and settings of every group of nodes."""
+        yield "systemNodes", self.system_nodes
+        yield from ((f"gpuNodeGroups.{name}", group) for name, group in self.gpu_node_groups.items())
 
     def preflight(
         self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str], running: RunningCluster
@@ -66,9 +61,8 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that its nodes ask for at most."""
-        yield from self.system_nodes.demands(f"{path}.systemNodes", facts)
-        for name, group in self.gpu_node_groups.items():
-            yield from group.demands(f"{path}.gpuNodeGroups.{name}", facts)
+        for where, group in self.groups():
+            yield from group.demands(f"{path}.{where}", facts)
 
 
 class GpuCluster(pulumi.ComponentResource):
