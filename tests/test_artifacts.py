@@ -152,7 +152,7 @@ def test_force_destroy_lets_destroy_empty_what_it_deletes(run_sections: RunStack
     [
         ({"storageGib": 1800}, "storageGib: must be 1200 or a multiple of 2400, got 1800"),
         ({"storageGib": 3600}, "storageGib: must be 1200 or a multiple of 2400, got 3600"),
-        ({"storageGib": 0}, "storageGib: must be greater than or equal to 1200, got 0"),
+        ({"storageGib": 0}, "storageGib: must be at least 1200, got 0"),
         ({"throughputPerTib": 200}, "throughputPerTib: must be 125, 250, 500 or 1000, got 200"),
     ],
 )

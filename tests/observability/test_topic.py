@@ -71,7 +71,7 @@ def test_people_hear_of_alerts_by_mail(deployed: Run, aws: Aws) -> None:
     ("alerts", "line"),
     [
         ({"emails": ["a@b.c", "a@b.c"]}, "emails: must name each once, got ['a@b.c', 'a@b.c']"),
-        ({"monthlyBudgetUsd": 0}, "monthlyBudgetUsd: must be greater than 0, got 0"),
+        ({"monthlyBudgetUsd": 0}, "monthlyBudgetUsd: must be more than 0, got 0"),
     ],
 )
 def test_alerts_that_cannot_be_are_refused(alerts: dict[str, Any], line: str, mistakes_in: MistakesIn) -> None:
