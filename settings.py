@@ -144,6 +144,8 @@ def _parsed(text: str) -> Any:
 def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
     """Mistakes between sections, each of which is right in itself."""
     workers: dict[str, WorkerSettings] = right.get("workers", {})
+    batch: dict[str, BatchJobQueueSettings] = right.get("batch", {})
+    eks: GpuClusterSettings | None = right.get("eks")
     checked: dict[str, TaskQueueSettings] = right.get("queues", {})
     for name, fleet in workers.items():
         yield from fleet.missing_queues(
@@ -151,7 +153,11 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
         )
         yield from _missing(f"workers.{name}.submitTo", fleet.submit_to, "batch", raw)
     yield from shared_queues("workers", workers)
-    batch: dict[str, BatchJobQueueSettings] = right.get("batch", {})
+    senders = {f"workers.{name}": one.send_to for name, one in workers.items()}
+    senders |= {f"batch.{name}": one.send_to for name, one in batch.items()}
+    senders |= {} if eks is None else {"eks": eks.send_to}
+    for path, named in senders.items():
+        yield from _missing(f"{path}.sendTo", named, "queues", raw)
     environments = sum(len(one.capacity) for one in batch.values())
     if environments > MOST_BATCH_ENVIRONMENTS:
         most = f"must have at most {MOST_BATCH_ENVIRONMENTS} kinds of capacity in all"
@@ -159,12 +165,6 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
     artifacts: ArtifactsSettings | None = right.get("artifacts")
     if right.get("protect") and artifacts is not None and artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)
-    eks: GpuClusterSettings | None = right.get("eks")
-    senders = {f"workers.{name}": one.send_to for name, one in workers.items()}
-    senders |= {f"batch.{name}": one.send_to for name, one in batch.items()}
-    senders |= {} if eks is None else {"eks": eks.send_to}
-    for path, named in senders.items():
-        yield from _missing(f"{path}.sendTo", named, "queues", raw)
     if right.get("protect") and eks is not None and any(not one.prefixlen for one in eks.public_access_cidrs):
         yield mistake("eks.publicAccessCidrs", "must not hold 0.0.0.0/0 together with protect", "0.0.0.0/0")
     network: NetworkSettings = right.get("network", NetworkSettings())
