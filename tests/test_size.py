@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,7 +25,7 @@ KEY = "arn:aws:kms:us-west-2:123456789012:key/mrk-{:032x}"
 
 QUEUES = [*(f"queue-{number}" for number in range(95)), "results", *(f"tasks-{number}" for number in range(4))]
 JOB_QUEUES = [f"jobs-{number}" for number in range(40)]
-LARGE = {
+LARGE: dict[str, dict[str, Any]] = {
     "queues": {name: {} for name in QUEUES},
     "batch": {
         name: {"capacity": ["onDemand"], "sendTo": QUEUES[first : first + MOST_SEND_TO]}
