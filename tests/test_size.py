@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.fargate_workers import MOST_SUBMIT_TO
+from components.fargate_workers import ROLE_ROOM, ROOM_OF_JOB_QUEUE
 from components.observability.events import MOST_ARNS
 from components.task_queue import MOST_SEND_TO
 from local import command_line
@@ -25,6 +25,13 @@ KEY = "arn:aws:kms:us-west-2:123456789012:key/mrk-{:032x}"
 
 QUEUES = [*(f"queue-{number}" for number in range(95)), "results", *(f"tasks-{number}" for number in range(4))]
 JOB_QUEUES = [f"jobs-{number}" for number in range(40)]
+
+
+def submit_to(queues: int) -> int:
+    """How many job queues a fleet may name at most beside these queues."""
+    return (ROLE_ROOM - queues) // ROOM_OF_JOB_QUEUE
+
+
 LARGE: dict[str, dict[str, Any]] = {
     "queues": {name: {} for name in QUEUES},
     "batch": {
@@ -35,7 +42,7 @@ LARGE: dict[str, dict[str, Any]] = {
         f"fleet-{number}": {
             "queue": f"tasks-{number}",
             "sendTo": QUEUES[:MOST_SEND_TO],
-            "submitTo": JOB_QUEUES[number : number + MOST_SUBMIT_TO],
+            "submitTo": JOB_QUEUES[number : number + submit_to(MOST_SEND_TO)],
         }
         for number in range(4)
     },
@@ -67,14 +74,22 @@ def long(kind: str, number: int = 0) -> str:
 def longest(run_sections: RunStack) -> Run:
     """All that a fleet and a job queue may name, under the longest names, each queue with a key of its own."""
     queues = [long("queue", number) for number in range(MOST_SEND_TO)]
-    job_queues = [long("jobs", number) for number in range(MOST_ARNS + 1)]
+    job_queues = [long("jobs", number) for number in range(max(submit_to(0), MOST_ARNS + 1))]
     keyed = {name: {"kmsKeyArn": KEY.format(number)} for number, name in enumerate(["results", long("own"), *queues])}
-    fleet = {"queue": long("own"), "sendTo": queues, "submitTo": job_queues[:MOST_SUBMIT_TO]}
+    fleets = {
+        long("fleet", number): {
+            "queue": long("own"),
+            "sharesQueue": True,
+            "sendTo": queues[:number],
+            "submitTo": job_queues[: submit_to(number)],
+        }
+        for number in (0, 3, MOST_SEND_TO)
+    }
     return run_sections(
         {
             "queues": keyed,
             "batch": {name: {"capacity": ["onDemand"], "sendTo": queues} for name in job_queues},
-            "workers": {long("fleet"): fleet},
+            "workers": fleets,
         },
         preview=False,
     )
