@@ -20,9 +20,6 @@ from components.observability import AlertsSettings
 from components.schema import Name, Settings, mistake, mistakes
 from components.task_queue import QueueName, TaskQueueSettings
 
-MOST_BATCH_ENVIRONMENTS = 50
-"""Compute environments in a region, which AWS does not raise (Batch user guide, "AWS Batch service quotas")."""
-
 
 class StackSettings(Settings):
     """A stack file. A section that is left out is not deployed; network, artifacts and alerts always are."""
@@ -158,10 +155,6 @@ def _relations(right: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str
     senders |= {} if eks is None else {"eks": eks.send_to}
     for path, named in senders.items():
         yield from _missing(f"{path}.sendTo", named, "queues", raw)
-    environments = sum(len(one.capacity) for one in batch.values())
-    if environments > MOST_BATCH_ENVIRONMENTS:
-        most = f"must have at most {MOST_BATCH_ENVIRONMENTS} kinds of capacity in all"
-        yield mistake("batch", f"{most}, because Batch has no more in a region", environments)
     artifacts: ArtifactsSettings | None = right.get("artifacts")
     if right.get("protect") and artifacts is not None and artifacts.force_destroy:
         yield mistake("artifacts.forceDestroy", "must be false together with protect", True)

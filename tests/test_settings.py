@@ -110,10 +110,6 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
             {"batch": {"single": {"sendTo": ["nowhere"]}}, "queues": {"tasks": {}}},
             "batch.single.sendTo: must name what is under queues, got 'nowhere'",
         ),
-        (
-            {"batch": {f"b{number}": {"capacity": ["spot", "onDemand"]} for number in range(26)}},
-            "batch: must have at most 50 kinds of capacity in all, because Batch has no more in a region, got 52",
-        ),
         ({"eks": {"sendTo": ["nowhere"]}}, "eks.sendTo: must name what is under queues, got 'nowhere'"),
         (
             {"workers": {"f": {"queue": "q", "cpu": 256, "memory": 4096}}, "queues": {"q": {}, "results": {}}},
