@@ -27,8 +27,10 @@ USER = "10001:10001"
 LARGEST_TASK_SECONDS = 43_200 - 900
 """SQS hides a message for 12 hours at most; use Batch for longer work."""
 
-MOST_SUBMIT_TO = 8
-"""Job queues that a fleet may submit to: with `MOST_SEND_TO` queues, what the policies inside a role have room for."""
+ROLE_ROOM = 45
+"""Queues to send to for which the policies inside a role have room, besides a fleet's other rights."""
+ROOM_OF_JOB_QUEUE = 3
+"""How many of them the right to submit to a job queue takes the place of."""
 
 SHORTEST_VISIBILITY_SECONDS = 60
 """The worker sends a heartbeat at a third of it, and a failing call to SQS may take 20 seconds."""
@@ -60,7 +62,7 @@ class WorkerSettings(Settings):
     """Whether other fleets may do tasks of the same queue; each of them must say so."""
     send_to: SendTo = ()
     """Queues that the workers may send to besides `results`, each under its URL in `QUEUE_URL_NAME`."""
-    submit_to: Annotated[tuple[Name, ...], Field(max_length=MOST_SUBMIT_TO)] = ()
+    submit_to: Annotated[tuple[Name, ...], Field(max_length=ROLE_ROOM // ROOM_OF_JOB_QUEUE)] = ()
     """Job queues that the workers may submit to, each in `BATCH_JOB_QUEUE_NAME` and `BATCH_JOB_DEFINITION_NAME`."""
     image_tag: ImageTag = "worker-1"
     """Tag of the reference worker (`worker/`) in the stack's own image repository."""
@@ -92,6 +94,7 @@ class WorkerSettings(Settings):
     @model_validator(mode="after")
     def _is_a_legal_task(self) -> Self:
         legal = LEGAL_MEMORY_MIB[self.cpu]
+        most_job_queues = (ROLE_ROOM - len(self.send_to)) // ROOM_OF_JOB_QUEUE
         refuse(
             [
                 (key, rule, value)
@@ -101,6 +104,15 @@ class WorkerSettings(Settings):
                         "imageTag",
                         "must be left out with image, which is no reference worker",
                         self.image_tag,
+                    ),
+                    (
+                        len(self.submit_to) > most_job_queues,
+                        "submitTo",
+                        (
+                            f"must be at most {most_job_queues} beside {len(self.send_to)} under sendTo, because a role"
+                            " has no room for more"
+                        ),
+                        len(self.submit_to),
                     ),
                     (
                         self.memory not in legal,

@@ -268,7 +268,8 @@ def test_defaults_of_the_project_file_lie_under_the_stack_file() -> None:
 
 
 def test_the_picture_has_a_box_for_each_part_right_of_what_it_waits_for(run_sections: RunStack) -> None:
-    picture = ElementTree.fromstring(svg(run_sections(WHOLE)))
+    run = run_sections(WHOLE | {"workers": {"workers": {"submitTo": ["single"]}}})
+    picture = ElementTree.fromstring(svg(run))
     at = {
         box.findtext("{*}text"): [int(one) for one in re.findall(r"\d+", box.attrib["transform"])]
         for box in picture.iterfind("{*}g")

@@ -120,6 +120,17 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
             "workers.f.submitTo: must name what is under batch, got 'nowhere'",
         ),
         (
+            {
+                "batch": {f"b{number}": {"capacity": ["spot"]} for number in range(9)},
+                "queues": {"tasks": {}, "results": {}},
+                "workers": {"f": {"sendTo": ["tasks"] * 20, "submitTo": [f"b{number}" for number in range(9)]}},
+            },
+            (
+                "workers.f.submitTo: must be at most 8 beside 20 under sendTo, because a role has no room for more,"
+                " got 9"
+            ),
+        ),
+        (
             {"batch": {"single": {"sendTo": ["nowhere"]}}, "queues": {"tasks": {}}},
             "batch.single.sendTo: must name what is under queues, got 'nowhere'",
         ),

@@ -4,13 +4,17 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from components.fargate_workers import MOST_SUBMIT_TO
+from components.fargate_workers import ROLE_ROOM, ROOM_OF_JOB_QUEUE
+from components.observability.events import MOST_ARNS
 from components.task_queue import MOST_SEND_TO
 from local import command_line
+from local.run import Run
+from local.types.events import LARGEST_PATTERN_CHARACTERS
 from local.types.iam import MOST_INLINE_CHARACTERS
 from tests.conftest import RunStack
 from tests.support import all_of
@@ -21,7 +25,14 @@ KEY = "arn:aws:kms:us-west-2:123456789012:key/mrk-{:032x}"
 
 QUEUES = [*(f"queue-{number}" for number in range(95)), "results", *(f"tasks-{number}" for number in range(4))]
 JOB_QUEUES = [f"jobs-{number}" for number in range(40)]
-LARGE = {
+
+
+def submit_to(queues: int) -> int:
+    """How many job queues a fleet may name at most beside these queues."""
+    return (ROLE_ROOM - queues) // ROOM_OF_JOB_QUEUE
+
+
+LARGE: dict[str, dict[str, Any]] = {
     "queues": {name: {} for name in QUEUES},
     "batch": {
         name: {"capacity": ["onDemand"], "sendTo": QUEUES[first : first + MOST_SEND_TO]}
@@ -31,7 +42,7 @@ LARGE = {
         f"fleet-{number}": {
             "queue": f"tasks-{number}",
             "sendTo": QUEUES[:MOST_SEND_TO],
-            "submitTo": JOB_QUEUES[number : number + MOST_SUBMIT_TO],
+            "submitTo": JOB_QUEUES[number : number + submit_to(MOST_SEND_TO)],
         }
         for number in range(4)
     },
@@ -59,27 +70,46 @@ def long(kind: str, number: int = 0) -> str:
     return f"{kind}-{number:0{LONGEST_NAME - len(kind) - 1}}"
 
 
-def test_a_role_has_room_for_all_that_a_part_may_name(run_sections: RunStack) -> None:
+@pytest.fixture(scope="module")
+def longest(run_sections: RunStack) -> Run:
+    """All that a fleet and a job queue may name, under the longest names, each queue with a key of its own."""
     queues = [long("queue", number) for number in range(MOST_SEND_TO)]
-    job_queues = [long("jobs", number) for number in range(MOST_SUBMIT_TO)]
+    job_queues = [long("jobs", number) for number in range(max(submit_to(0), MOST_ARNS + 1))]
     keyed = {name: {"kmsKeyArn": KEY.format(number)} for number, name in enumerate(["results", long("own"), *queues])}
-    run = run_sections(
+    fleets = {
+        long("fleet", number): {
+            "queue": long("own"),
+            "sharesQueue": True,
+            "sendTo": queues[:number],
+            "submitTo": job_queues[: submit_to(number)],
+        }
+        for number in (0, 3, MOST_SEND_TO)
+    }
+    return run_sections(
         {
             "queues": keyed,
             "batch": {name: {"capacity": ["onDemand"], "sendTo": queues} for name in job_queues},
-            "workers": {long("fleet"): {"queue": long("own"), "sendTo": queues, "submitTo": job_queues}},
+            "workers": fleets,
         },
         preview=False,
     )
-    sizes = {
-        # no region has a longer name with its partition
-        name: len(
-            re.sub(r"\s", "", one.inputs["policy"])
-            .replace("arn:aws:", "arn:aws-iso-b:")
-            .replace("us-west-2", "us-isob-east-1")
-        )
-        for name, one in all_of(run, "aws:iam/rolePolicy:RolePolicy").items()
-    }
-    assert max(sizes.values()) <= MOST_INLINE_CHARACTERS, sizes
-    # no smaller number would do
-    assert max(sizes.values()) > MOST_INLINE_CHARACTERS * 0.9
+
+
+def size(text: str) -> int:
+    """Characters of a text, without white space, in the region whose name is the longest with its partition."""
+    text = text.replace("arn:aws:", "arn:aws-iso-b:").replace("us-west-2", "us-isob-east-1")
+    return len(re.sub(r"\s", "", text))
+
+
+def test_a_role_has_room_for_all_that_a_part_may_name_and_not_for_much_more(longest: Run) -> None:
+    sizes = [size(one.inputs["policy"]) for one in all_of(longest, "aws:iam/rolePolicy:RolePolicy").values()]
+    assert MOST_INLINE_CHARACTERS * 0.9 < max(sizes) <= MOST_INLINE_CHARACTERS
+
+
+@pytest.mark.parametrize("rule", ["alerts-job-failed", "alerts-job-queue-blocked", "alerts-job-events"])
+def test_events_of_many_job_queues_are_in_several_rules_each_once(rule: str, longest: Run) -> None:
+    rules = all_of(longest, "aws:cloudwatch/eventRule:EventRule")
+    patterns = [rules[name].inputs["eventPattern"] for name in (rule, f"{rule}-2")]
+    assert max(map(size, patterns)) <= LARGEST_PATTERN_CHARACTERS
+    named = [arn for pattern in patterns for arn in json.loads(pattern)["detail"]["jobQueue"]]
+    assert sorted(named) == sorted(longest.exports["batch_job_queue_arns"].values())
