@@ -45,8 +45,8 @@ def held() -> Generator[None]:
             yield
         finally:
             _holder = before
-    if _waiting and before is None:
-        _end(_waiting[0])
+            if _waiting and before is None:
+                _end(_waiting[0])
 
 
 @contextmanager
