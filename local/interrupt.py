@@ -16,7 +16,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_SECONDS = 5
-"""How long what was started may take to end, when this process does before its time."""
+"""How long each process that was started may take to end, when this one does before its time."""
 LOOK_SECONDS = 0.005
 CLEAR = "\r\x1b[2K\x1b[0m\x1b[?25h"
 """What gives a terminal back its cursor, in an empty line."""
@@ -45,8 +45,8 @@ def held() -> Generator[None]:
             yield
         finally:
             _holder = before
-    if _waiting and before is None:
-        _end(_waiting[0])
+            if _waiting and before is None:
+                _end(_waiting[0])
 
 
 @contextmanager
@@ -81,14 +81,12 @@ def leave(process: "subprocess.Popen[str]") -> None:
 
 
 def _end_all() -> None:
-    # not by Popen, whose lock may be taken by what a signal interrupted; all at once, because what waits for one of
-    # them ends sooner
-    for pid in _started:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + LAST_SECONDS
-    for pid in _started:
+    # not by Popen, whose lock may be taken by what a signal interrupted; the last first, because it may still need
+    # the one before
+    for pid in reversed(_started):
         with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGTERM)
+            until = time.monotonic() + LAST_SECONDS
             while os.waitpid(pid, os.WNOHANG) == (0, 0):
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)
