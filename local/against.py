@@ -175,9 +175,11 @@ def previewed(cli: Engine, stack: str) -> Plan:
         edits=list(edits(document.get("steps") or ())),
         protected=protected,
         mistakes=[
-            " ".join(one["message"].removeprefix("error: ").split())
+            line.strip()
             for one in wrong
             if one.get("urn") not in protected and not any(words in one["message"] for words in OF_THE_END)
+            for line in one["message"].removeprefix("error: ").splitlines()
+            if line.strip()
         ],
     )
 
@@ -268,6 +270,7 @@ def edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
             name=step["urn"].rpartition("::")[2],
             operation=operation,
             changed=tuple(sorted(changed - {*TAGS_ALONE} or changed)),
+            ignored=tuple(state.get("ignoreChanges") or ()),
             before={} if operation == "create" else plain(step["oldState"].get("inputs") or {}),
             after={} if operation == "delete" else plain(step["newState"].get("inputs") or {}),
         )

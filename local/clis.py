@@ -161,16 +161,15 @@ def _copy(file: Path, copy: Path) -> None:
 
 
 def _link_all(folder: Path, shadow: Path) -> None:
-    for gone in [one for one in shadow.iterdir() if not one.exists()]:
-        gone.unlink()
+    for link in [one for one in shadow.iterdir() if one.is_symlink()]:
+        # another program may have been there before
+        if not link.exists() or (link.name != ".venv" and link.readlink().parent != folder):
+            link.unlink()
     for one in folder.iterdir():
         if one.name not in (".git", FOLDER):
             _link(one, shadow / one.name)
 
 
 def _link(to: Path, link: Path) -> None:
-    # another program may have been there before
-    if link.is_symlink() and link.readlink() != to:
-        link.unlink()
     with suppress(FileExistsError):
         link.symlink_to(to)

@@ -28,6 +28,8 @@ class Edit:
     operation: Operation
     changed: tuple[str, ...] = ()
     """Places of the inputs that get another value, without indices: `computeResources.instanceTypes`."""
+    ignored: tuple[str, ...] = ()
+    """Places whose values the engine leaves as they were at the last deployment, whatever AWS has now."""
     before: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Its inputs as they are; none when it is created."""
     after: Mapping[str, Any] = field(default_factory=dict[str, Any])

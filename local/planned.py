@@ -36,6 +36,7 @@ class Planner:
             name=one.name,
             operation="replace" if anew else "update",
             changed=tuple(sorted(places - {"tagsAll"} or places)),
+            ignored=one.ignore_changes,
             before=there.inputs,
             after=inputs,
         )

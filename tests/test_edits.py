@@ -23,6 +23,7 @@ def edit(
     *changed: str,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    ignored: tuple[str, ...] = (),
 ) -> Edit:
     return Edit(
         urn=f"urn:pulumi:test::test::{type_}::it",
@@ -30,6 +31,7 @@ def edit(
         name="it",
         operation=operation,
         changed=changed,
+        ignored=ignored,
         before=before or {},
         after=after or {},
     )
@@ -163,7 +165,12 @@ def test_nodes_that_train_take_their_pods_along_and_others_move_controllers() ->
 )
 def test_other_sizes_of_a_group_set_the_number_of_its_nodes(least: int, desired: int, most: int, becomes: str) -> None:
     after = TAINTED | {"scalingConfig": {"minSize": least, "desiredSize": desired, "maxSize": most}}
-    assert work(edit(NODE_GROUP, "update", "scalingConfig.maxSize", before=TAINTED, after=after)) == [becomes]
+    size = "scalingConfig.maxSize"
+    as_it_was = ("scalingConfig.desiredSize",)
+    assert work(edit(NODE_GROUP, "update", size, before=TAINTED, after=after, ignored=as_it_was)) == [becomes]
+    # the program says how many run
+    asked = [] if becomes == "stopped" else [becomes]
+    assert work(edit(NODE_GROUP, "update", size, before=TAINTED, after=after)) == asked
 
 
 def test_a_connection_through_another_gateway_breaks_off() -> None:

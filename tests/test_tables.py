@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.costs import Line, Priced
+from local.edits import Effect
 from local.properties import Property
 from local.record import TYPES, ResourceType
 from policy.rules import RULES
@@ -12,9 +13,10 @@ from tools import tables
 
 
 class Plain(ResourceType):
-    """A record that says nothing."""
+    """A record that says nothing but what its end does."""
 
     simulated = True
+    ended = Effect(work="lost", what="it is gone", first="copy it")
 
 
 class Checked(ResourceType):
@@ -34,7 +36,10 @@ class Paid(Checked):
 def test_a_row_says_what_a_record_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "TYPES", {"b": Paid(), "a": Plain()})
     _, _, *rows = tables.types().splitlines()
-    assert rows[:2] == ["| `a` | simulated |  |  |  |  |  |", "| `b` | moto | yes |  | yes |  | yes |"]
+    assert rows[:2] == [
+        "| `a` | simulated |  |  |  |  |  | yes |",
+        "| `b` | moto | yes |  | yes |  | yes |  |",
+    ]
 
 
 def test_every_type_and_every_rule_has_a_row() -> None:

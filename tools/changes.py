@@ -6,6 +6,7 @@ Each row is planned beside a stack that is deployed on this machine.
 """
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ REGION = "us-west-2"
 MOST_TYPES = 4
 """Resource types that a row names."""
 HEAD = "| edit | resources | running work |\n| --- | --- | --- |\n"
+MADE_UP = {
+    r"http://127\.0\.0\.1:\d+": f"https://sqs.{REGION}.amazonaws.com",
+    r"\b(rtb|sg|subnet|vpc)-[0-9a-f]{8,17}\b": r"\1-0123456789abcdef0",
+    r"-[0-9a-f]{7}(?![\w-])": "-0123456",
+}
+"""How the address, an id and a name end that are others in every run -> what stands for them."""
 MOST_MISTAKES = 2
 """Lines of a refusal that a row has."""
 GONE = object()
@@ -250,6 +257,13 @@ def table() -> str:
         )
 
 
+def _lasting(line: str) -> str:
+    """A line with what AWS and Pulumi make up in place of what they made up this time."""
+    for made_up, lasting in MADE_UP.items():
+        line = re.sub(made_up, lasting, line)
+    return line
+
+
 def edited(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with an edit."""
     sections: dict[str, Any] = copy.deepcopy(DEPLOYED) | {"tags": TAGS}
@@ -294,7 +308,7 @@ def _work(plan: Plan) -> str:
     """What becomes of running work, the worst first."""
     if plan.mistakes:
         more = len(plan.mistakes) - MOST_MISTAKES
-        said = "; ".join(plan.mistakes[:MOST_MISTAKES])
+        said = "; ".join(map(_lasting, plan.mistakes[:MOST_MISTAKES]))
         return f"**refused**: {said}" + (f"; and {more} more" if more > 0 else "")
     effects = list(plan.effects().items())[::-1]
     if not effects:

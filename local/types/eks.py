@@ -125,6 +125,7 @@ class Cluster(Tagged, token=CLUSTER):
 
 ROLLING = ("forceUpdateVersion", "launchTemplate", "releaseVersion", "version")
 """Inputs of a node group whose change exchanges its nodes (EKS API, `UpdateNodegroupVersion`)."""
+NUMBER_OF_NODES = "scalingConfig.desiredSize"
 FIRST = "deploy when no job runs on the group, or see that its jobs write checkpoints and may be tried again"
 AGAIN = "a job that may be tried again starts from its last checkpoint on a new one"
 
@@ -393,7 +394,7 @@ def _sizes_fit(sizes: Mapping[str, Any]) -> None:
 
 
 def _resized(edit: Edit) -> Iterator[Effect]:
-    """EKS is sent all three sizes when one changes, the desired one as the stack has it."""
+    """EKS is sent all three sizes when one changes: the desired one too, and that as it was once if it is ignored."""
     least, desired, most = (at(edit.after, f"scalingConfig.{key}Size") for key in ("min", "desired", "max"))
     if not isinstance(desired, int):
         return
@@ -403,10 +404,10 @@ def _resized(edit: Edit) -> Iterator[Effect]:
             what=f"EKS takes no minimum of {least} and maximum of {most} with {desired} nodes desired",
             first="set the desired size of the group first (aws eks update-nodegroup-config)",
         )
-    elif edit.after.get("taints"):
+    elif edit.after.get("taints") and NUMBER_OF_NODES in edit.ignored:
         yield Effect(
             work="stopped",
-            what=f"the group is set to {desired} nodes, and those beyond end with the pods on them",
+            what=f"the group is set to {desired} nodes again, and those beyond end with the pods on them",
             first="deploy when no job runs on the group",
         )
 
