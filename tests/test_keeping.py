@@ -12,6 +12,7 @@ import yaml
 
 from local.kept import FOLDER, Kept
 from local.run import PROVIDER_PREFIX
+from local.types.eks import CLUSTER
 from tests.conftest import ROOT
 from tests.engine_support import RealEngine
 
@@ -130,8 +131,8 @@ def end_cluster(real: RealEngine) -> None:
     """Delete the cluster behind Pulumi's back, with its security group, which EKS deletes with it."""
     aws = Kept(real.project / FOLDER).there()
     eks = aws.client("eks")
-    (name,) = eks.list_clusters()["clusters"]
-    group_id = eks.describe_cluster(name=name)["cluster"]["resourcesVpcConfig"]["clusterSecurityGroupId"]
+    (cluster,) = (one for one in real.resources(STACK) if one["type"] == CLUSTER)
+    name, group_id = cluster["id"], cluster["outputs"]["vpcConfig"]["clusterSecurityGroupId"]
     for group in eks.list_nodegroups(clusterName=name)["nodegroups"]:
         eks.delete_nodegroup(clusterName=name, nodegroupName=group)
     eks.delete_cluster(name=name)
