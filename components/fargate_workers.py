@@ -222,7 +222,8 @@ class FargateWorkers(pulumi.ComponentResource):
             vpc_id=network.vpc_id,
             description="Workers: to AWS over HTTPS, from nobody",
             tags={"Name": name},
-            opts=child,
+            # another description is another group
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
         )
         vpc.SecurityGroupEgressRule(
             name,

@@ -111,7 +111,7 @@ class RealEngine:
     def follow(self, document: str, title: str, stack: str) -> str:
         """What the commands of a section say that are run by the tests where a CLI is, in the words of the document."""
         text = (self.project / "docs" / document).read_text(encoding="utf-8")
-        section = re.split(r"^#+ ", text.partition(f"\n## {title}\n")[2], flags=re.MULTILINE)[0]
+        section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
         commands = "".join(re.findall(rf"^```sh\n{ON_THE_ENGINE}(.*?)^```$", section, re.MULTILINE | re.DOTALL))
         assert commands, f"{document}, {title}: no command is run by the tests"
         programs = self.project / "bin"

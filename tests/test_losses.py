@@ -9,7 +9,7 @@ from local.aws import Aws
 from local.provider import Provider
 from local.run import Run
 from tests.conftest import DEFAULT_TAGS, REGION, RunStack, run_config
-from tests.support import WHOLE, one_of
+from tests.support import WHOLE, all_of, one_of
 from tests.test_network import make_vpc
 
 DEPLOYED: dict[str, Any] = {
@@ -141,7 +141,13 @@ def test_what_waits_in_a_protected_stack_is_protected(run_sections: RunStack) ->
         assert one_of(protected, "aws:sqs/queue:Queue", name).protect
 
 
-@pytest.mark.parametrize("name", ["network-endpoints", "artifacts-lustre"])
-def test_another_description_makes_no_other_security_group(name: str, run_sections: RunStack) -> None:
-    one = run_sections({"network": {"interfaceEndpoints": ["sqs"]}, "artifacts": {"lustre": {}}})
-    assert one_of(one, "aws:ec2/securityGroup:SecurityGroup", name).ignore_changes == ("description",)
+def test_another_description_makes_no_other_security_group(run_sections: RunStack) -> None:
+    sections = {**WHOLE, "network": {"interfaceEndpoints": ["sqs"]}, "artifacts": {"lustre": {}}}
+    groups = all_of(run_sections(sections), "aws:ec2/securityGroup:SecurityGroup")
+    assert len(groups) >= 4
+    assert {name: one.ignore_changes for name, one in groups.items()} == dict.fromkeys(groups, ("description",))
+
+
+def test_a_file_system_stays_in_its_subnet(run_sections: RunStack) -> None:
+    run = run_sections({"artifacts": {"lustre": {}}})
+    assert one_of(run, "aws:fsx/lustreFileSystem:LustreFileSystem", "artifacts").ignore_changes == ("subnetIds",)

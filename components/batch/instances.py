@@ -235,7 +235,8 @@ class BatchInstances(pulumi.ComponentResource):
             vpc_id=network.vpc_id,
             description="Batch instances: to anywhere, from nobody but each other",
             tags={"Name": name},
-            opts=child,
+            # another description is another group
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
         )
         vpc.SecurityGroupEgressRule(
             name, security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0", opts=child
