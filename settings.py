@@ -12,7 +12,14 @@ from pydantic import Field
 from components import quotas
 from components.accelerators import InstanceFacts, ask_facts, offered_types
 from components.artifacts import ArtifactsSettings
-from components.batch import BatchJobQueueSettings, DeployedJobQueue
+from components.batch import (
+    BatchJobQueueSettings,
+    DeployedJobQueue,
+    Generation,
+    environment_name,
+    no_room,
+    zones_in_use,
+)
 from components.cluster import GpuClusterSettings, RunningCluster
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
@@ -109,8 +116,8 @@ class Facts:
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
     """What the stack has already."""
-    job_queues: Mapping[str, DeployedJobQueue]
-    """What there is already of each job queue in the stack file."""
+    other_environments: Mapping[str, Sequence[Generation]]
+    """Job queue -> compute environments that are there and that its settings would not make."""
     cluster: RunningCluster
     """What its EKS cluster has already."""
 
@@ -219,15 +226,37 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
         cluster.left_out(_named(raw.get("eks"), "gpuNodeGroups")),
     ):
         wrong += as_far_as_right(found)
+    others: dict[str, list[Generation]] = {}
+    with suppress(WrongFieldError):
+        if not wrong:
+            names = _compute_environments(settings, types, account, in_use)
+            others = {name: one.others(names.get(name, set())) for name, one in there.items()}
+            rest = [one for listed in others.values() for one in listed]
+            wrong += no_room({name for listed in names.values() for name in listed}, rest)
+            wrong += zones_in_use("network", in_use, rest)
     facts = Facts(
         account=account,
         zones=in_use,
         instance_types=types,
         deployed=deployed,
-        job_queues={name: there.get(name, DeployedJobQueue()) for name in _named(raw, "batch")},
+        other_environments={name: others.get(name, []) for name in _named(raw, "batch")},
         cluster=cluster,
     )
     return facts, wrong
+
+
+def _compute_environments(
+    settings: StackSettings, types: Mapping[str, InstanceFacts], account: Account, zones: Sequence[str]
+) -> dict[str, set[str]]:
+    """Job queue -> logical names of its compute environments."""
+    places = settings.network.places(zones)
+    return {
+        name: {
+            environment_name(name, one, kind, facts=types[one.instance_types[0]], tags=account.tags, places=places)
+            for kind in one.capacity
+        }
+        for name, one in settings.batch.items()
+    }
 
 
 def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequence[str]]]:
@@ -306,11 +335,10 @@ def _job_queues_end(
 ) -> Iterator[Mistake]:
     for name, queue in there.items():
         if name not in job_queues:
-            yield from queue.refused(f"batch.{name}", stays=False, fair_share=False)
+            yield from queue.refused(f"batch.{name}", None)
         elif name in settings.batch:
             with suppress(WrongFieldError):
-                fair_share = settings.batch[name].fair_share is not None
-                yield from queue.refused(f"batch.{name}", stays=True, fair_share=fair_share)
+                yield from queue.refused(f"batch.{name}", settings.batch[name].fair_share is not None)
 
 
 def _queues_of_workers(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -167,6 +167,10 @@ class NetworkSettings(Settings):
             )
         return self
 
+    def places(self, zones: Sequence[str]) -> Sequence[str]:
+        """What tells the private subnets from others before they exist: their zones, or the ids of adopted ones."""
+        return zones if self.existing is None else self.existing.private_subnet_ids
+
     def preflight(
         self, path: str, region: str, zones: Sequence[str], in_default_group: Sequence[str]
     ) -> Iterator[Mistake]:
@@ -346,7 +350,7 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
-        self.places = zones if settings.existing is None else settings.existing.private_subnet_ids
+        self.zones, self.places = zones, settings.places(zones)
         self.adopted_id = None if settings.existing is None else settings.existing.vpc_id
         if settings.existing is None:
             self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from local.aws import Aws, hex_digits
+from local.provider import Provider
+from local.run import RefusedError
+from tests.batch.support import start_task
 from tests.support import Life
 
 CONTAINER = {
@@ -78,6 +81,40 @@ def test_a_compute_environment_takes_larger_limits_and_other_tags_in_place(aws: 
     assert (there["state"], there["ecsClusterArn"]) == ("ENABLED", cluster)
     one.delete()
     assert aws.client("ecs").describe_clusters(clusters=[cluster])["clusters"][0]["status"] == "INACTIVE"
+
+
+def test_a_compute_environment_with_a_task_keeps_its_instances_and_takes_other_limits(aws: Aws) -> None:
+    one = environment(aws)
+    resources = one.resource.inputs["computeResources"]
+    one.update(tags={"distributed-training:name": "busy"})
+    cluster, task = start_task(aws, "busy")
+    one.update(state="DISABLED", computeResources={**resources, "maxVcpus": 128})
+    with pytest.raises(RefusedError, match="last state: 'UPDATING', timeout: 20m0s"):
+        one.change(computeResources={**resources, "instanceTypes": ["g6e.12xlarge"]})
+    aws.client("ecs").stop_task(cluster=cluster, task=task)
+    one.change(computeResources={**resources, "instanceTypes": ["g6e.12xlarge"]})
+    one.delete()
+
+
+def test_a_compute_environment_in_a_queue_is_not_deleted(aws: Aws, queue: Life) -> None:
+    (order,) = queue.resource.inputs["computeEnvironmentOrders"]
+    batch = aws.client("batch")
+    with pytest.raises(batch.exceptions.ClientException, match="still in ENABLED state"):
+        batch.delete_compute_environment(computeEnvironment=order["computeEnvironment"])
+    batch.update_compute_environment(computeEnvironment=order["computeEnvironment"], state="DISABLED")
+    with pytest.raises(batch.exceptions.ClientException, match="found existing JobQueue relationship"):
+        batch.delete_compute_environment(computeEnvironment=order["computeEnvironment"])
+
+
+def test_what_is_not_there_is_said_so(aws: Aws) -> None:
+    provider = Provider(aws)
+    for asked in (
+        ("aws:batch/getComputeEnvironment:getComputeEnvironment", {"name": "gone"}),
+        ("aws:batch/getJobQueue:getJobQueue", {"name": "gone"}),
+        ("aws:ecs/getCluster:getCluster", {"clusterName": "gone"}),
+    ):
+        with pytest.raises(RefusedError, match="couldn't find resource"):
+            provider.invoke(*asked)
 
 
 def test_a_compute_environment_has_the_groups_of_its_launch_template(aws: Aws) -> None:

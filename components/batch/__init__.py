@@ -3,7 +3,16 @@
 It may import the other components.
 """
 
-from components.batch.generations import DeployedJobQueue
+from components.batch.generations import DeployedJobQueue, Generation, no_room, zones_in_use
+from components.batch.instances import environment_name
 from components.batch.queue import BatchJobQueue, BatchJobQueueSettings
 
-__all__ = ["BatchJobQueue", "BatchJobQueueSettings", "DeployedJobQueue"]
+__all__ = [
+    "BatchJobQueue",
+    "BatchJobQueueSettings",
+    "DeployedJobQueue",
+    "Generation",
+    "environment_name",
+    "no_room",
+    "zones_in_use",
+]

@@ -4,7 +4,7 @@ An environment whose instances would have to change is not changed: another one 
 its jobs to that. The old one drains: it takes no job, and is deleted by the first deployment that finds it empty.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
@@ -14,10 +14,15 @@ from components.deployed import Deployed
 from components.schema import mistake
 from stack_file.mistakes import Mistake
 
+MOST_IN_A_REGION = 50
+"""AWS Batch, "Service quotas": compute environments of a region; it cannot be raised."""
+
 NAME_TAG = "distributed-training:name"
 """Tag of a compute environment: its logical name, which an upgrade may change while its physical name stays."""
 NEEDS_TAG = "distributed-training:needs"
-"""Tag of a compute environment: what its instances use besides and other settings do without, separated by spaces."""
+"""Tag of a compute environment: what its instances use and others do without, separated by spaces."""
+NEARBY, PLACEMENT = "nearby", "placement"
+"""Rules by which instances reach each other, and a placement group; besides these they need zones."""
 
 NOT_THERE = ("couldn't find resource", "empty result", "no matching", "DELETED", "INACTIVE")
 """Words by which the provider says that there is no such thing (hashicorp/terraform-provider-aws, `tfresource`)."""
@@ -99,20 +104,51 @@ class DeployedJobQueue:
         # of two with one name, which a broken off deployment may leave, the one that still has something to do
         return list({one.name: one for one in sorted(found, key=lambda one: (one.tasks, one.enabled))}.values())
 
-    def refused(self, path: str, *, stays: bool, fair_share: bool) -> Iterator[Mistake]:
-        """The mistake in a stack file that would end jobs, because their queue goes or is made anew."""
-        if stays and (self.name is None or fair_share == self.fair_share):
+    def refused(self, path: str, fair_share: bool | None) -> Iterator[Mistake]:
+        """The mistake in a stack file that would end jobs, because their queue goes or is made anew.
+
+        `fair_share`: whether the queue has it there; None where the queue is left out.
+        """
+        if fair_share is not None and (self.name is None or fair_share == self.fair_share):
             return
         tasks = sum(one.tasks for one in self.others(set()))
         if self.enabled or tasks:
             close = f"aws batch update-job-queue --job-queue {self.name} --state DISABLED"
             yield mistake(
-                f"{path}.fairShare" if stays else path,
+                path if fair_share is None else f"{path}.fairShare",
                 (
                     "must stay as it is while the queue may have jobs, because they end with it: "
                     f"give new jobs to another queue, close this one ({close}), and wait until it has none"
                 ),
                 {"state": "ENABLED" if self.enabled else "DISABLED", "tasks": tasks},
+            )
+
+
+def no_room(wanted: Set[str], others: Iterable[Generation]) -> Iterator[str]:
+    """The mistake in a stack file that makes more compute environments than a region can have.
+
+    A deployment would end in the middle, and never come to delete those that are empty.
+    """
+    together = {*wanted, *(one.name for one in others)}
+    if len(together) > MOST_IN_A_REGION:
+        yield mistake(
+            "batch",
+            (
+                f"must need at most {MOST_IN_A_REGION} compute environments with those that drain, because a region "
+                "has no more: name fewer kinds of capacity, or change fewer queues at once"
+            ),
+            len(together),
+        )
+
+
+def zones_in_use(path: str, zones: Collection[str], others: Iterable[Generation]) -> Iterator[str]:
+    """The mistake in a stack file that takes away a zone where tasks run: AWS deletes no subnet that is in use."""
+    for one in others:
+        if one.tasks and (gone := sorted(one.needs - {NEARBY, PLACEMENT, *zones})):
+            yield mistake(
+                path,
+                f"must leave {', '.join(gone)} in the stack file until the tasks in {one.name} have ended",
+                one.tasks,
             )
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces
+from components.batch.generations import NEARBY, PLACEMENT
 from components.batch.job import JobSettings
 from components.deployed import Deployed
 from components.network import Network, let_members_talk
@@ -38,9 +39,6 @@ STRATEGIES: Mapping[Capacity, str] = {
     "capacityBlock": "BEST_FIT_PROGRESSIVE",
 }
 """Kind of capacity -> how Batch chooses instances: of the strategies with which an environment takes a newer image."""
-
-NEARBY, PLACEMENT = "nearby", "placement"
-"""What some instances use besides: rules by which they reach each other, and a placement group."""
 
 DIGEST_CHARACTERS = 8
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from components import iam
 from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
-from components.batch.generations import NAME_TAG, NEEDS_TAG, DeployedJobQueue, Generation
+from components.batch.generations import NAME_TAG, NEEDS_TAG, Generation
 from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_name
 from components.batch.job import container_properties, node_properties, retry_rules
 from components.deployed import Deployed
@@ -131,14 +131,14 @@ class BatchJobQueue(pulumi.ComponentResource):
         facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         deployed: Deployed,
-        there: DeployedJobQueue,
+        others: Sequence[Generation],
         network: Network,
         artifacts: Artifacts,
         queues: Mapping[str, TaskQueue],
         protect: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`there`: what AWS has of the queue already."""
+        """`others`: compute environments that the queue has on AWS, but for those that these settings give it."""
         super().__init__("distributed-training:index:BatchJobQueue", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
@@ -147,9 +147,9 @@ class BatchJobQueue(pulumi.ComponentResource):
             kind: environment_name(name, settings, kind, facts=type_facts, tags=account.tags, places=network.places)
             for kind in settings.capacity
         }
-        others = there.others({*names.values()})
         draining = [one for one in others if one.enabled or one.tasks]
         self._tell(others, draining)
+        zones = network.zones[:1] if settings.in_one_zone else network.zones
         instances = BatchInstances(
             name,
             settings,
@@ -165,7 +165,7 @@ class BatchJobQueue(pulumi.ComponentResource):
                 names[kind],
                 type="MANAGED",
                 state="ENABLED",
-                tags=_tags(deployed.tag(f"batch.{name}"), names[kind], settings.needs),
+                tags=_tags(deployed.tag(f"batch.{name}"), names[kind], {*settings.needs, *zones}),
                 # no service role: only with Batch's own service-linked role does an environment take a newer image
                 compute_resources=compute_resources,
                 update_policy=UPDATE_POLICY,

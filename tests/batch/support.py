@@ -60,7 +60,7 @@ def start_task(aws: Aws, environment: str) -> tuple[str, str]:
     (found,) = [
         one
         for one in aws.client("batch").describe_compute_environments()["computeEnvironments"]
-        if one["tags"]["distributed-training:name"] == environment
+        if one["tags"].get("distributed-training:name") == environment
     ]
     ecs.register_task_definition(
         family="job",

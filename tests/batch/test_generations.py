@@ -1,6 +1,6 @@
 """What a deployment finds of a job queue, and what it makes of the compute environments that are not the newest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pulumi_aws import batch, ecs
 
-from components.batch import DeployedJobQueue
+from components.batch import DeployedJobQueue, generations
 from components.batch.generations import Generation
 from local.aws import Aws
 from local.provider import Provider
 from local.run import Registration, Run
 from tests.batch.support import COMPUTE_ENVIRONMENT, JOB_QUEUE, MULTI, PLACEMENT_GROUP, SINGLE, environments, start_task
-from tests.conftest import DEFAULT_TAGS, REGION, run_config
+from tests.conftest import DEFAULT_TAGS, REGION, RunStack, run_config
 from tests.support import all_of, one_of
 
 OTHER_TYPES = SINGLE | {"instanceTypes": ["g6.12xlarge"]}
@@ -28,9 +28,9 @@ class There:
     aws: Aws
     run: Run
 
-    def edited(self, batch_section: Mapping[str, Any], *, provider: Provider | None = None, **more: Any) -> Run:
+    def edited(self, batch_section: Mapping[str, Any], *, provider: Provider | None = None, zones: int = 3) -> Run:
         """A preview of an edit."""
-        config = {"distributed-training:batch": batch_section, **more}
+        config = stack_file(batch_section, zones)
         return run_config(self.aws, config, preview=True, provider=provider or Provider(self.aws))
 
     def refused(self, batch_section: Mapping[str, Any]) -> list[str]:
@@ -48,10 +48,14 @@ class There:
         self.aws.client("batch").update_job_queue(jobQueue=self.queue(name), state=state)
 
 
+def stack_file(batch_section: Mapping[str, Any], zones: int) -> dict[str, Any]:
+    return {"distributed-training:network": {"availabilityZones": zones}, "distributed-training:batch": batch_section}
+
+
 @pytest.fixture(scope="module")
 def there() -> Iterator[There]:
     with Aws(REGION, DEFAULT_TAGS) as aws:
-        config = {"distributed-training:batch": {"single": SINGLE, "multi": MULTI}}
+        config = stack_file({"single": SINGLE, "multi": MULTI}, zones=3)
         run = run_config(aws, config, preview=False, provider=Provider(aws))
         assert run.error is None
         start_task(aws, environments(run)["single-spot"].name)
@@ -133,7 +137,7 @@ def test_what_the_nodes_of_a_running_job_use_stays_as_long_as_they_do(there: The
     assert set(all_of(run, PLACEMENT_GROUP)) == {"multi"}
     assert set(all_of(run, NODES_TALK)) == {"multi.nodes"}
     assert "placementGroup" not in environments(run)["multi-on-demand"].inputs["computeResources"]
-    new_stack = run_config(there.aws, {"distributed-training:batch": alone}, preview=True)
+    new_stack = run_config(there.aws, stack_file(alone, zones=3), preview=True)
     assert all_of(new_stack, PLACEMENT_GROUP) == all_of(new_stack, NODES_TALK) == {}
 
 
@@ -260,3 +264,34 @@ def test_of_two_with_one_name_the_busy_one_is_seen(monkeypatch: pytest.MonkeyPat
     answer(monkeypatch, found(), tasks)
     queue = DeployedJobQueue(environments=frozenset(f"single-spot-1a2b3c4d-{end}" for end in ("a", "b", "c")))
     assert [one.tasks for one in queue.others(set())] == [2]
+
+
+def test_more_environments_than_a_region_can_have_are_refused(
+    mistakes_in: Callable[[Mapping[str, Any]], list[str]], run_stably: RunStack
+) -> None:
+    rule = "must need at most 50 compute environments with those that drain, because a region has no more: "
+    assert mistakes_in({"batch": {f"queue-{number}": {} for number in range(26)}}) == [
+        f"batch: {rule}name fewer kinds of capacity, or change fewer queues at once, got 52"
+    ]
+    most = run_stably({"batch": {f"queue-{number}": {"capacity": ["onDemand"]} for number in range(50)}})
+    assert len(environments(most)) == 50
+
+
+def test_those_that_drain_need_room(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "MOST_IN_A_REGION", 4)
+    # three, and the queue `single` as it would be
+    (line,) = there.refused({"single": OTHER_TYPES, "multi": MULTI})
+    assert line.endswith("or change fewer queues at once, got 5")
+    assert there.edited({"single": OTHER_TYPES | {"capacity": ["spot"]}, "multi": MULTI}).error is None
+    assert there.edited({"single": SINGLE, "multi": MULTI}).error is None
+
+
+def test_a_zone_where_tasks_run_stays_and_another_may_come(there: There) -> None:
+    batch_section = {"single": SINGLE, "multi": MULTI}
+    spot = environments(there.run)["single-spot"].name
+    assert str(there.edited(batch_section, zones=2).error) == (
+        f"network: must leave us-west-2c in the stack file until the tasks in {spot} have ended, got 1"
+    )
+    more = there.edited(batch_section, zones=4)
+    # jobs on many nodes are in the first zone, now as before
+    assert set(draining(more)) == {"single-spot", "single-on-demand"}

@@ -55,7 +55,11 @@ def test_a_single_node_queue_tries_spot_and_then_on_demand(stable: Run) -> None:
         assert environment.inputs == {
             "type": "MANAGED",
             "state": "ENABLED",
-            "tags": {"distributed-training:part": "test/batch.single", "distributed-training:name": environment.name},
+            "tags": {
+                "distributed-training:part": "test/batch.single",
+                "distributed-training:name": environment.name,
+                "distributed-training:needs": "us-west-2a us-west-2b",
+            },
             "computeResources": {**same, "type": kind, "allocationStrategy": strategy},
             "updatePolicy": {"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": 360},
         }
