@@ -350,7 +350,7 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
-        self.zones, self.places = zones, settings.places(zones)
+        self.places = settings.places(zones)
         self.adopted_id = None if settings.existing is None else settings.existing.vpc_id
         if settings.existing is None:
             self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)

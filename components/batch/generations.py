@@ -124,7 +124,7 @@ class DeployedJobQueue:
             )
 
 
-def no_room(wanted: Set[str], others: Iterable[Generation]) -> Iterator[str]:
+def no_room(wanted: Set[str], others: Iterable[Generation]) -> Iterator[Mistake]:
     """The mistake in a stack file that makes more compute environments than a region can have.
 
     A deployment would end in the middle, and never come to delete those that are empty.
@@ -141,7 +141,7 @@ def no_room(wanted: Set[str], others: Iterable[Generation]) -> Iterator[str]:
         )
 
 
-def zones_in_use(path: str, zones: Collection[str], others: Iterable[Generation]) -> Iterator[str]:
+def zones_in_use(path: str, zones: Collection[str], others: Iterable[Generation]) -> Iterator[Mistake]:
     """The mistake in a stack file that takes away a zone where tasks run: AWS deletes no subnet that is in use."""
     for one in others:
         if one.tasks and (gone := sorted(one.needs - {NEARBY, PLACEMENT, *zones})):

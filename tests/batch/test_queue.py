@@ -590,7 +590,10 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
         (
             {"fairShare": {"team-a": 1.0}},
             [
-                "fairShare.team-a: must be letters and digits, an asterisk at most at the end, such as teamA*, got 'team-a'"
+                (
+                    "fairShare.team-a: must be letters and digits, an asterisk at most at the end, such as teamA*,"
+                    " got 'team-a'"
+                )
             ],
         ),
         (
