@@ -83,7 +83,7 @@ def _range(value: object, read: ValidatorFunctionWrapHandler) -> ipaddress.IPv4N
     try:
         return read(value)
     except ValidationError:
-        rule = "must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the bits of its prefix"
+        rule = "must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after its prefix"
         meant = None
         with suppress(ValueError):
             meant = str(ipaddress.IPv4Network(str(value), strict=False))

@@ -379,7 +379,7 @@ def _date(text: str) -> str | None:
         return None
     year, month, day, _, hour, minute, second, fraction, zone = (part or "0" for part in match.groups())
     try:
-        time = datetime(*map(int, (year, month, day, hour, minute, second)))  # noqa: DTZ001
+        time = datetime.strptime(f"{year}-{month}-{day} {hour}:{minute}:{second}", "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
     except ValueError:
         return None
     offset = "+0000 UTC" if zone in "0Z" else " ".join([zone.replace(":", "")] * 2)

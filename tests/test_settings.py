@@ -197,7 +197,7 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
         (
             {"network": {"cidr": "10.0.0.1/16"}},
             (
-                "network.cidr: must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the bits of its"
+                "network.cidr: must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after its"
                 " prefix, got '10.0.0.1/16'; did you mean 10.0.0.0/16?"
             ),
         ),
@@ -332,7 +332,7 @@ def test_a_name_that_is_too_long_is_refused_by_its_length(mistakes_in: MistakesI
 @pytest.mark.parametrize("text", ["", "x", "10.0.0.0/33", "10.0/16", 3])
 def test_a_range_that_is_none_is_refused_in_words(text: object, mistakes_in: MistakesIn) -> None:
     lines = mistakes_in({"network": {"cidr": text}, "eks": {"publicAccessCidrs": [text]}})
-    rule = "must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the bits of its prefix"
+    rule = "must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after its prefix"
     got = f"'{text}'" if isinstance(text, str) else text
     assert lines == [f"{path}: {rule}, got {got}" for path in ("eks.publicAccessCidrs.0", "network.cidr")]
 

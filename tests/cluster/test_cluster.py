@@ -77,8 +77,8 @@ def test_nothing_of_the_cluster_is_left_that_holds_the_network(deployed: Run) ->
         (
             {"publicAccessCidrs": ["203.0.113.256/24"]},
             (
-                "eks.publicAccessCidrs.0: must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after the"
-                " bits of its prefix, got '203.0.113.256/24'"
+                "eks.publicAccessCidrs.0: must be a range of IPv4 addresses, such as 10.0.0.0/16, with zeros after"
+                " its prefix, got '203.0.113.256/24'"
             ),
         ),
         (
