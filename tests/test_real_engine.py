@@ -107,6 +107,7 @@ config:
   distributed-training:queues: {tasks: {maxReceiveCont: 3}}
   distributed-training:batch: {single: {instanceTypes: [g6.12xlrge], secrets: {TOKEN: hunter2}}}
   distributed-training:alerts: {since: 1}
+  distributed-training:protect: yes
 """
 
 
@@ -114,7 +115,7 @@ def test_the_cli_says_of_a_wrong_stack_file_what_a_preview_here_says(real: RealE
     (real.project / "Pulumi.wrong.yaml").write_text(WRONG)
     preview = real.local("preview", "--stack", "wrong")
     ours = preview.communicate()[0].removeprefix("error: ").replace("\nerror: ", "\n").splitlines()
-    assert len(ours) == 3 * 6
+    assert len(ours) == 3 * 7
     for command in (["preview"], ["up", "--yes", "--skip-preview"]):
         theirs = [line[4:] for line in real.pulumi(*command, "-s", "wrong", status=1).splitlines()]
         begin = next(index for index, line in enumerate(theirs) if line == f"error: {ours[0]}")
