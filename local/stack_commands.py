@@ -132,7 +132,7 @@ def _against(stack: stack_files.StackFile, provider: Provider, display: Display,
         before = against.earlier(stack.program, stack.stack, options.against)
         if before.stack.region != stack.region:
             moved = f"aws:region: must be that of {before.name} ({before.stack.region}), got '{stack.region}'"
-            return _wrong([f"{moved}; a stack cannot move, deploy another"], options, stack_files.StackFileError(moved))
+            raise against.EarlierError(f"{moved}; a stack cannot move, deploy another")
         runs = [engine.run(one, provider, preview=True) for one in (before.stack, stack)]
         for one, run, prefix in zip((before.stack, stack), runs, (f"{before.name}: ", ""), strict=True):
             if run.error is not None:
