@@ -132,7 +132,8 @@ def _against(stack: stack_files.StackFile, provider: Provider, display: Display,
         before = against.earlier(stack.program, stack.stack, options.against)
         if before.stack.region != stack.region:
             moved = f"aws:region: must be that of {before.name} ({before.stack.region}), got '{stack.region}'"
-            raise against.EarlierError(f"{moved}; a stack cannot move, deploy another")
+            found = [Failure(message=f"{moved}; a stack cannot move, deploy another")]
+            return refused(None, found, json=options.json, debug=options.debug)
         runs = [engine.run(one, provider, preview=True) for one in (before.stack, stack)]
         for one, run, prefix in zip((before.stack, stack), runs, (f"{before.name}: ", ""), strict=True):
             if run.error is not None:
