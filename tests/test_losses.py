@@ -142,7 +142,7 @@ def test_what_waits_in_a_protected_stack_is_protected(run_sections: RunStack) ->
 
 
 def test_another_description_makes_no_other_security_group(run_sections: RunStack) -> None:
-    sections = {**WHOLE, "network": {"interfaceEndpoints": ["sqs"]}, "artifacts": {"lustre": {}}}
+    sections: dict[str, Any] = {**WHOLE, "network": {"interfaceEndpoints": ["sqs"]}, "artifacts": {"lustre": {}}}
     groups = all_of(run_sections(sections), "aws:ec2/securityGroup:SecurityGroup")
     assert len(groups) >= 4
     assert {name: one.ignore_changes for name, one in groups.items()} == dict.fromkeys(groups, ("description",))
