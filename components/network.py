@@ -216,7 +216,7 @@ class NetworkSettings(Settings):
         """Mistakes that would take the network from under what runs on it, half of which cannot follow."""
         own_ids = [arn.rpartition("/")[2] for arn in deployed.of(OWN_VPC, "ec2:vpc/")]
         # the tags of a VPC that is gone are still listed for a while
-        own = ec2.get_vpcs(filters=[{"name": "vpc-id", "values": own_ids}]).ids if own_ids else list[str]()
+        own: Sequence[str] = ec2.get_vpcs(filters=[{"name": "vpc-id", "values": own_ids}]).ids if own_ids else ()
         adopted = deployed.noted(ADOPTED_VPC)
         if self.existing is not None and own:
             yield mistake(

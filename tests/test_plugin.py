@@ -1,5 +1,6 @@
 """The provider as a plugin of the real engine, called as the engine calls it."""
 
+import json
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tests.conftest import DEFAULT_TAGS, REGION
 
 QUEUE = "aws:sqs/queue:Queue"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
+NAMESPACE = "kubernetes:core/v1:Namespace"
 
 
 def urn(type_: str, name: str) -> str:
@@ -259,3 +261,17 @@ def test_a_cluster_is_a_component_over_a_family_of_the_same_provider(aws: Aws) -
 def test_a_component_that_is_not_known_is_refused(aws: Aws) -> None:
     with plugin_of("eks", aws) as plugin, refused("the type eks:index:NodeGroup is not known here"):
         plugin.Construct(provider_pb2.ConstructRequest(type="eks:index:NodeGroup", monitorEndpoint="127.0.0.1:1"))
+
+
+def test_what_goes_through_the_api_of_a_cluster_that_is_gone_is_refused(aws: Aws) -> None:
+    arguments = ["--region", REGION, "eks", "get-token", "--cluster-name", "gone"]
+    kubeconfig = json.dumps({"users": [{"user": {"exec": {"args": arguments}}}]})
+    given = {"metadata": {"name": "training"}}
+    with plugin_of("kubernetes", aws) as plugin:
+        there = created(plugin, NAMESPACE, "training", given)
+        plugin.Configure(provider_pb2.ConfigureRequest(args=struct({"kubeconfig": kubeconfig})))
+        for call in (lambda: created(plugin, NAMESPACE, "training", given), lambda: read(plugin, there)):
+            with pytest.raises(grpc.RpcError, match="configured Kubernetes cluster is unreachable"):
+                call()
+        request = provider_pb2.CreateRequest(urn=urn(NAMESPACE, "training"), properties=struct(given), preview=True)
+        assert plain(plugin.Create(request).properties) == given

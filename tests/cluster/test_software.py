@@ -143,7 +143,7 @@ def test_trainer_has_its_runtime_without_a_job_that_installs_it(deployed: Run) -
     assert one_of(deployed, RELEASE, "training-trainer").urn in needs(deployed, runtime)
     model = TrainerV1alpha1ClusterTrainingRuntime.from_dict(dict(runtime.inputs))
     assert model is not None
-    assert lost(runtime.inputs, model.to_dict()) == []
+    assert lost(dict(runtime.inputs), model.to_dict()) == []
     (train_job,) = yaml.safe_load_all((ROOT / "examples" / "eks" / "trainjob.yaml").read_text())
     assert train_job["spec"]["runtimeRef"]["name"] == runtime.inputs["metadata"]["name"]
 
