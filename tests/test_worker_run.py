@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -245,6 +246,14 @@ class TestFailures:
         parts.take(parts.lease(task, receive_count=3))
         (result,) = parts.results()
         assert (result["status"], result["reason"]) == ("timedOut", "stopped after 1 seconds, its timeoutSeconds")
+
+    def test_a_task_over_its_memory_is_killed_and_says_how_much_it_had(self) -> None:
+        parts = Parts(task_memory_mib=1)
+        command = [sys.executable, "-c", "import time; time.sleep(60)"]
+        parts.take(parts.lease({"id": "task-1", "command": command}, receive_count=3))
+        (result,) = parts.results()
+        assert (result["status"], result["exitCode"]) == ("failed", -9)
+        assert result["reason"] == "killed, because it held more than 1 MiB of memory"
 
     def test_the_longest_time_of_the_worker_comes_with_advice(self) -> None:
         parts = Parts(max_task_seconds=1)
@@ -515,6 +524,21 @@ def test_a_worker_with_a_dead_thread_is_not_healthy(tmp_path: Path) -> None:
     assert not settings.health_file.exists()
     worker.touch_health_file([threading.main_thread()])
     assert settings.health_file.exists()
+
+
+def test_output_beyond_a_limit_is_not_logged_but_its_last_lines_are_in_the_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parts = Parts(log_bytes=1_000)
+    parts.take(parts.lease({"id": "task-1", "command": ["seq", "100000"]}))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    logged = [line for line in lines if line["event"] == "output"]
+    assert [line["line"] for line in logged] == [str(number + 1) for number in range(len(logged))]
+    assert 1_000 <= sum(len(json.dumps(line)) + 1 for line in logged) < 1_200
+    (cut,) = (line for line in lines if line["event"] == "outputCut")
+    assert (cut["taskId"], cut["reason"]) == ("task-1", "more than 1000 bytes; the rest is not logged")
+    (result,) = parts.results()
+    assert result["output"][-1] == "100000"
 
 
 def test_a_result_keeps_what_the_child_left() -> None:

@@ -40,6 +40,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "WORKER_VISIBILITY_TIMEOUT_SECONDS": "900",
             "WORKER_MAX_TASK_SECONDS": "43080",
             "WORKER_SLOTS": "4",
+            "WORKER_LOG_BYTES": "1000",
+            "WORKER_TASK_MEMORY_MIB": "512",
             "WORKER_POLL_SECONDS": "20",
             "WORKER_DRAIN_SECONDS": "60",
             "WORKER_STOP_GRACE_SECONDS": "20",
@@ -52,6 +54,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         }
     )
     assert (settings.visibility_timeout_seconds, settings.max_task_seconds, settings.slots) == (900, 43080, 4)
+    assert (settings.log_bytes, settings.task_memory_mib) == (1000, 512)
     assert (settings.poll_seconds, settings.drain_seconds, settings.stop_grace_seconds) == (20, 60, 20)
     assert (settings.retry_seconds, settings.retry_max_seconds, settings.trouble_max_seconds) == (1, 2, 3)
     assert (settings.protection_linger_seconds, str(settings.health_file)) == (4, "/tmp/x")  # noqa: S108

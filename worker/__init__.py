@@ -42,8 +42,12 @@ Delivery is at least once. A worker that dies between the child's end and the de
 commands are to be idempotent; within 5 minutes SQS drops the second result. A drain and a crash use up a receive, which
 is a reason for a `maxReceiveCount` of more than two or three on Fargate Spot.
 
-The child sees the worker's environment without `WORKER_*` and `ECS_AGENT_URI`, then the task's `env`, then `TASK_ID`
-and `TASK_RECEIVE_COUNT`. Senders to the queue may run any command with the task role's rights: `sqs:SendMessage` on it
+Whatever a task started ends with it, in whatever process group or session it is, and with the worker too, however that
+ends; macOS knows only the command's own process group. Its output goes to the log up to a limit, and its last lines to
+the result. Its memory may be limited.
+
+The child sees the worker's environment without `WORKER_*` and `ECS_AGENT_URI`, then a `TMPDIR` of its own, which is
+removed when the task ends, then the task's `env`, then `TASK_ID` and `TASK_RECEIVE_COUNT`. Senders to the queue may run any command with the task role's rights: `sqs:SendMessage` on it
 is that permission. What `env` refuses (credentials, `WORKER_*`) is refused not for safety but because a credential in a
 message would be kept for days in two queues and their backups, and because it would silently change who the child is.
 

@@ -12,10 +12,11 @@ from typing import Literal
 _writing = threading.Lock()
 
 
-def log(event: str, *, level: Literal["info", "warning", "error"] = "info", **fields: object) -> None:
-    """Write one line; a stdout that is gone does not stop the worker."""
+def log(event: str, *, level: Literal["info", "warning", "error"] = "info", **fields: object) -> int:
+    """Write one line, and say how long it is; a stdout that is gone does not stop the worker."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = json.dumps({"time": now, "level": level, "event": event, **fields}, default=str)
     with _writing, contextlib.suppress(OSError, ValueError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+    return len(line) + 1

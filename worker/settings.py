@@ -44,6 +44,13 @@ class Settings:
     slots: int = 1
     """How many tasks run at once. A slot may hold one more, which has ended and waits for its answer to be sent."""
 
+    log_bytes: int = 10_000_000
+    """How much of a task's output goes to the log, in bytes of the log."""
+
+    task_memory_mib: int | None = None
+    """How much memory all processes of a task may hold together, looked at twice a second; Linux alone knows. Left out,
+    there is no limit, and a container that is out of memory loses a task's process before the worker."""
+
     poll_seconds: int = 5
     """How long one ReceiveMessage waits for a message.
 
@@ -92,6 +99,8 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "visibility_timeout_seconds": (1, CEILING_SECONDS),
     "max_task_seconds": (1, CEILING_SECONDS - CEILING_MARGIN_SECONDS),
     "slots": (1, 64),
+    "log_bytes": (0, 999_999_999),
+    "task_memory_mib": (16, 16_777_216),
     "poll_seconds": (1, 20),
     "drain_seconds": (0, LONGEST_STOP_SECONDS),
     "stop_grace_seconds": (0, LONGEST_STOP_SECONDS),
@@ -141,7 +150,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         health_file=health_file,
         ecs_agent_uri=environment.get("ECS_AGENT_URI") or None,
         region=_region(environment, urls["queue_url"]),
-        **numbers,  # pyright: ignore[reportArgumentType]  a number that is None is a mistake, but for the one that may be
+        **numbers,  # pyright: ignore[reportArgumentType]  a number that is None is a mistake, or one that may be
     )
 
 

@@ -154,6 +154,17 @@ class Slot:
                 return child.Stop.TIMEOUT
             return child.Stop.DRAIN if now >= self._stopping.drain_until else None
 
+        bytes_left = self._settings.log_bytes
+
+        def on_line(line: str) -> None:
+            nonlocal bytes_left
+            if bytes_left <= 0:
+                return
+            bytes_left -= log("output", taskId=task.id, line=line)
+            if bytes_left <= 0:
+                reason = f"more than {self._settings.log_bytes} bytes; the rest is not logged"
+                log("outputCut", level="warning", taskId=task.id, reason=reason)
+
         log("taskStarted", taskId=task.id, messageId=lease.message_id, receiveCount=lease.receive_count)
         try:
             ended = child.run(
@@ -161,7 +172,8 @@ class Slot:
                 _child_env(task, lease),
                 stop=stop,
                 grace_seconds=self._settings.stop_grace_seconds,
-                on_line=lambda line: log("output", taskId=task.id, line=line),
+                on_line=on_line,
+                memory_mib=self._settings.task_memory_mib,
             )
         except Exception as error:  # whatever a task does to this process, it is that task's failure
             ended = child.Ended(None, None, time.monotonic() - started, [], f"could not be run: {error!r}")
@@ -192,6 +204,8 @@ class Slot:
                 return "stopped, because the worker was asked to stop"
             case child.Stop.LOST:
                 return "killed, because the message may be received by another worker"
+            case child.Stop.MEMORY:
+                return f"killed, because it held more than {self._settings.task_memory_mib} MiB of memory"
             case None:
                 pass
         if ended.exit_code is None:
@@ -227,7 +241,8 @@ def _result(
 
 
 def _child_env(task: Task, lease: Lease) -> dict[str, str]:
+    own = {"ECS_AGENT_URI", "TMPDIR"}
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("WORKER_") and name != "ECS_AGENT_URI"
+        name: value for name, value in os.environ.items() if not name.startswith("WORKER_") and name not in own
     }
     return {**inherited, **task.env, "TASK_ID": task.id, "TASK_RECEIVE_COUNT": str(lease.receive_count)}
