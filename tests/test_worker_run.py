@@ -26,6 +26,7 @@ from worker.task import Result
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/tasks.fifo"
 RESULTS_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
+SEND, DELETE, CHANGE = "send_message_batch", "delete_message_batch", "change_message_visibility_batch"
 EXPIRED = "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
 FAILING = {"id": "task-1", "command": ["false"]}
 UNREACHABLE = EndpointConnectionError(endpoint_url=URL)
@@ -35,8 +36,16 @@ def refusal(code: str, message: str = "no") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
+def failed(code: str, message: str = "no", *, number: int = 0) -> dict[str, Any]:
+    """The answer to a batch of which one entry failed."""
+    return {"Failed": [{"Id": str(number), "SenderFault": True, "Code": code, "Message": message}]}
+
+
 class Aws:
-    """A client whose answers are set by operation; an answer that is an exception is raised."""
+    """A client whose answers are set by operation; an answer that is an exception is raised.
+
+    Without one, all entries of a batch succeed, and nothing is received.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -46,7 +55,8 @@ class Aws:
         def call(**parameters: Any) -> Any:
             self.calls.append((operation, parameters))
             answers = self.answers.get(operation)
-            answer: Any = answers.pop(0) if answers else None
+            done = {"Successful": [{"Id": entry["Id"]} for entry in parameters.get("Entries", [])]}
+            answer: Any = answers.pop(0) if answers else done
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -60,6 +70,10 @@ class Aws:
     def parameters(self, operation: str) -> list[dict[str, Any]]:
         """What `operation` was called with, each time."""
         return [parameters for name, parameters in self.calls if name == operation]
+
+    def entries(self, operation: str) -> list[dict[str, Any]]:
+        """The entries of all calls of a batch."""
+        return [entry for parameters in self.parameters(operation) for entry in parameters["Entries"]]
 
 
 class AwsConnection(Connection):
@@ -113,60 +127,97 @@ class Parts:
 
     def results(self) -> list[dict[str, Any]]:
         """The results that were sent."""
-        return [json.loads(parameters["MessageBody"]) for parameters in self.aws.parameters("send_message")]
+        return [json.loads(entry["MessageBody"]) for entry in self.aws.entries(SEND)]
 
     def waits(self) -> list[int]:
         """The visibilities that were set."""
-        return [parameters["VisibilityTimeout"] for parameters in self.aws.parameters("change_message_visibility")]
+        return [entry["VisibilityTimeout"] for entry in self.aws.entries(CHANGE)]
 
 
 class TestAnswers:
     def test_the_result_is_sent_before_the_task_is_deleted(self) -> None:
         parts = Parts()
         parts.take(parts.lease())
-        assert parts.aws.names() == ["send_message", "delete_message"]
-        (sent,) = parts.aws.parameters("send_message")
-        assert (sent["QueueUrl"], sent["MessageGroupId"], sent["MessageDeduplicationId"]) == (
-            RESULTS_URL,
-            "task-1",
-            "task-1",
-        )
-        assert parts.aws.parameters("delete_message") == [{"QueueUrl": URL, "ReceiptHandle": "handle of m-1"}]
+        assert parts.aws.names() == [SEND, DELETE]
+        assert parts.aws.parameters(SEND)[0]["QueueUrl"] == RESULTS_URL
+        assert parts.aws.parameters(DELETE) == [
+            {"QueueUrl": URL, "Entries": [{"Id": "0", "ReceiptHandle": "handle of m-1"}]}
+        ]
+
+    def test_a_task_that_is_sent_again_under_its_id_is_answered_again(self) -> None:
+        parts = Parts()
+        parts.slot.take(parts.lease(FAILING, receive_count=3, name="m-1"))
+        parts.take(parts.lease(name="m-2"))
+        sent = parts.aws.entries(SEND)
+        assert [entry["MessageGroupId"] for entry in sent] == ["task-1", "task-1"]
+        # SQS drops the second of two with the same id within 5 minutes
+        assert [entry["MessageDeduplicationId"] for entry in sent] == ["m-1", "m-2"]
 
     def test_a_result_that_cannot_be_sent_is_tried_until_it_is_and_only_then_the_task_deleted(self) -> None:
         parts = Parts()
-        parts.aws.answers = {"send_message": [UNREACHABLE, refusal("RequestThrottled"), {}]}
+        parts.aws.answers = {SEND: [UNREACHABLE, refusal("RequestThrottled"), failed("InternalError")]}
         parts.take(parts.lease())
-        assert parts.aws.names() == ["send_message"] * 3 + ["delete_message"]
+        assert parts.aws.names() == [SEND] * 4 + [DELETE]
+
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            failed("InvalidParameterValue", "One or more parameters are invalid. Reason: Message must be shorter."),
+            failed("InvalidMessageContents"),
+            refusal("AWS.SimpleQueueService.BatchRequestTooLong"),
+        ],
+    )
+    def test_a_result_that_sqs_never_takes_is_sent_without_its_output(self, refused: Any) -> None:
+        parts = Parts()
+        parts.aws.answers = {SEND: [refused]}
+        command = ["sh", "-c", "yes '\"' | head -c 15000; exit 1"]
+        parts.take(parts.lease({"id": "\\" * 128, "command": command}, receive_count=3, name="m" * 36))
+        whole, short = parts.results()
+        assert short == {**whole, "output": []}
+        assert whole["output"]
+        assert len(parts.aws.entries(SEND)[1]["MessageBody"]) < 1_024
+        assert parts.waits() == [0]
 
     def test_a_task_that_cannot_be_deleted_is_tried_again_without_a_second_result(self) -> None:
         parts = Parts()
-        parts.aws.answers = {"delete_message": [UNREACHABLE, {}]}
+        parts.aws.answers = {DELETE: [UNREACHABLE]}
         parts.take(parts.lease())
-        assert parts.aws.names() == ["send_message", "delete_message", "delete_message"]
+        assert parts.aws.names() == [SEND, DELETE, DELETE]
 
     def test_a_delete_that_comes_too_late_for_fifo_is_not_tried_again(self, capsys: pytest.CaptureFixture[str]) -> None:
         parts = Parts()
-        parts.aws.answers = {"delete_message": [refusal("InvalidParameterValue", EXPIRED)]}
+        parts.aws.answers = {DELETE: [failed("InvalidParameterValue", EXPIRED)]}
         lease = parts.lease()
         parts.take(lease)
-        assert parts.aws.names() == ["send_message", "delete_message"]
+        assert parts.aws.names() == [SEND, DELETE]
         assert lease.lost
         assert "leaseLost" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("operation", [SEND, DELETE])
+    @pytest.mark.parametrize(
+        "nonsense",
+        [
+            {},
+            {"message": "<html>captive portal</html>"},
+            {"Successful": [{"Id": "other"}]},
+            TypeError("what the parser raises"),
+        ],
+        ids=str,
+    )
+    def test_an_answer_that_does_not_say_what_was_done_is_none(self, operation: str, nonsense: Any) -> None:
+        parts = Parts()
+        parts.aws.answers = {operation: [nonsense]}
+        parts.take(parts.lease())
+        assert parts.aws.names() == ([SEND, SEND, DELETE] if operation == SEND else [SEND, DELETE, DELETE])
 
     def test_answers_that_wait_go_together(self) -> None:
         parts = Parts()
         for number in range(3):
             parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
-        entries = [{"Id": "0"}, {"Id": "1"}, {"Id": "2"}]
-        parts.aws.answers = {
-            "send_message_batch": [{"Successful": entries}],
-            "delete_message_batch": [{"Successful": entries}],
-        }
         parts.settler.close()
         parts.settler.run()
-        assert parts.aws.names() == ["send_message_batch", "delete_message_batch"]
-        handles = [entry["ReceiptHandle"] for entry in parts.aws.parameters("delete_message_batch")[0]["Entries"]]
+        assert parts.aws.names() == [SEND, DELETE]
+        handles = [entry["ReceiptHandle"] for entry in parts.aws.entries(DELETE)]
         assert handles == ["handle of m-0", "handle of m-1", "handle of m-2"]
 
     def test_what_fails_among_answers_that_go_together_is_tried_alone(self) -> None:
@@ -174,30 +225,33 @@ class TestAnswers:
         for number in range(3):
             parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
         parts.aws.answers = {
-            "send_message_batch": [{"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [{"Id": "1"}]}],
-            "delete_message_batch": [{"Successful": [{"Id": "0"}], "Failed": [{"Id": "1"}]}],
+            SEND: [{"Successful": [{"Id": "0"}, {"Id": "2"}], **failed("InternalError", number=1)}],
+            DELETE: [{"Successful": [{"Id": "0"}], **failed("InternalError", number=1)}],
         }
         parts.settler.close()
         parts.settler.run()
-        assert [result["id"] for result in parts.results()] == ["task-1", "task-2"]
-        deleted = [parameters["ReceiptHandle"] for parameters in parts.aws.parameters("delete_message")]
-        assert deleted == ["handle of m-1", "handle of m-2"]
+        sent = [
+            [json.loads(entry["MessageBody"])["id"] for entry in call["Entries"]] for call in parts.aws.parameters(SEND)
+        ]
+        assert sent == [["task-0", "task-1", "task-2"], ["task-1"], ["task-2"]]
+        deleted = [[entry["ReceiptHandle"][-3:] for entry in call["Entries"]] for call in parts.aws.parameters(DELETE)]
+        assert deleted == [["m-0", "m-2"], ["m-1"], ["m-2"]]
 
     def test_when_answers_cannot_go_together_each_goes_alone(self) -> None:
         parts = Parts()
         for number in range(2):
             parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
-        parts.aws.answers = {"send_message_batch": [refusal("BatchRequestTooLong")]}
+        parts.aws.answers = {SEND: [refusal("BatchRequestTooLong")]}
         parts.settler.close()
         parts.settler.run()
-        assert parts.aws.names() == ["send_message_batch", *["send_message", "delete_message"] * 2]
+        assert parts.aws.names() == [SEND, *[SEND, DELETE] * 2]
 
     def test_standard_queues_get_no_fifo_parameters(self) -> None:
         parts = Parts()
-        results = ResultQueue(parts.connection, RESULTS_URL.removesuffix(".fifo"))
-        results.send("task-1", "{}")
+        result = Result(id="task-1", status="succeeded", receive_count=1, message_id="m-1")
+        ResultQueue(parts.connection, RESULTS_URL.removesuffix(".fifo")).send(result)
         TaskQueue(parts.connection, URL.removesuffix(".fifo"), poll_seconds=1).receive("attempt")
-        assert set(parts.aws.parameters("send_message")[0]) == {"QueueUrl", "MessageBody"}
+        assert set(parts.aws.entries(SEND)[0]) == {"Id", "MessageBody"}
         assert "ReceiveRequestAttemptId" not in parts.aws.parameters("receive_message")[0]
 
 
@@ -205,7 +259,7 @@ class TestFailures:
     def test_a_failed_attempt_sends_no_result_and_comes_back_after_a_while(self) -> None:
         parts = Parts(retry_seconds=10)
         parts.take(parts.lease(FAILING))
-        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.aws.names() == [CHANGE]
         assert 5 <= parts.waits()[0] <= 10
 
     def test_the_wait_doubles_with_each_attempt_up_to_a_limit(self) -> None:
@@ -218,7 +272,7 @@ class TestFailures:
     def test_the_last_attempt_is_answered_and_goes_to_the_dead_letter_queue_at_once(self) -> None:
         parts = Parts()
         parts.take(parts.lease(FAILING, receive_count=3))
-        assert parts.aws.names() == ["send_message", "change_message_visibility"]
+        assert parts.aws.names() == [SEND, CHANGE]
         (result,) = parts.results()
         assert (result["status"], result["exitCode"], result["reason"]) == ("failed", 1, "exited with 1")
         assert parts.waits() == [0]
@@ -270,7 +324,7 @@ class TestFailures:
             parts.take(parts.lease("{}", receive_count=receive_count))
             assert len(parts.results()) == answered
             assert parts.waits() == [0]
-            assert "delete_message" not in parts.aws.names()
+            assert DELETE not in parts.aws.names()
 
     def test_a_bad_body_without_id_is_answered_under_its_message_id(self) -> None:
         parts = Parts()
@@ -303,8 +357,8 @@ class TestLeases:
     def test_every_way_to_say_that_a_handle_is_stale_loses_the_lease(self, code: str, message: str) -> None:
         parts = Parts()
         lease = parts.lease()
-        parts.aws.answers = {"change_message_visibility": [refusal(code, message)]}
-        parts.keeper.renew(lease)
+        parts.aws.answers = {CHANGE: [failed(code, message)]}
+        parts.keeper.renew([lease])
         assert lease.lost
         assert lease.is_lost()
 
@@ -314,16 +368,18 @@ class TestLeases:
             UNREACHABLE,
             refusal("RequestThrottled"),
             refusal("ExpiredToken"),
-            refusal(
+            {},
+            failed("InternalError"),
+            failed(
                 "InvalidParameterValue", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
             ),
         ],
     )
-    def test_any_other_failure_keeps_the_lease_until_it_expires(self, error: Exception) -> None:
+    def test_any_other_failure_keeps_the_lease_until_it_expires(self, error: Any) -> None:
         parts = Parts()
         lease = parts.lease()
-        parts.aws.answers = {"change_message_visibility": [error]}
-        parts.keeper.renew(lease)
+        parts.aws.answers = {CHANGE: [error]}
+        parts.keeper.renew([lease])
         assert not lease.is_lost()
         lease.expires_at = time.monotonic()
         assert lease.is_lost()
@@ -332,11 +388,11 @@ class TestLeases:
         parts = Parts()
         ended = tmp_path / "ended"
         lease = parts.lease({"id": "task-1", "command": ["sh", "-c", f"sleep 60; touch {ended}"]}, receive_count=3)
-        parts.aws.answers = {"change_message_visibility": [refusal("InvalidParameterValue", EXPIRED)]}
-        threading.Timer(0.3, parts.keeper.renew, [lease]).start()
+        parts.aws.answers = {CHANGE: [failed("InvalidParameterValue", EXPIRED)]}
+        threading.Timer(0.3, parts.keeper.renew, [[lease]]).start()
         parts.take(lease)
         assert not ended.exists()
-        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.aws.names() == [CHANGE]
 
     def test_a_lease_that_is_lost_before_its_answer_is_sent_is_not_answered(self) -> None:
         parts = Parts()
@@ -359,13 +415,35 @@ class TestLeases:
         assert set(parts.waits()) == {3}
         assert lease.expires_at - lease.renew_at == pytest.approx(2)
 
+    def test_all_leases_that_are_due_are_extended_in_one_call(self) -> None:
+        parts = Parts()
+        leases = [parts.lease(name=f"m-{number}") for number in range(25)]
+        for lease in leases:
+            lease.renew_at = 0
+            parts.keeper.add(lease)
+        others = {"Successful": [{"Id": str(number)} for number in range(1, 10)]}
+        parts.aws.answers = {CHANGE: [{**others, **failed("InvalidParameterValue", EXPIRED)}]}
+        parts.keeper.renew_due()
+        assert [len(call["Entries"]) for call in parts.aws.parameters(CHANGE)] == [10, 10, 5]
+        assert sum(lease.lost for lease in leases) == 1
+        assert all(lease.renew_at > time.monotonic() for lease in leases if not lease.lost)
+        parts.keeper.renew_due()
+        assert len(parts.aws.parameters(CHANGE)) == 3
+
+    def test_a_message_that_is_just_being_deleted_does_not_hold_up_the_others(self) -> None:
+        parts = Parts()
+        busy, other = parts.lease(name="m-1"), parts.lease(name="m-2")
+        with busy.calling:
+            parts.keeper.renew([busy, other])
+        assert [entry["ReceiptHandle"] for entry in parts.aws.entries(CHANGE)] == ["handle of m-2"]
+
     def test_no_extension_reaches_beyond_12_hours_from_the_receive(self) -> None:
         parts = Parts(visibility_seconds=900)
         lease = parts.lease()
         now = time.monotonic()
         lease.ceiling_at, lease.expires_at = now + 500.5, now + 300
-        parts.keeper.renew(lease)
-        parts.keeper.renew(lease)
+        parts.keeper.renew([lease])
+        parts.keeper.renew([lease])
         # whole seconds, less those that the test took
         (wait_seconds,) = parts.waits()
         assert 400 < wait_seconds < 500
@@ -394,12 +472,12 @@ class TestLeases:
         parts = Parts()
         lease = parts.lease()
         parts.tasks.give_back(lease, 0)
-        parts.keeper.renew(lease)
+        parts.keeper.renew([lease])
         assert parts.waits() == [0]
 
     def test_a_message_that_cannot_be_given_back_is_tried_until_it_can(self) -> None:
         parts = Parts()
-        parts.aws.answers = {"change_message_visibility": [UNREACHABLE, refusal("RequestThrottled"), {}]}
+        parts.aws.answers = {CHANGE: [UNREACHABLE, refusal("RequestThrottled")]}
         settled: list[bool] = []
         parts.settler.add(Settlement(parts.lease(), None, 0), lambda: settled.append(True))
         assert parts.waits() == [0, 0, 0]
@@ -411,7 +489,7 @@ class TestStopping:
         parts = Parts()
         parts.stopping.ask()
         parts.take(parts.lease({"id": "task-1", "command": ["sleep", "60"]}))
-        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.aws.names() == [CHANGE]
         assert parts.waits() == [0]
 
     def test_a_task_that_the_stop_interrupts_on_its_last_receive_is_answered(self) -> None:
@@ -472,11 +550,30 @@ class TestReceiving:
     def test_the_queue_is_asked_for_its_visibility_timeout_and_redrive_policy(self) -> None:
         parts = Parts()
         attributes = {"VisibilityTimeout": "900", "RedrivePolicy": '{"maxReceiveCount": 5, "deadLetterTargetArn": "a"}'}
-        parts.aws.answers = {"get_queue_attributes": [{"Attributes": attributes}, {"Attributes": {}}]}
+        without = {"VisibilityTimeout": "30"}
+        parts.aws.answers = {"get_queue_attributes": [{"Attributes": attributes}, {"Attributes": without}]}
         parts.tasks.describe(None)
         assert (parts.tasks.visibility_seconds, parts.tasks.max_receive_count) == (900, 5)
         parts.tasks.describe(60)
         assert (parts.tasks.visibility_seconds, parts.tasks.max_receive_count) == (60, None)
+
+    @pytest.mark.parametrize("nonsense", [{}, {"message": "<html>"}, {"Attributes": {}}], ids=str)
+    def test_a_queue_that_is_not_described_is_asked_again(self, nonsense: dict[str, Any]) -> None:
+        parts = Parts()
+        parts.aws.answers = {"get_queue_attributes": [nonsense]}
+        with pytest.raises(TroubleError, match="get_queue_attributes: the answer lacks what it must have"):
+            parts.tasks.describe(None)
+
+    @pytest.mark.parametrize("lacking", ["MessageId", "ReceiptHandle", "Body", "Attributes"])
+    def test_a_message_without_what_it_must_have_is_not_taken(self, lacking: str) -> None:
+        parts = Parts()
+        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": "", "Attributes": {"ApproximateReceiveCount": "1"}}
+        del message[lacking]
+        parts.aws.answers = {"receive_message": [{"Messages": [message]}]}
+        with pytest.raises(
+            TroubleError, match=f"receive_message: a message lacks what it must have: KeyError.*{lacking}"
+        ):
+            parts.tasks.receive("attempt")
 
 
 def test_an_expired_token_gets_a_new_client() -> None:
@@ -488,19 +585,21 @@ def test_an_expired_token_gets_a_new_client() -> None:
             return super()._connect()
 
     aws = Aws()
-    aws.answers = {"send_message": [refusal("ExpiredToken"), refusal("RequestThrottled"), refusal("NoSuchThing")]}
+    aws.answers = {SEND: [refusal("ExpiredToken"), refusal("RequestThrottled"), refusal("NoSuchThing")]}
     connection = Reconnecting(aws)
     for connected in (2, 2, 2):
         with pytest.raises(TroubleError):
-            connection.call("send_message")
+            connection.call(SEND)
         assert connection.connected == connected
 
 
 def test_a_stale_handle_is_no_passing_trouble() -> None:
     aws = Aws()
-    aws.answers = {"delete_message": [refusal("ReceiptHandleIsInvalid")]}
-    with pytest.raises(StaleError):
-        AwsConnection(aws).call("delete_message")
+    aws.answers = {DELETE: [refusal("ReceiptHandleIsInvalid")] * 2}
+    # the whole batch is refused, so each is asked for alone
+    outcomes = AwsConnection(aws).call_batch(DELETE, URL, [{"ReceiptHandle": "stale"}, {"ReceiptHandle": "good"}])
+    assert isinstance(outcomes[0], StaleError)
+    assert outcomes[1] is None
 
 
 def test_the_waits_between_tries_grow_to_a_limit_and_start_over() -> None:
