@@ -385,6 +385,19 @@ def test_every_line_of_the_log_is_json_with_time_level_and_event(
     ]
 
 
+def test_a_log_that_nobody_reads_holds_up_no_task(make_queues: MakeQueues, tmp_path: Path) -> None:
+    class Unread(WorkerProcess):
+        def _read(self) -> None:
+            self.process.wait()
+
+    queues = make_queues()
+    queues.send({"id": "loud", "command": ["sh", "-c", "seq 12000; exit 0"]})
+    queues.send({"id": "next", "command": ["true"]})
+    with Unread(queues, tmp_path / "healthy") as worker:
+        assert [result["id"] for result in queues.wait_for_results(2)] == ["loud", "next"]
+        assert worker.terminate() == 0
+
+
 def test_the_health_file_is_touched_while_the_worker_lives(
     make_queues: MakeQueues, start_worker: StartWorker, tmp_path: Path
 ) -> None:

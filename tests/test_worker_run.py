@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.worker_support import wait_until
-from worker import child
+from worker import child, run, slot
 from worker.protection import Protection
 from worker.run import Worker
 from worker.settings import CEILING_MARGIN_SECONDS, CEILING_SECONDS, Settings, from_environment
@@ -609,6 +610,65 @@ def test_the_waits_between_tries_grow_to_a_limit_and_start_over() -> None:
     assert all(limit / 2 <= wait <= limit for wait, limit in zip(waits, limits, strict=True))
     backoff.reset()
     assert backoff.next_seconds() <= 0.5
+
+
+class TestThreads:
+    @pytest.fixture
+    def aws(self, monkeypatch: pytest.MonkeyPatch) -> Aws:
+        """What a worker in this process is connected to."""
+        aws = Aws()
+        aws.answers = {"get_queue_attributes": [{"Attributes": {"VisibilityTimeout": "60"}}]}
+        monkeypatch.setattr(run, "Connection", lambda **_: AwsConnection(aws))
+        monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
+        monkeypatch.setattr(run.lines, "start", lambda: None)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+        receive = TaskQueue.receive
+
+        def receive_slowly(tasks: TaskQueue, attempt_id: str) -> Lease | None:
+            time.sleep(0.01)
+            return receive(tasks, attempt_id)
+
+        monkeypatch.setattr(TaskQueue, "receive", receive_slowly)
+        return aws
+
+    def work(self, tmp_path: Path) -> int:
+        urls = {"WORKER_QUEUE_URL": URL, "WORKER_RESULTS_QUEUE_URL": RESULTS_URL, "WORKER_SLOTS": "2"}
+        return Worker(from_environment({**urls, "WORKER_HEALTH_FILE": str(tmp_path / "healthy")})).run()
+
+    @pytest.mark.parametrize("part", [Slot, Keeper, Settler, Protection])
+    @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+    def test_the_death_of_any_ends_the_worker_with_an_error(
+        self, aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: type, error: type[BaseException]
+    ) -> None:
+        def dies(_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(part, "run", dies)
+        assert self.work(tmp_path) == 1
+        assert aws.names()[0] == "get_queue_attributes"
+
+    def test_a_slot_that_dies_gives_its_task_back_and_lets_the_others_finish(
+        self, aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        died = tmp_path / "died"
+
+        def dies(*_: object) -> None:
+            died.touch()
+            raise RuntimeError
+
+        parse = slot.parse
+        monkeypatch.setattr(slot, "parse", lambda body, **most: dies() if "bad" in body else parse(body, **most))
+        good = {"id": "good", "command": ["sh", "-c", f"until [ -e {died} ]; do sleep 0.01; done; sleep 0.2"]}
+        bodies = {"m-good": json.dumps(good), "m-bad": "bad"}
+        attributes = {"ApproximateReceiveCount": "1"}
+        aws.answers["receive_message"] = [
+            {"Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": body, "Attributes": attributes}]}
+            for name, body in bodies.items()
+        ]
+        assert self.work(tmp_path) == 1
+        assert [entry["ReceiptHandle"] for entry in aws.entries(CHANGE)] == ["m-bad"]
+        assert [entry["ReceiptHandle"] for entry in aws.entries(DELETE)] == ["m-good"]
 
 
 def test_a_worker_with_a_dead_thread_is_not_healthy(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from worker import log as lines
 from worker.log import log
 from worker.protection import Protection
 from worker.settings import Settings
@@ -38,12 +39,20 @@ class Worker:
         self._protection = Protection(settings.ecs_agent_uri, settings.protection_linger_seconds)
         self._signals, self._signalled = os.pipe()
         os.set_blocking(self._signalled, False)
+        self._exit_code = 0
 
     def run(self) -> int:
-        """Work until SIGTERM or SIGINT; the exit code."""
+        """Work until SIGTERM or SIGINT, or until a thread dies; the exit code."""
+        lines.start()
+        try:
+            return self._run()
+        finally:
+            lines.flush()
+
+    def _run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        threading.excepthook = _on_thread_death
+        threading.excepthook = self._on_thread_death
         log("starting", slots=self._settings.slots, queueUrl=self._settings.queue_url)
         if not self._describe():
             log("stopped", unfinished=[])
@@ -72,8 +81,13 @@ class Worker:
         threads = [*slot_threads, keeper, settler, protection]
 
         while not self._stopping.is_asked():
-            self.touch_health_file(threads)
-            self._listen(TICK_SECONDS)
+            if self.touch_health_file(threads):
+                self._listen(TICK_SECONDS)
+            else:
+                # what is left could neither finish its tasks nor take others; ECS starts another worker
+                self._exit_code = 1
+                self._stopping.ask()
+                log("stopping", level="error", reason="a thread has died")
         self._wait_for(slot_threads)
         self._settler.close()
         self._wait_for([settler])
@@ -81,7 +95,7 @@ class Worker:
         self._protection.close()
         unfinished = [thread.name for thread in (*slot_threads, settler) if thread.is_alive()]
         log("stopped", unfinished=unfinished)
-        return 0
+        return self._exit_code
 
     def _on_signal(self, number: int, _frame: object) -> None:
         # a handler may run in the middle of anything that the main thread does, so it only writes a byte
@@ -115,18 +129,20 @@ class Worker:
             self._listen(0.05)
             alive = [thread for thread in alive if thread.is_alive()]
 
-    def touch_health_file(self, threads: Iterable[threading.Thread]) -> None:
-        """Say that the worker is healthy, unless one of `threads` has died."""
-        if all(thread.is_alive() for thread in threads):
-            with contextlib.suppress(OSError):
-                self._settings.health_file.touch()
+    def touch_health_file(self, threads: Iterable[threading.Thread]) -> bool:
+        """Say that the worker is healthy, unless one of `threads` has died; whether all live."""
+        if not all(thread.is_alive() for thread in threads):
+            return False
+        with contextlib.suppress(OSError):
+            self._settings.health_file.touch()
+        return True
+
+    def _on_thread_death(self, death: threading.ExceptHookArgs) -> None:
+        self._exit_code = 1
+        log("threadDied", level="error", thread=death.thread and death.thread.name, error=repr(death.exc_value))
 
 
 def _start(name: str, target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     return thread
-
-
-def _on_thread_death(death: threading.ExceptHookArgs) -> None:
-    log("threadDied", level="error", thread=death.thread and death.thread.name, error=repr(death.exc_value))

@@ -106,7 +106,12 @@ class Slot:
 
         self._protection.begin()
         self._keeper.add(lease)
-        settlement = self._decide(lease)
+        try:
+            settlement = self._decide(lease)
+        except BaseException:
+            # the end of this thread, and soon of the worker, is not to be waited for
+            self._settler.add(Settlement(lease, None, self._retry_seconds(lease)), settled)
+            raise
         if settlement:
             self._settler.add(settlement, settled)
         else:
