@@ -18,11 +18,12 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.worker_support import wait_until
 from worker import child, run, slot
 from worker.protection import Protection
+from worker.records import Records
 from worker.run import Worker
 from worker.settings import CEILING_MARGIN_SECONDS, CEILING_SECONDS, Settings, from_environment
 from worker.settle import Keeper, Settlement, Settler
 from worker.slot import Slot, Stopping
-from worker.sqs import Backoff, Connection, Lease, ResultQueue, SqsClient, StaleError, TaskQueue, TroubleError
+from worker.sqs import Backoff, Client, Connection, Lease, ResultQueue, StaleError, TaskQueue, TroubleError
 from worker.task import Result
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/tasks.fifo"
@@ -81,17 +82,24 @@ class AwsConnection(Connection):
     """A connection to that client."""
 
     def __init__(self, aws: Any) -> None:
-        self._aws: SqsClient = aws
-        super().__init__(region=None, poll_seconds=1, threads=1)
+        self._aws: Client = aws
+        super().__init__("sqs", region=None, poll_seconds=1, threads=1)
 
-    def _connect(self) -> SqsClient:
+    def _connect(self) -> Client:
         return self._aws
 
 
 class Parts:
     """A worker's parts around such a client, without its process."""
 
-    def __init__(self, *, max_receive_count: int | None = 3, visibility_seconds: int = 60, **settings: int) -> None:
+    def __init__(
+        self,
+        *,
+        max_receive_count: int | None = 3,
+        visibility_seconds: int = 60,
+        has_records: bool = False,
+        **settings: int,
+    ) -> None:
         self.aws = Aws()
         urls = {"WORKER_QUEUE_URL": URL, "WORKER_RESULTS_QUEUE_URL": RESULTS_URL}
         self.settings = dataclasses.replace(from_environment(urls), trouble_max_seconds=0, **settings)
@@ -101,9 +109,10 @@ class Parts:
         self.tasks.max_receive_count = max_receive_count
         self.stopping = Stopping(0)
         self.keeper = Keeper(self.tasks, self.settings)
-        self.settler = Settler(self.tasks, ResultQueue(self.connection, RESULTS_URL), self.settings)
+        records = Records("s3://bucket/records", lambda: self.connection) if has_records else None
+        self.settler = Settler(self.tasks, ResultQueue(self.connection, RESULTS_URL), records, self.settings)
         protection = Protection(None, 0)
-        self.slot = Slot(self.settings, self.tasks, self.keeper, self.settler, protection, self.stopping)
+        self.slot = Slot(self.settings, self.tasks, records, self.keeper, self.settler, protection, self.stopping)
 
     def lease(self, body: object = None, *, receive_count: int = 1, name: str = "m-1") -> Lease:
         """A message as it is just received."""
@@ -338,6 +347,73 @@ class TestFailures:
         parts = Parts(max_receive_count=None, retry_seconds=10)
         parts.take(parts.lease("{}"))
         assert 5 <= parts.waits()[0] <= 10
+
+
+class TestRecords:
+    """A queue that has room for ten receives more than a task may fail."""
+
+    @pytest.fixture
+    def parts(self) -> Parts:
+        return Parts(max_receive_count=13, has_records=True, max_failures=3, retry_seconds=10)
+
+    def failed(self, parts: Parts, times: int) -> None:
+        parts.aws.answers["head_object"] = [{"Metadata": {"failures": str(times)}}]
+
+    def test_a_task_that_comes_for_the_first_time_is_not_looked_up(self, parts: Parts) -> None:
+        parts.take(parts.lease())
+        assert parts.aws.names() == [SEND, DELETE]
+
+    def test_a_failure_is_counted_before_the_task_comes_back(self, parts: Parts) -> None:
+        parts.take(parts.lease(FAILING))
+        assert parts.aws.names() == ["put_object", CHANGE]
+        (written,) = parts.aws.parameters("put_object")
+        assert written == {"Bucket": "bucket", "Key": "records/m-1", "Metadata": {"failures": "1"}}
+
+    def test_the_last_failure_is_answered_before_it_is_counted(self, parts: Parts) -> None:
+        self.failed(parts, 2)
+        parts.take(parts.lease(FAILING, receive_count=9))
+        assert parts.aws.names() == ["head_object", SEND, "put_object", CHANGE]
+        assert parts.aws.parameters("put_object")[0]["Metadata"] == {"failures": "3"}
+        assert parts.waits() == [0]
+
+    def test_a_task_that_has_failed_for_good_goes_its_way_without_another_attempt_or_answer(self, parts: Parts) -> None:
+        self.failed(parts, 3)
+        parts.take(parts.lease(receive_count=10))
+        assert parts.aws.names() == ["head_object", CHANGE]
+        assert parts.waits() == [0]
+
+    def test_a_task_that_was_given_back_often_has_all_its_attempts(self, parts: Parts) -> None:
+        parts.aws.answers["head_object"] = [refusal("404")]
+        parts.take(parts.lease(FAILING, receive_count=12))
+        assert parts.aws.names() == ["head_object", "put_object", CHANGE]
+        assert 5 <= parts.waits()[0] <= 10
+
+    def test_a_drain_counts_for_nothing(self, parts: Parts) -> None:
+        self.failed(parts, 2)
+        parts.stopping.ask()
+        parts.take(parts.lease(receive_count=12))
+        assert parts.aws.names() == ["head_object", CHANGE]
+        assert parts.waits() == [0]
+
+    def test_what_comes_back_no_more_is_answered_even_if_it_was_only_stopped(self, parts: Parts) -> None:
+        self.failed(parts, 0)
+        parts.stopping.ask()
+        parts.take(parts.lease(receive_count=13))
+        assert parts.aws.names() == ["head_object", SEND, CHANGE]
+
+    @pytest.mark.parametrize("nonsense", [UNREACHABLE, refusal("403"), {}, {"Metadata": {"failures": "x"}}], ids=repr)
+    def test_a_record_that_cannot_be_read_counts_as_none(
+        self, parts: Parts, nonsense: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        parts.aws.answers["head_object"] = [nonsense]
+        parts.take(parts.lease(receive_count=9))
+        assert parts.aws.names() == ["head_object", SEND, DELETE]
+        assert "its record: " in capsys.readouterr().out
+
+    def test_a_record_that_cannot_be_written_holds_up_nothing(self, parts: Parts) -> None:
+        parts.aws.answers["put_object"] = [UNREACHABLE]
+        parts.take(parts.lease(FAILING))
+        assert parts.aws.names() == ["put_object", CHANGE]
 
 
 class TestLeases:
@@ -581,7 +657,7 @@ def test_an_expired_token_gets_a_new_client() -> None:
     class Reconnecting(AwsConnection):
         connected = 0
 
-        def _connect(self) -> SqsClient:
+        def _connect(self) -> Client:
             self.connected += 1
             return super()._connect()
 
@@ -618,7 +694,7 @@ class TestThreads:
         """What a worker in this process is connected to."""
         aws = Aws()
         aws.answers = {"get_queue_attributes": [{"Attributes": {"VisibilityTimeout": "60"}}]}
-        monkeypatch.setattr(run, "Connection", lambda **_: AwsConnection(aws))
+        monkeypatch.setattr(run, "Connection", lambda *_, **__: AwsConnection(aws))
         monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
         monkeypatch.setattr(run.lines, "start", lambda: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from worker import log as lines
 from worker.log import log
 from worker.protection import Protection
+from worker.records import Records
 from worker.settings import Settings
 from worker.settle import Keeper, Settler, log_trouble
 from worker.slot import Slot, Stopping
@@ -29,13 +30,19 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        connection = Connection(
-            region=settings.region, poll_seconds=settings.poll_seconds, threads=settings.slots * 2 + 3
-        )
+
+        def connect(service: str) -> Connection:
+            return Connection(
+                service, region=settings.region, poll_seconds=settings.poll_seconds, threads=settings.slots * 2 + 3
+            )
+
+        connection = connect("sqs")
         self._tasks = TaskQueue(connection, settings.queue_url, poll_seconds=settings.poll_seconds)
         self._stopping = Stopping(settings.drain_seconds)
         self._keeper = Keeper(self._tasks, settings)
-        self._settler = Settler(self._tasks, ResultQueue(connection, settings.results_queue_url), settings)
+        self._records = Records(settings.records_url, lambda: connect("s3")) if settings.records_url else None
+        results = ResultQueue(connection, settings.results_queue_url)
+        self._settler = Settler(self._tasks, results, self._records, settings)
         self._protection = Protection(settings.ecs_agent_uri, settings.protection_linger_seconds)
         self._signals, self._signalled = os.pipe()
         os.set_blocking(self._signalled, False)
@@ -72,7 +79,15 @@ class Worker:
             )
 
         slots = [
-            Slot(self._settings, self._tasks, self._keeper, self._settler, self._protection, self._stopping)
+            Slot(
+                self._settings,
+                self._tasks,
+                self._records,
+                self._keeper,
+                self._settler,
+                self._protection,
+                self._stopping,
+            )
             for _ in range(self._settings.slots)
         ]
         slot_threads = [_start(f"slot-{number}", slot.run) for number, slot in enumerate(slots)]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from worker.log import log
+from worker.records import Records
 from worker.settings import Settings
 from worker.sqs import MAX_BATCH, Backoff, Lease, ResultQueue, StaleError, TaskQueue, TroubleError
 from worker.task import Result
@@ -66,12 +67,17 @@ class Keeper:
 
 @dataclasses.dataclass(frozen=True)
 class Settlement:
-    """What is to be done about a message: send `result` if there is one, then give it back, or delete it."""
+    """What is to be done about a message: send `result` if there is one, then give it back, or delete it.
+
+    A failure is counted in between: a worker that is killed before has the task tried, and answered, once more.
+    """
 
     lease: Lease
     result: Result | None
     wait_seconds: int | None
     """After which the message may be received again; None deletes it."""
+    failures: int | None = None
+    """How often the task has failed now, if it has."""
 
 
 class Settler:
@@ -81,9 +87,10 @@ class Settler:
     go together. A message that is only given back does not wait behind them.
     """
 
-    def __init__(self, tasks: TaskQueue, results: ResultQueue, settings: Settings) -> None:
+    def __init__(self, tasks: TaskQueue, results: ResultQueue, records: Records | None, settings: Settings) -> None:
         self._tasks = tasks
         self._results = results
+        self._records = records
         self._trouble_max_seconds = settings.trouble_max_seconds
         self._waiting: queue.SimpleQueue[tuple[Settlement, Callable[[], None]] | None] = queue.SimpleQueue()
 
@@ -140,6 +147,8 @@ class Settler:
         try:
             if result:
                 self._until_done(lease, lambda: self._send(result))
+            if self._records and settlement.failures:
+                self._records.write(lease.message_id, settlement.failures)
             if wait_seconds is None:
                 self._until_done(lease, lambda: self._tasks.delete(lease))
             else:

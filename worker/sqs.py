@@ -1,4 +1,4 @@
-"""The two queues: receive, extend, give back, delete, send; and what SQS's errors mean to a worker."""
+"""The two queues: receive, extend, give back, delete, send; and what errors of AWS mean to a worker."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class TroubleError(Exception):
         super().__init__(f"{operation}: {cause}")
         self.unanswered = not isinstance(cause, ClientError | str)
         """Nothing was heard from SQS, which may have acted all the same."""
+        self.code = code
         self.refuses_message = code.removeprefix(_QUERY_PREFIX) in _REFUSED_MESSAGE
         """SQS does not take this message, and never will."""
 
@@ -58,20 +59,23 @@ Outcome = StaleError | TroubleError | None
 """What became of an entry of a batch."""
 
 
-class SqsClient(Protocol):
-    """The part of boto3's client that the worker uses: of each call the batch, whose answer names what it did."""
+class Client(Protocol):
+    """The part of boto3's clients that the worker uses: of SQS's calls the batch, whose answer names what it did."""
 
     def receive_message(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def change_message_visibility_batch(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def delete_message_batch(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def send_message_batch(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def get_queue_attributes(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def head_object(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def put_object(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 class Connection:
     """A client for any thread, whose failures are `TroubleError` or `StaleError`. It does not try again by itself."""
 
-    def __init__(self, *, region: str | None, poll_seconds: int, threads: int) -> None:
+    def __init__(self, service: str, *, region: str | None, poll_seconds: int, threads: int) -> None:
+        self._service = service
         self._region = region
         self._config = Config(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -120,12 +124,12 @@ class Connection:
         nothing = TroubleError(operation, f"the answer does not say what became of it: {str(answer)[:200]}")
         return [outcomes.get(entry["Id"], nothing) for entry in numbered]
 
-    def _connect(self) -> SqsClient:
+    def _connect(self) -> Client:
         # boto3 makes its clients at run time; no checker knows them
         session = cast("Any", boto3.Session(region_name=self._region))
-        return session.client("sqs", config=self._config)
+        return session.client(self._service, config=self._config)
 
-    def _reconnect(self, failed: SqsClient) -> None:
+    def _reconnect(self, failed: Client) -> None:
         # credentials from a file are read once a session, so a rotated file needs a new one
         with self._connecting, contextlib.suppress(BotoCoreError):
             if self._client is failed:
