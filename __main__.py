@@ -20,7 +20,10 @@ network = Network(
     "network", settings.network, zones=facts.zones, account=account, deployed=deployed, default_group_in_use=in_use
 )
 artifacts = Artifacts("artifacts", settings.artifacts, network=network, protect=settings.protect)
-queues = {name: TaskQueue(name, queue, deployed=deployed) for name, queue in settings.queues.items()}
+queues = {
+    name: TaskQueue(name, queue, deployed=deployed, reclaims=settings.reclaims(name))
+    for name, queue in settings.queues.items()
+}
 
 pulumi.export("vpc_id", network.vpc_id)
 pulumi.export("private_subnet_ids", network.private_subnet_ids)

@@ -19,7 +19,7 @@ from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, mistake, mistakes
-from components.task_queue import QueueName, TaskQueueSettings
+from components.task_queue import RECLAIMS, QueueName, TaskQueueSettings
 
 
 class StackSettings(Settings):
@@ -93,6 +93,10 @@ class StackSettings(Settings):
         if wrong:
             raise pulumi.RunError("\n".join(wrong))
         return Facts(account=account, zones=used, instance_types=types, deployed=Deployed.ask(pulumi.get_stack()))
+
+    def reclaims(self, queue: str) -> int:
+        """How often a message of this queue may be received besides the times that it may fail."""
+        return RECLAIMS if self.workers is not None and self.workers.queue == queue else 0
 
     @property
     def in_default_group(self) -> list[str]:

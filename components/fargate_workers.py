@@ -11,7 +11,7 @@ from pulumi_aws import appautoscaling, cloudwatch, ec2, ecs, vpc
 from pydantic import Field, model_validator
 
 from components import iam
-from components.artifacts import Artifacts
+from components.artifacts import RECORDS_PREFIX, Artifacts
 from components.network import Network
 from components.schema import Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import TaskQueue, TaskQueueSettings
@@ -21,6 +21,8 @@ STOP_TIMEOUT_SECONDS = 120
 """The longest that Fargate waits between SIGTERM and SIGKILL."""
 WORKER_TAG = "worker-1"
 """Tag of the reference worker (`worker/`) in the stack's own image repository."""
+WORKER_MEMORY_MIB = 256
+"""What the reference worker needs besides its tasks."""
 USER = "10001:10001"
 """Numeric user and group of the reference worker's image."""
 LARGEST_TASK_SECONDS = 43_200 - 900
@@ -212,7 +214,11 @@ class FargateWorkers(pulumi.ComponentResource):
                             "ARTIFACTS_BUCKET": artifacts.bucket,
                             "WORKER_QUEUE_URL": queue.url,
                             **({} if results is None else {"WORKER_RESULTS_QUEUE_URL": results.url}),
+                            # SQS's own count has room for the tasks that stopped workers give back
+                            "WORKER_MAX_FAILURES": str(queue.settings.max_receive_count),
+                            "WORKER_RECORDS_URL": pulumi.Output.concat("s3://", artifacts.bucket, "/", RECORDS_PREFIX),
                             "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
+                            "WORKER_TASK_MEMORY_MIB": str(settings.memory - WORKER_MEMORY_MIB),
                             **(environment or {}),
                             **settings.environment,
                         },
