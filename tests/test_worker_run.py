@@ -123,6 +123,7 @@ class Parts:
             receipt_handle=f"handle of {name}",
             body=task if isinstance(task, str) else json.dumps(task),
             receive_count=receive_count,
+            waited_seconds=1.5,
             ceiling_at=now + CEILING_SECONDS,
             visibility_seconds=self.tasks.visibility_seconds,
             expires_at=now + self.tasks.visibility_seconds,
@@ -614,7 +615,8 @@ class TestReceiving:
     def test_a_slot_whose_answers_cannot_be_sent_takes_no_more(self) -> None:
         parts = Parts()
         body = json.dumps({"id": "task-1", "command": ["true"]})
-        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": body, "Attributes": {"ApproximateReceiveCount": "1"}}
+        attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": body, "Attributes": attributes}
         parts.aws.answers = {"receive_message": [{"Messages": [message]} for _ in range(10)]}
         thread = threading.Thread(target=parts.slot.run)
         thread.start()
@@ -737,7 +739,7 @@ class TestThreads:
         monkeypatch.setattr(slot, "parse", lambda body, **most: dies() if "bad" in body else parse(body, **most))
         good = {"id": "good", "command": ["sh", "-c", f"until [ -e {died} ]; do sleep 0.01; done; sleep 0.2"]}
         bodies = {"m-good": json.dumps(good), "m-bad": "bad"}
-        attributes = {"ApproximateReceiveCount": "1"}
+        attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
         aws.answers["receive_message"] = [
             {"Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": body, "Attributes": attributes}]}
             for name, body in bodies.items()
@@ -774,6 +776,62 @@ def test_output_beyond_a_limit_is_not_logged_but_its_last_lines_are_in_the_resul
     assert (cut["taskId"], cut["reason"]) == ("task-1", "more than 1000 bytes; the rest is not logged")
     (result,) = parts.results()
     assert result["output"][-1] == "100000"
+
+
+class TestMetrics:
+    def numbers(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, float]]:
+        """The metrics that CloudWatch finds in what was logged."""
+        found: list[dict[str, float]] = []
+        for line in map(json.loads, capsys.readouterr().out.splitlines()):
+            if embedded := line.get("_aws"):
+                (described,) = embedded["CloudWatchMetrics"]
+                assert described["Namespace"] == "DistributedTraining/Worker"
+                assert (described["Dimensions"], line["QueueName"]) == ([["QueueName"]], "tasks.fifo")
+                assert 0 <= time.time() * 1000 - embedded["Timestamp"] < 60_000
+                named = {metric["Name"]: metric["Unit"] for metric in described["Metrics"]}
+                assert all((unit == "Seconds") == name.startswith("Seconds") for name, unit in named.items())
+                found.append({name: line[name] for name in named})
+        return found
+
+    @pytest.mark.parametrize(
+        ("task", "stop", "counted"),
+        [
+            ({"id": "task-1", "command": ["true"]}, None, "TasksDone"),
+            (FAILING, None, "TasksFailed"),
+            ({"id": "task-1", "command": ["no-such-program"]}, None, "TasksFailed"),
+            ({"id": "task-1", "command": ["sleep", "60"], "timeoutSeconds": 1}, None, "TasksFailed"),
+            ({"id": "task-1", "command": ["sleep", "60"]}, child.Stop.DRAIN, "TasksGivenBack"),
+            ({"id": "task-1", "command": ["sleep", "60"]}, child.Stop.LOST, "LeasesLost"),
+        ],
+    )
+    def test_each_attempt_counts_once(
+        self, task: object, stop: child.Stop | None, counted: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        parts = Parts()
+        lease = parts.lease(task)
+        if stop is child.Stop.DRAIN:
+            threading.Timer(0.1, parts.stopping.ask).start()
+        if stop is child.Stop.LOST:
+            parts.aws.answers = {CHANGE: [failed("InvalidParameterValue", EXPIRED)]}
+            threading.Timer(0.1, parts.keeper.renew, [[lease]]).start()
+        parts.take(lease)
+        (numbers,) = self.numbers(capsys)
+        counts = ("TasksDone", "TasksFailed", "TasksGivenBack", "LeasesLost")
+        assert {name: numbers[name] for name in counts} == {name: int(name == counted) for name in counts}
+        assert all(type(numbers[name]) is int for name in counts)
+        assert numbers["SecondsWaited"] == 1.5
+        assert numbers["SecondsWorked"] >= 0
+
+    def test_a_task_that_comes_again_has_not_waited_all_that_time(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts = Parts()
+        parts.take(parts.lease(receive_count=2))
+        assert "SecondsWaited" not in self.numbers(capsys)[0]
+
+    def test_a_lease_that_is_lost_after_its_task_counts_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts = Parts()
+        parts.aws.answers = {DELETE: [failed("InvalidParameterValue", EXPIRED)]}
+        parts.take(parts.lease())
+        assert [numbers["LeasesLost"] for numbers in self.numbers(capsys)] == [0, 1]
 
 
 def test_a_result_keeps_what_the_child_left() -> None:

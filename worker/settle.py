@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from worker.log import log
+from worker.metrics import measured
 from worker.records import Records
 from worker.settings import Settings
 from worker.sqs import MAX_BATCH, Backoff, Lease, ResultQueue, StaleError, TaskQueue, TroubleError
@@ -91,6 +92,7 @@ class Settler:
         self._tasks = tasks
         self._results = results
         self._records = records
+        self._queue_url = settings.queue_url
         self._trouble_max_seconds = settings.trouble_max_seconds
         self._waiting: queue.SimpleQueue[tuple[Settlement, Callable[[], None]] | None] = queue.SimpleQueue()
 
@@ -154,7 +156,8 @@ class Settler:
             else:
                 self._until_done(lease, lambda: self._tasks.give_back(lease, wait_seconds))
         except StaleError as error:
-            _lose(lease, error)
+            # one that is lost while its child runs is counted when the child has ended
+            _lose(lease, error, **measured(self._queue_url, LeasesLost=1))
         else:
             _log_settled(settlement)
 
@@ -185,9 +188,9 @@ def log_trouble(error: TroubleError, wait_seconds: float, **fields: object) -> N
     log("trouble", level="warning", **fields, error=str(error), retryInSeconds=round(wait_seconds, 3))
 
 
-def _lose(lease: Lease, error: StaleError) -> None:
+def _lose(lease: Lease, error: StaleError, **fields: object) -> None:
     lease.lost = True
-    log("leaseLost", level="warning", messageId=lease.message_id, error=str(error))
+    log("leaseLost", level="warning", messageId=lease.message_id, error=str(error), **fields)
 
 
 def _log_settled(settlement: Settlement) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from worker import child
 from worker.log import log
+from worker.metrics import measured
 from worker.protection import Protection
 from worker.records import Records
 from worker.settings import CEILING_MARGIN_SECONDS, Settings
@@ -212,8 +213,23 @@ class Slot:
             stopped=ended.stopped and ended.stopped.value,
             seconds=round(ended.seconds, 3),
             reason=self._why(task, ended),
+            **self._measured(lease, ended),
         )
         return ended
+
+    def _measured(self, lease: Lease, ended: child.Ended) -> dict[str, object]:
+        is_done = ended.exit_code == 0 and not ended.stopped
+        has_failed = not is_done and ended.stopped not in {child.Stop.DRAIN, child.Stop.LOST}
+        return measured(
+            self._settings.queue_url,
+            TasksDone=is_done,
+            TasksFailed=has_failed,
+            TasksGivenBack=ended.stopped is child.Stop.DRAIN,
+            LeasesLost=ended.stopped is child.Stop.LOST,
+            SecondsWorked=round(ended.seconds, 3),
+            # later receives have waited for earlier attempts, too
+            **({"SecondsWaited": round(lease.waited_seconds, 3)} if lease.receive_count == 1 else {}),
+        )
 
     def _why(self, task: Task, ended: child.Ended) -> str | None:
         match ended.stopped:

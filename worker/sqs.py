@@ -158,6 +158,8 @@ class Lease:
     receipt_handle: str
     body: str
     receive_count: int
+    waited_seconds: float
+    """Since it was sent."""
     ceiling_at: float
     """12 hours from the ReceiveMessage request: no extension reaches beyond."""
     visibility_seconds: int
@@ -202,7 +204,7 @@ class TaskQueue:
             "MaxNumberOfMessages": 1,
             "WaitTimeSeconds": self._poll_seconds,
             "VisibilityTimeout": self.visibility_seconds,
-            "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp"],
         }
         if self._url.endswith(".fifo"):
             parameters["ReceiveRequestAttemptId"] = attempt_id
@@ -213,11 +215,13 @@ class TaskQueue:
         now = time.monotonic()
         try:
             message: Mapping[str, Any] = response["Messages"][0]
+            attributes: Mapping[str, str] = message["Attributes"]
             return Lease(
                 message_id=message["MessageId"],
                 receipt_handle=message["ReceiptHandle"],
                 body=message["Body"],
-                receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+                receive_count=int(attributes["ApproximateReceiveCount"]),
+                waited_seconds=max(0.0, time.time() - int(attributes["SentTimestamp"]) / 1000),
                 ceiling_at=asked_at + CEILING_SECONDS,
                 visibility_seconds=self.visibility_seconds,
                 expires_at=now + self.visibility_seconds,
