@@ -21,6 +21,8 @@ STOP_TIMEOUT_SECONDS = 120
 """The longest that Fargate waits between SIGTERM and SIGKILL."""
 WORKER_TAG = "worker-1"
 """Tag of the reference worker (`worker/`) in the stack's own image repository."""
+WORKER_METRICS = "DistributedTraining/Worker"
+"""Namespace of the metrics in the reference worker's log; their one dimension is `QueueName`."""
 WORKER_MEMORY_MIB = 256
 """What the reference worker needs besides its tasks."""
 USER = "10001:10001"
@@ -128,6 +130,8 @@ class FargateWorkers(pulumi.ComponentResource):
     """ARN of the service."""
     task_definition_arn: pulumi.Output[str]
     """ARN of the task definition's revision."""
+    queue_name: pulumi.Output[str]
+    """Name of the queue whose tasks they do, as in its metrics and theirs."""
 
     def __init__(
         self,
@@ -257,6 +261,7 @@ class FargateWorkers(pulumi.ComponentResource):
         self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
         self.service_name, self.service_arn = service.name, service.arn
         self.task_definition_arn = definition.arn
+        self.queue_name = queue.queue_name
         self.register_outputs({"clusterName": self.cluster_name, "serviceName": self.service_name})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from components.cluster import GpuCluster
-from components.fargate_workers import FargateWorkers
+from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue
 
 WIDGET_COLUMNS = 24
@@ -75,7 +75,21 @@ def _worker_rows(workers: FargateWorkers) -> list[list[Widget]]:
                 "Workers: CPU and memory of the busiest, in percent",
                 [["AWS/ECS", one, *service] for one in ("CPUUtilization", "MemoryUtilization")],
             ),
-        ]
+        ],
+        [
+            _graph(
+                "Workers: attempts at tasks that were done, failed, were given back, were lost",
+                [
+                    [WORKER_METRICS, one, "QueueName", workers.queue_name]
+                    for one in ("TasksDone", "TasksFailed", "TasksGivenBack", "LeasesLost")
+                ],
+                stat="Sum",
+            ),
+            _graph(
+                "Workers: seconds that the longest task waited and took",
+                [[WORKER_METRICS, one, "QueueName", workers.queue_name] for one in ("SecondsWaited", "SecondsWorked")],
+            ),
+        ],
     ]
 
 
@@ -136,8 +150,8 @@ def _vcpu_graph() -> Widget:
     )
 
 
-def _graph(title: str, metrics: Sequence[Metric], *, period_seconds: int = 60) -> Widget:
-    properties = {"title": title, "metrics": metrics, "stat": "Maximum", "period": period_seconds}
+def _graph(title: str, metrics: Sequence[Metric], *, period_seconds: int = 60, stat: str = "Maximum") -> Widget:
+    properties = {"title": title, "metrics": metrics, "stat": stat, "period": period_seconds}
     return {"type": "metric", "properties": properties}
 
 
