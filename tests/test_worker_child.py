@@ -163,6 +163,11 @@ def test_the_next_child_runs_when_what_started_the_others_was_killed() -> None:
     assert run("true").exit_code == 0
 
 
+def test_a_child_is_stopped_by_the_worker_alone_and_not_by_signals_to_what_runs_it() -> None:
+    ended = run("bash", "-c", "kill -TERM $PPID; kill -INT $PPID; sleep 0.1; kill -TERM $$; sleep 300")
+    assert (ended.exit_code, ended.stopped) == (-signal.SIGTERM, None)
+
+
 def test_a_child_that_kills_what_runs_it_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where its folder stays
     monkeypatch.setattr(child, "supervisor", child.Supervisor())

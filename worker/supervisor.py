@@ -37,6 +37,9 @@ def main() -> None:
     """Fork a guard for each pair of a control socket and an output that comes; return when the worker is gone."""
     worker = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # the worker decides when a task is stopped; a command has the signals' own meaning again, as for any handler
+        signal.signal(number, lambda _number, _frame: None)
     while True:
         data, files, _, _ = socket.recv_fds(worker, 1, 2)
         if not data:
