@@ -22,7 +22,8 @@ network = Network(
 )
 artifacts = Artifacts("artifacts", settings.artifacts, network=network, deployed=deployed, protect=settings.protect)
 queues = {
-    name: TaskQueue(name, queue, deployed=deployed, protect=settings.protect) for name, queue in settings.queues.items()
+    name: TaskQueue(name, queue, deployed=deployed, reclaims=settings.reclaims(name), protect=settings.protect)
+    for name, queue in settings.queues.items()
 }
 
 pulumi.export("vpc_id", network.vpc_id)

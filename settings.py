@@ -27,7 +27,7 @@ from components.iam import Account
 from components.network import NetworkSettings, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
-from components.task_queue import QueueName, TaskQueueSettings, left_out
+from components.task_queue import RECLAIMS, QueueName, TaskQueueSettings, left_out
 from stack_file import configuration
 from stack_file.mistakes import NOTHING, Mistake, near
 from stack_file.reading import WrongStackFileError
@@ -97,6 +97,10 @@ class StackSettings(Settings):
             yield from fleet.demands(f"workers.{name}")
         if self.eks is not None:
             yield from self.eks.demands("eks", types)
+
+    def reclaims(self, queue: str) -> int:
+        """How often a message of this queue may be received besides the times that it may fail."""
+        return RECLAIMS if any(fleet.queue == queue for fleet in self.workers.values()) else 0
 
     @property
     def in_default_group(self) -> list[str]:

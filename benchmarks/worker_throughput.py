@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from local import sealed  # noqa: E402
 from local.aws import Aws  # noqa: E402
-from tests.worker_support import Queues, WorkerProcess, sqs_client  # noqa: E402
+from tests.worker_support import Queues, WorkerProcess, client  # noqa: E402
 from worker import child  # noqa: E402
 from worker.task import Result  # noqa: E402
 
@@ -45,7 +45,7 @@ TARGET = 0.8
 
 def bare(queues: Queues, tasks: int, *, with_child: bool, with_result: bool) -> float:
     """Tasks a second of a loop that makes the calls and nothing else."""
-    sqs = sqs_client(queues.endpoint_url)
+    sqs = client("sqs", queues.endpoint_url)
     started = time.perf_counter()
     for number in range(tasks):
         message = sqs.receive_message(QueueUrl=queues.tasks, WaitTimeSeconds=5)["Messages"][0]

@@ -15,6 +15,10 @@ from stack_file.mistakes import Mistake
 
 CHECKPOINT_PREFIX = "checkpoints/"
 """Objects under this prefix expire after `checkpointDays`."""
+RECORDS_PREFIX = "worker-records"
+"""Under it workers count how often each task failed."""
+RECORDS_DAYS = 15
+"""One more than a queue may keep a task."""
 INCOMPLETE_UPLOAD_DAYS = 7
 NONCURRENT_VERSION_DAYS = 30
 LONGEST_DAYS = 2**31 - 1
@@ -304,6 +308,12 @@ def _lifecycle_rules(settings: ArtifactsSettings) -> list[s3.BucketLifecycleConf
             "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_VERSION_DAYS},
             # what marks an expired checkpoint as deleted goes with its last version
             "expiration": {"expired_object_delete_marker": True},
+        },
+        {
+            "id": "worker-records",
+            "status": "Enabled",
+            "filter": {"prefix": f"{RECORDS_PREFIX}/"},
+            "expiration": {"days": RECORDS_DAYS},
         },
     ]
     if settings.checkpoint_days is not None:

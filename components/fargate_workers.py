@@ -12,7 +12,7 @@ from pulumi_aws import appautoscaling, cloudwatch, ec2, ecs, vpc
 from pydantic import Field, model_validator
 
 from components import iam, quotas
-from components.artifacts import Artifacts
+from components.artifacts import RECORDS_PREFIX, Artifacts
 from components.batch import BatchJobQueue
 from components.network import Network
 from components.schema import Image, Like, Name, SecretArn, Settings, mistake, refuse
@@ -22,6 +22,10 @@ from stack_file.mistakes import Mistake, near
 LOG_RETENTION_DAYS = 30
 STOP_TIMEOUT_SECONDS = 120
 """The longest that Fargate waits between SIGTERM and SIGKILL."""
+WORKER_METRICS = "DistributedTraining/Worker"
+"""Namespace of the metrics in the reference worker's log; their one dimension is `QueueName`."""
+WORKER_MEMORY_MIB = 256
+"""What the reference worker needs besides its tasks."""
 USER = "10001:10001"
 """Numeric user and group of the reference worker's image."""
 LARGEST_TASK_SECONDS = 43_200 - 900
@@ -196,6 +200,8 @@ class FargateWorkers(pulumi.ComponentResource):
     """ARN of the service."""
     task_definition_arn: pulumi.Output[str]
     """ARN of the task definition's revision."""
+    queue_name: pulumi.Output[str]
+    """Name of the queue whose tasks they do, as in its metrics and theirs."""
 
     def __init__(
         self,
@@ -286,9 +292,13 @@ class FargateWorkers(pulumi.ComponentResource):
                             "ARTIFACTS_BUCKET": artifacts.bucket,
                             "WORKER_QUEUE_URL": queue.url,
                             **({} if results is None else {"WORKER_RESULTS_QUEUE_URL": results.url}),
+                            # SQS's own count has room for the tasks that stopped workers give back
+                            "WORKER_MAX_FAILURES": str(queue.settings.max_receive_count),
+                            "WORKER_RECORDS_URL": pulumi.Output.concat("s3://", artifacts.bucket, "/", RECORDS_PREFIX),
                             "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
                             **urls(queues, settings.send_to),
                             **submission({name: job_queues[name] for name in settings.submit_to}, cluster.name),
+                            "WORKER_TASK_MEMORY_MIB": str(settings.memory - WORKER_MEMORY_MIB),
                             **settings.environment,
                         },
                     )
@@ -332,6 +342,7 @@ class FargateWorkers(pulumi.ComponentResource):
         self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
         self.service_name, self.service_arn = service.name, service.arn
         self.task_definition_arn = definition.arn
+        self.queue_name = queue.queue_name
         self.register_outputs({"clusterName": self.cluster_name, "serviceName": self.service_name})
 
 

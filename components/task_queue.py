@@ -25,6 +25,10 @@ DEAD_LETTER_VISIBILITY_SECONDS = 300
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """SQS's limit and its own default for new queues."""
 KMS_DATA_KEY_REUSE_SECONDS = 300
+MOST_RECEIVES = 1000
+"""The largest `maxReceiveCount` that SQS takes."""
+RECLAIMS = 10
+"""How often stopped or killed workers may give a task back, besides the times that it may fail."""
 
 
 def _is_no_dead_letter_queue(name: str) -> str:
@@ -54,8 +58,11 @@ class TaskQueueSettings(Settings):
     """Whether the throughput limit of FIFO applies to each message group instead of the whole queue."""
     visibility_timeout_seconds: Annotated[int, Field(ge=1, le=43_200)] = 900
     """How long a received message is hidden from other consumers. A worker extends it while its task runs."""
-    max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 5
-    """How often a message may be received before it moves to the dead-letter queue."""
+    max_receive_count: Annotated[int, Field(ge=1, le=MOST_RECEIVES)] = 5
+    """How often a message may be received before it moves to the dead-letter queue.
+
+    On the queue of workers: how often a task may fail. Those that a stopped worker gives back do not count, up to 10.
+    """
     retention_days: Annotated[int, Field(ge=1, le=DEAD_LETTER_RETENTION_DAYS)] = 7
     """Days until SQS drops a message that still waits, also one that waits already. The dead-letter queue has 14."""
     kms_key_arn: Arn | None = None
@@ -120,7 +127,7 @@ def left_out(path: str, named: Collection[str], deployed: Deployed, *, protect: 
 
 
 class TaskQueue(pulumi.ComponentResource):
-    """An SQS queue whose messages move to a dead-letter queue after `maxReceiveCount` receives."""
+    """An SQS queue whose messages move to a dead-letter queue after `maxReceiveCount` receives and `reclaims` more."""
 
     url: pulumi.Output[str]
     """URL of the queue."""
@@ -143,6 +150,7 @@ class TaskQueue(pulumi.ComponentResource):
         settings: TaskQueueSettings,
         *,
         deployed: Deployed,
+        reclaims: int = 0,
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -168,7 +176,10 @@ class TaskQueue(pulumi.ComponentResource):
                 retention_days=settings.retention_days,
                 visibility_timeout_seconds=settings.visibility_timeout_seconds,
                 redrive_policy=pulumi.Output.json_dumps(
-                    {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": settings.max_receive_count},
+                    {
+                        "deadLetterTargetArn": dead_letters.arn,
+                        "maxReceiveCount": min(MOST_RECEIVES, settings.max_receive_count + reclaims),
+                    },
                     sort_keys=True,
                 ),
             ),

@@ -35,35 +35,46 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
     results_url = exports["queue_urls"]["results"]
     attributes: dict[str, str] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     fifo = attributes.get("FifoQueue") == "true"
-    receives: int = json.loads(attributes["RedrivePolicy"])["maxReceiveCount"]
+    settings = _settings(aws, exports, url)
+    attempts = int(settings.get("WORKER_MAX_FAILURES") or json.loads(attributes["RedrivePolicy"])["maxReceiveCount"])
 
     good = [_task(f"train-{number}", "print('a step of training')") for number in (1, 2, 3)]
     hopeless = _task("hopeless", "raise SystemExit('no such data')")
     # the last one twice: a producer that was not sure
     for body in [*good, good[-1]] if fifo else good:
         _send(sqs, url, body, group="run-1" if fifo else None)
-    gives_up = receives <= MOST_ATTEMPTS
+    gives_up = attempts <= MOST_ATTEMPTS
     if gives_up:
         _send(sqs, url, hopeless, group="run-2" if fifo else None)
 
-    with _worker(aws, url, results_url) as worker:
+    with _worker(aws, {**settings, "WORKER_QUEUE_URL": url, "WORKER_RESULTS_QUEUE_URL": results_url}) as worker:
         results = [json.loads(_received(sqs, results_url, worker)["Body"]) for _ in range(3 + gives_up)]
         done = [result["id"] for result in results if result["status"] == "succeeded"]
         _expect("tasks that succeeded", ["train-1", "train-2", "train-3"], done if fifo else sorted(done))
         yield f"{queue}: a worker did {len(done)} tasks {'in order and ' if fifo else ''}once"
         if gives_up:
             (failed,) = (result for result in results if result["status"] == "failed")
-            _expect("attempts at the hopeless task", receives, failed["receiveCount"])
+            _expect("attempts at the hopeless task", attempts, failed["receiveCount"])
             _expect("the dead-letter queue", hopeless, _received(sqs, dead_letter_url, worker)["Body"])
-            yield f"{queue}: a task that failed {receives} times is in the dead-letter queue"
+            yield f"{queue}: a task that failed {attempts} times is in the dead-letter queue"
         else:
-            yield f"{queue}: maxReceiveCount {receives} is too many attempts to try here how a task fails"
+            yield f"{queue}: maxReceiveCount {attempts} is too many attempts to try here how a task fails"
     left = sqs.receive_message(QueueUrl=results_url, WaitTimeSeconds=0).get("Messages", [])
     _expect("further results", [], [message["Body"] for message in left])
 
 
+def _settings(aws: Aws, exports: Mapping[str, Any], url: str) -> dict[str, str]:
+    """What the stack tells the workers on this queue."""
+    for definition in exports.get("ecs_task_definition_arns", {}).values():
+        described = aws.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
+        told = {one["name"]: one["value"] for one in described["containerDefinitions"][0]["environment"]}
+        if told.get("WORKER_QUEUE_URL") == url:
+            return {name: value for name, value in told.items() if name.startswith("WORKER_")}
+    return {}
+
+
 @contextmanager
-def _worker(aws: Aws, url: str, results_url: str) -> Generator["subprocess.Popen[str]"]:
+def _worker(aws: Aws, settings: Mapping[str, str]) -> Generator["subprocess.Popen[str]"]:
     """The reference worker as a process, waiting neither between attempts at a task nor for one at its end."""
     worker = interrupt.start(
         [sys.executable, "-m", "worker"],
@@ -71,8 +82,7 @@ def _worker(aws: Aws, url: str, results_url: str) -> Generator["subprocess.Popen
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("WORKER_")},
             **aws.environment,
-            "WORKER_QUEUE_URL": url,
-            "WORKER_RESULTS_QUEUE_URL": results_url,
+            **settings,
             "WORKER_POLL_SECONDS": "1",
             "WORKER_RETRY_SECONDS": "0",
             "WORKER_DRAIN_SECONDS": "0",

@@ -88,6 +88,8 @@ def test_what_the_bucket_lets_go_with_time(
     assert by_name["incomplete-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert by_name["noncurrent-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
     assert by_name["noncurrent-versions"]["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    records = by_name["worker-records"]
+    assert (records["Filter"], records["Expiration"]) == ({"Prefix": "worker-records/"}, {"Days": 15})
     assert by_name.get("checkpoints", {}).get("Expiration") == checkpoints
     if checkpoints is not None:
         assert by_name["checkpoints"]["Filter"] == {"Prefix": "checkpoints/"}

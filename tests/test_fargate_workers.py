@@ -69,13 +69,24 @@ def test_the_worker_is_told_its_queues_and_limits_and_nothing_secret(workers: Ru
         "EPOCHS": "3",
         "QUEUE_URL_TASKS": urls["tasks"],
         "WORKER_MAX_TASK_SECONDS": "7200",
+        "WORKER_MAX_FAILURES": "5",
         "WORKER_QUEUE_URL": urls["tasks"],
+        "WORKER_RECORDS_URL": f"s3://{workers.exports['artifacts_bucket']}/worker-records",
         "WORKER_RESULTS_QUEUE_URL": urls["results"],
+        "WORKER_TASK_MEMORY_MIB": "3840",
     }
     assert definition["secrets"] == [
         {"name": "OTHER", "valueFrom": PARAMETER},
         {"name": "TOKEN", "valueFrom": f"{SECRET}:key::"},
     ]
+
+
+def test_their_queue_has_room_for_tasks_that_stopped_workers_give_back(workers: Run) -> None:
+    queues = all_of(workers, "aws:sqs/queue:Queue")
+    redrive = {
+        name: json.loads(queues[name].inputs["redrivePolicy"])["maxReceiveCount"] for name in ("tasks", "results")
+    }
+    assert redrive == {"tasks": 5 + 10, "results": 5}
 
 
 def test_secrets_are_read_by_the_execution_role_alone(workers: Run) -> None:

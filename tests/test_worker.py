@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from local.aws import Aws
-from tests.worker_support import ROOT, Agent, Network, Queues, WorkerProcess, wait_until
+from tests.worker_support import ROOT, Agent, Network, Queues, WorkerProcess, client, wait_until
 
 MakeQueues = Callable[..., Queues]
 StartWorker = Callable[..., WorkerProcess]
@@ -193,6 +193,47 @@ class TestSigterm:
         worker = start_worker(make_queues(), AWS_ENDPOINT_URL="http://127.0.0.1:9")
         worker.wait_for("trouble")
         assert worker.terminate() == 0
+
+
+class TestReclaims:
+    """Workers as the stack starts them for `maxReceiveCount: 3`: the queue's own count leaves room for ten more."""
+
+    @pytest.fixture
+    def counting(self, aws: Aws) -> dict[str, str]:
+        client("s3", aws.endpoint_url).create_bucket(Bucket="artifacts")
+        return {"WORKER_MAX_FAILURES": "3", "WORKER_RECORDS_URL": "s3://artifacts/worker-records"}
+
+    def test_a_task_that_four_stopped_workers_gave_back_is_done_by_the_fifth(
+        self, make_queues: MakeQueues, start_worker: StartWorker, counting: dict[str, str]
+    ) -> None:
+        queues = make_queues(visibility_seconds=300, max_receive_count=13)
+        command = ["sh", "-c", "[ $TASK_RECEIVE_COUNT = 5 ] || exec sleep 300"]
+        workers = [start_worker(queues, WORKER_DRAIN_SECONDS="0", **counting) for _ in range(5)]
+        for worker in workers:
+            worker.wait_for("ready")
+        queues.send({"id": "often-stopped", "command": command})
+        for _ in range(4):
+            wait_until(lambda: any(one.events("taskStarted") for one in workers), 30, "another attempt")
+            (busy,) = (one for one in workers if one.events("taskStarted"))
+            workers.remove(busy)
+            assert busy.terminate() == 0
+        (result,) = queues.wait_for_results(1)
+        assert (result["status"], result["receiveCount"]) == ("succeeded", 5)
+        queues.wait_until_empty()
+
+    def test_a_task_that_fails_three_times_is_answered_once_and_ends_in_the_dead_letter_queue(
+        self, make_queues: MakeQueues, start_worker: StartWorker, counting: dict[str, str], tmp_path: Path
+    ) -> None:
+        queues = make_queues(visibility_seconds=300, max_receive_count=13)
+        queues.send({"id": "poison", "command": ["sh", "-c", f"echo x >> {tmp_path}/tries; exit 3"]}, group="sick")
+        queues.send({"id": "behind", "command": ["true"]}, group="sick")
+        for _ in range(2):
+            start_worker(queues, **counting)
+        assert [result["id"] for result in queues.wait_for_results(2)] == ["poison", "behind"]
+        queues.wait_until_empty()
+        assert (tmp_path / "tries").read_text() == "x\n" * 3
+        assert [dead["id"] for dead in queues.wait_for_dead(1)] == ["poison"]
+        assert queues.results_now() == []
 
 
 class TestPoison:
@@ -383,6 +424,19 @@ def test_every_line_of_the_log_is_json_with_time_level_and_event(
         "stopping",
         "stopped",
     ]
+
+
+def test_a_log_that_nobody_reads_holds_up_no_task(make_queues: MakeQueues, tmp_path: Path) -> None:
+    class Unread(WorkerProcess):
+        def _read(self) -> None:
+            self.process.wait()
+
+    queues = make_queues()
+    queues.send({"id": "loud", "command": ["sh", "-c", "seq 12000; exit 0"]})
+    queues.send({"id": "next", "command": ["true"]})
+    with Unread(queues, tmp_path / "healthy") as worker:
+        assert [result["id"] for result in queues.wait_for_results(2)] == ["loud", "next"]
+        assert worker.terminate() == 0
 
 
 def test_the_health_file_is_touched_while_the_worker_lives(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.worker_support import wait_until
+from tests.worker_support import ROOT, wait_until
 from worker import child
 from worker.child import MAX_LINE_BYTES, TAIL_CHARACTERS, TAIL_LINES, Ended, Output, Stop
 
@@ -33,8 +34,11 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # an orphan that nobody has waited for yet
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    try:
+        # an orphan that nobody has waited for yet
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_exit_code_and_both_outputs_are_kept() -> None:
@@ -82,13 +86,97 @@ def test_a_lease_lost_during_the_grace_ends_the_grace() -> None:
     assert (ended.exit_code, ended.stopped) == (-signal.SIGKILL, Stop.LOST)
 
 
-@pytest.mark.parametrize("stops", [[], [Stop.TIMEOUT]])
-def test_what_the_child_started_does_not_outlive_it(tmp_path: Path, stops: list[Stop]) -> None:
-    pid_file = tmp_path / "pid"
-    wait = "wait" if stops else "true"
-    ended = run("sh", "-c", f"sleep 300 & echo $! > {pid_file}; echo ready; {wait}", stops=stops)
-    assert ended.stopped is (stops[0] if stops else None)
-    wait_until(lambda: not is_alive(int(pid_file.read_text())), 30, "the end of the background process")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="macOS has no subreaper")
+SLEEP = "echo $$ >> pids; exec sleep 300"
+ESCAPES = {
+    "in the background": f"sh -c '{SLEEP}' &",
+    "in a session of its own": f"setsid sh -c '{SLEEP}' &",
+    "in a process group of its own": f"timeout 300 sh -c '{SLEEP}' &",
+    "with another environment, twice removed": f"env -i setsid sh -c 'setsid sh -c \"{SLEEP}\" & exit 0' &",
+    "deaf to SIGTERM": f"setsid sh -c 'trap \"\" TERM; {SLEEP}' &",
+}
+
+
+@LINUX
+@pytest.mark.parametrize("stops", [[], [Stop.TIMEOUT], [Stop.LOST]], ids=["ends", "is stopped", "is killed"])
+def test_nothing_that_the_child_started_outlives_it(tmp_path: Path, stops: list[Stop]) -> None:
+    program = [f"cd {tmp_path}", *ESCAPES.values(), f"while [ $(cat pids | wc -l) -lt {len(ESCAPES)} ]; do :; done"]
+    ended = run("sh", "-c", "\n".join([*program, "echo ready", "wait" if stops else "exit 0"]), stops=stops)
+    assert (ended.stopped, ended.output) == (stops[0] if stops else None, ["ready"])
+    pids = (tmp_path / "pids").read_text().split()
+    assert len(pids) == len(ESCAPES)
+    assert not any(is_alive(int(pid)) for pid in pids)
+
+
+@LINUX
+def test_what_a_stopped_child_waits_for_is_stopped_in_whatever_group_it_is() -> None:
+    ended = run("bash", "-c", "echo ready; timeout 302 sleep 302; echo x", stops=[Stop.TIMEOUT])
+    assert (ended.exit_code, ended.stopped, ended.output) == (-signal.SIGTERM, Stop.TIMEOUT, ["ready"])
+
+
+@LINUX
+def test_a_flood_from_a_process_that_escaped_ends_with_the_child() -> None:
+    ended = run("bash", "-c", "setsid yes x & sleep 0.1; exit 0")
+    assert (ended.exit_code, ended.stopped, ended.output) == (0, None, ["x"] * TAIL_LINES)
+
+
+@LINUX
+def test_all_that_a_task_started_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from worker import child\n"
+        "child.run(['sh', '-c', sys.argv[1]], os.environ, stop=lambda: None, grace_seconds=0, on_line=print)"
+    )
+    command = f"cd {tmp_path}; setsid sh -c '{SLEEP}' & echo $$ >> pids; echo $TMPDIR > folder; touch ready; wait"
+    (tmp_path / "pids").touch()
+    with subprocess.Popen([sys.executable, "-c", program, command], cwd=ROOT) as worker:
+        try:
+            wait_until(lambda: len((tmp_path / "pids").read_text().split()) == 2, 30, "two processes")
+            wait_until((tmp_path / "ready").exists, 30, "the folder")
+        finally:
+            worker.kill()
+    for pid in (tmp_path / "pids").read_text().split():
+        wait_until(lambda pid=pid: not is_alive(int(pid)), 30, "the end of both")
+    folder = Path((tmp_path / "folder").read_text().strip())
+    wait_until(lambda: not folder.exists(), 30, "the end of its folder")
+
+
+@LINUX
+def test_a_child_that_holds_too_much_memory_is_killed_with_all_its_processes() -> None:
+    program = "import time; held = b'x' * 2**26; print('ready', flush=True); time.sleep(300)"
+    command = ["sh", "-c", f'{sys.executable} -c "{program}" & {sys.executable} -c "{program}"; wait']
+    ended = child.run(command, os.environ, stop=lambda: None, grace_seconds=300, on_line=lambda _: None, memory_mib=100)
+    assert (ended.exit_code, ended.stopped) == (-signal.SIGKILL, Stop.MEMORY)
+
+
+@LINUX
+def test_a_container_without_memory_loses_a_task_before_its_worker() -> None:
+    assert run("cat", "/proc/self/oom_score_adj").output == ["1000"]
+
+
+def test_the_next_child_runs_when_what_started_the_others_was_killed() -> None:
+    assert run("true").exit_code == 0
+    supervisor = child.supervisor.process
+    assert supervisor
+    supervisor.kill()
+    supervisor.wait()
+    assert run("true").exit_code == 0
+
+
+def test_a_child_is_stopped_by_the_worker_alone_and_not_by_signals_to_what_runs_it() -> None:
+    ended = run("bash", "-c", "kill -TERM $PPID; kill -INT $PPID; sleep 0.1; kill -TERM $$; sleep 300")
+    assert (ended.exit_code, ended.stopped) == (-signal.SIGTERM, None)
+
+
+def test_a_child_that_kills_what_runs_it_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where its folder stays
+    monkeypatch.setattr(child, "supervisor", child.Supervisor())
+    ended = run("bash", "-c", "kill -9 $PPID; sleep 300")
+    assert (ended.exit_code, ended.error) == (None, "the process that ran it was killed")
+    assert child.supervisor.socket
+    assert child.supervisor.process
+    child.supervisor.socket.close()
+    assert child.supervisor.process.wait() == 0
 
 
 def test_a_child_that_closes_its_output_is_still_waited_for() -> None:
@@ -103,8 +191,16 @@ def test_a_child_that_never_stops_writing_is_stopped_in_time() -> None:
 
 
 def test_a_child_gets_just_the_environment_that_it_is_given() -> None:
-    ended = child.run(["env"], {"PATH": os.environ["PATH"]}, stop=lambda: None, grace_seconds=0, on_line=lambda _: None)
-    assert ended.output == [f"PATH={os.environ['PATH']}"]
+    env = {"PATH": os.environ["PATH"], "TMPDIR": "/elsewhere"}
+    ended = child.run(["env"], env, stop=lambda: None, grace_seconds=0, on_line=lambda _: None)
+    assert sorted(ended.output) == [f"PATH={env['PATH']}", "TMPDIR=/elsewhere"]
+
+
+def test_a_child_has_a_folder_for_temporary_files_that_goes_with_all_that_is_in_it() -> None:
+    ended = run("sh", "-c", "cd $TMPDIR && mkdir -p a/b && touch a/b/c && chmod 500 a a/b && pwd")
+    (folder,) = ended.output
+    assert Path(folder).name.startswith("task-")
+    assert not Path(folder).exists()
 
 
 def test_a_child_can_be_stopped_by_its_own_sigterm_handler_in_python() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,17 +16,19 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.worker_support import wait_until
-from worker import child
+from worker import child, run, slot
 from worker.protection import Protection
+from worker.records import Records
 from worker.run import Worker
 from worker.settings import CEILING_MARGIN_SECONDS, CEILING_SECONDS, Settings, from_environment
 from worker.settle import Keeper, Settlement, Settler
 from worker.slot import Slot, Stopping
-from worker.sqs import Backoff, Connection, Lease, ResultQueue, SqsClient, StaleError, TaskQueue, TroubleError
+from worker.sqs import Backoff, Client, Connection, Lease, ResultQueue, StaleError, TaskQueue, TroubleError
 from worker.task import Result
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/tasks.fifo"
 RESULTS_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
+SEND, DELETE, CHANGE = "send_message_batch", "delete_message_batch", "change_message_visibility_batch"
 EXPIRED = "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
 FAILING = {"id": "task-1", "command": ["false"]}
 UNREACHABLE = EndpointConnectionError(endpoint_url=URL)
@@ -34,8 +38,16 @@ def refusal(code: str, message: str = "no") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
+def failed(code: str, message: str = "no", *, number: int = 0) -> dict[str, Any]:
+    """The answer to a batch of which one entry failed."""
+    return {"Failed": [{"Id": str(number), "SenderFault": True, "Code": code, "Message": message}]}
+
+
 class Aws:
-    """A client whose answers are set by operation; an answer that is an exception is raised."""
+    """A client whose answers are set by operation; an answer that is an exception is raised.
+
+    Without one, all entries of a batch succeed, and nothing is received.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -45,7 +57,8 @@ class Aws:
         def call(**parameters: Any) -> Any:
             self.calls.append((operation, parameters))
             answers = self.answers.get(operation)
-            answer: Any = answers.pop(0) if answers else None
+            done = {"Successful": [{"Id": entry["Id"]} for entry in parameters.get("Entries", [])]}
+            answer: Any = answers.pop(0) if answers else done
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -60,22 +73,33 @@ class Aws:
         """What `operation` was called with, each time."""
         return [parameters for name, parameters in self.calls if name == operation]
 
+    def entries(self, operation: str) -> list[dict[str, Any]]:
+        """The entries of all calls of a batch."""
+        return [entry for parameters in self.parameters(operation) for entry in parameters["Entries"]]
+
 
 class AwsConnection(Connection):
     """A connection to that client."""
 
     def __init__(self, aws: Any) -> None:
-        self._aws: SqsClient = aws
-        super().__init__(region=None, poll_seconds=1, threads=1)
+        self._aws: Client = aws
+        super().__init__("sqs", region=None, poll_seconds=1, threads=1)
 
-    def _connect(self) -> SqsClient:
+    def _connect(self) -> Client:
         return self._aws
 
 
 class Parts:
     """A worker's parts around such a client, without its process."""
 
-    def __init__(self, *, max_receive_count: int | None = 3, visibility_seconds: int = 60, **settings: int) -> None:
+    def __init__(
+        self,
+        *,
+        max_receive_count: int | None = 3,
+        visibility_seconds: int = 60,
+        has_records: bool = False,
+        **settings: int,
+    ) -> None:
         self.aws = Aws()
         urls = {"WORKER_QUEUE_URL": URL, "WORKER_RESULTS_QUEUE_URL": RESULTS_URL}
         self.settings = dataclasses.replace(from_environment(urls), trouble_max_seconds=0, **settings)
@@ -85,9 +109,10 @@ class Parts:
         self.tasks.max_receive_count = max_receive_count
         self.stopping = Stopping(0)
         self.keeper = Keeper(self.tasks, self.settings)
-        self.settler = Settler(self.tasks, ResultQueue(self.connection, RESULTS_URL), self.settings)
+        records = Records("s3://bucket/records", lambda: self.connection) if has_records else None
+        self.settler = Settler(self.tasks, ResultQueue(self.connection, RESULTS_URL), records, self.settings)
         protection = Protection(None, 0)
-        self.slot = Slot(self.settings, self.tasks, self.keeper, self.settler, protection, self.stopping)
+        self.slot = Slot(self.settings, self.tasks, records, self.keeper, self.settler, protection, self.stopping)
 
     def lease(self, body: object = None, *, receive_count: int = 1, name: str = "m-1") -> Lease:
         """A message as it is just received."""
@@ -98,6 +123,7 @@ class Parts:
             receipt_handle=f"handle of {name}",
             body=task if isinstance(task, str) else json.dumps(task),
             receive_count=receive_count,
+            waited_seconds=1.5,
             ceiling_at=now + CEILING_SECONDS,
             visibility_seconds=self.tasks.visibility_seconds,
             expires_at=now + self.tasks.visibility_seconds,
@@ -112,60 +138,97 @@ class Parts:
 
     def results(self) -> list[dict[str, Any]]:
         """The results that were sent."""
-        return [json.loads(parameters["MessageBody"]) for parameters in self.aws.parameters("send_message")]
+        return [json.loads(entry["MessageBody"]) for entry in self.aws.entries(SEND)]
 
     def waits(self) -> list[int]:
         """The visibilities that were set."""
-        return [parameters["VisibilityTimeout"] for parameters in self.aws.parameters("change_message_visibility")]
+        return [entry["VisibilityTimeout"] for entry in self.aws.entries(CHANGE)]
 
 
 class TestAnswers:
     def test_the_result_is_sent_before_the_task_is_deleted(self) -> None:
         parts = Parts()
         parts.take(parts.lease())
-        assert parts.aws.names() == ["send_message", "delete_message"]
-        (sent,) = parts.aws.parameters("send_message")
-        assert (sent["QueueUrl"], sent["MessageGroupId"], sent["MessageDeduplicationId"]) == (
-            RESULTS_URL,
-            "task-1",
-            "task-1",
-        )
-        assert parts.aws.parameters("delete_message") == [{"QueueUrl": URL, "ReceiptHandle": "handle of m-1"}]
+        assert parts.aws.names() == [SEND, DELETE]
+        assert parts.aws.parameters(SEND)[0]["QueueUrl"] == RESULTS_URL
+        assert parts.aws.parameters(DELETE) == [
+            {"QueueUrl": URL, "Entries": [{"Id": "0", "ReceiptHandle": "handle of m-1"}]}
+        ]
+
+    def test_a_task_that_is_sent_again_under_its_id_is_answered_again(self) -> None:
+        parts = Parts()
+        parts.slot.take(parts.lease(FAILING, receive_count=3, name="m-1"))
+        parts.take(parts.lease(name="m-2"))
+        sent = parts.aws.entries(SEND)
+        assert [entry["MessageGroupId"] for entry in sent] == ["task-1", "task-1"]
+        # SQS drops the second of two with the same id within 5 minutes
+        assert [entry["MessageDeduplicationId"] for entry in sent] == ["m-1", "m-2"]
 
     def test_a_result_that_cannot_be_sent_is_tried_until_it_is_and_only_then_the_task_deleted(self) -> None:
         parts = Parts()
-        parts.aws.answers = {"send_message": [UNREACHABLE, refusal("RequestThrottled"), {}]}
+        parts.aws.answers = {SEND: [UNREACHABLE, refusal("RequestThrottled"), failed("InternalError")]}
         parts.take(parts.lease())
-        assert parts.aws.names() == ["send_message"] * 3 + ["delete_message"]
+        assert parts.aws.names() == [SEND] * 4 + [DELETE]
+
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            failed("InvalidParameterValue", "One or more parameters are invalid. Reason: Message must be shorter."),
+            failed("InvalidMessageContents"),
+            refusal("AWS.SimpleQueueService.BatchRequestTooLong"),
+        ],
+    )
+    def test_a_result_that_sqs_never_takes_is_sent_without_its_output(self, refused: Any) -> None:
+        parts = Parts()
+        parts.aws.answers = {SEND: [refused]}
+        command = ["sh", "-c", "yes '\"' | head -c 15000; exit 1"]
+        parts.take(parts.lease({"id": "\\" * 128, "command": command}, receive_count=3, name="m" * 36))
+        whole, short = parts.results()
+        assert short == {**whole, "output": []}
+        assert whole["output"]
+        assert len(parts.aws.entries(SEND)[1]["MessageBody"]) < 1_024
+        assert parts.waits() == [0]
 
     def test_a_task_that_cannot_be_deleted_is_tried_again_without_a_second_result(self) -> None:
         parts = Parts()
-        parts.aws.answers = {"delete_message": [UNREACHABLE, {}]}
+        parts.aws.answers = {DELETE: [UNREACHABLE]}
         parts.take(parts.lease())
-        assert parts.aws.names() == ["send_message", "delete_message", "delete_message"]
+        assert parts.aws.names() == [SEND, DELETE, DELETE]
 
     def test_a_delete_that_comes_too_late_for_fifo_is_not_tried_again(self, capsys: pytest.CaptureFixture[str]) -> None:
         parts = Parts()
-        parts.aws.answers = {"delete_message": [refusal("InvalidParameterValue", EXPIRED)]}
+        parts.aws.answers = {DELETE: [failed("InvalidParameterValue", EXPIRED)]}
         lease = parts.lease()
         parts.take(lease)
-        assert parts.aws.names() == ["send_message", "delete_message"]
+        assert parts.aws.names() == [SEND, DELETE]
         assert lease.lost
         assert "leaseLost" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("operation", [SEND, DELETE])
+    @pytest.mark.parametrize(
+        "nonsense",
+        [
+            {},
+            {"message": "<html>captive portal</html>"},
+            {"Successful": [{"Id": "other"}]},
+            TypeError("what the parser raises"),
+        ],
+        ids=str,
+    )
+    def test_an_answer_that_does_not_say_what_was_done_is_none(self, operation: str, nonsense: Any) -> None:
+        parts = Parts()
+        parts.aws.answers = {operation: [nonsense]}
+        parts.take(parts.lease())
+        assert parts.aws.names() == ([SEND, SEND, DELETE] if operation == SEND else [SEND, DELETE, DELETE])
 
     def test_answers_that_wait_go_together(self) -> None:
         parts = Parts()
         for number in range(3):
             parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
-        entries = [{"Id": "0"}, {"Id": "1"}, {"Id": "2"}]
-        parts.aws.answers = {
-            "send_message_batch": [{"Successful": entries}],
-            "delete_message_batch": [{"Successful": entries}],
-        }
         parts.settler.close()
         parts.settler.run()
-        assert parts.aws.names() == ["send_message_batch", "delete_message_batch"]
-        handles = [entry["ReceiptHandle"] for entry in parts.aws.parameters("delete_message_batch")[0]["Entries"]]
+        assert parts.aws.names() == [SEND, DELETE]
+        handles = [entry["ReceiptHandle"] for entry in parts.aws.entries(DELETE)]
         assert handles == ["handle of m-0", "handle of m-1", "handle of m-2"]
 
     def test_what_fails_among_answers_that_go_together_is_tried_alone(self) -> None:
@@ -173,30 +236,33 @@ class TestAnswers:
         for number in range(3):
             parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
         parts.aws.answers = {
-            "send_message_batch": [{"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [{"Id": "1"}]}],
-            "delete_message_batch": [{"Successful": [{"Id": "0"}], "Failed": [{"Id": "1"}]}],
+            SEND: [{"Successful": [{"Id": "0"}, {"Id": "2"}], **failed("InternalError", number=1)}],
+            DELETE: [{"Successful": [{"Id": "0"}], **failed("InternalError", number=1)}],
         }
         parts.settler.close()
         parts.settler.run()
-        assert [result["id"] for result in parts.results()] == ["task-1", "task-2"]
-        deleted = [parameters["ReceiptHandle"] for parameters in parts.aws.parameters("delete_message")]
-        assert deleted == ["handle of m-1", "handle of m-2"]
+        sent = [
+            [json.loads(entry["MessageBody"])["id"] for entry in call["Entries"]] for call in parts.aws.parameters(SEND)
+        ]
+        assert sent == [["task-0", "task-1", "task-2"], ["task-1"], ["task-2"]]
+        deleted = [[entry["ReceiptHandle"][-3:] for entry in call["Entries"]] for call in parts.aws.parameters(DELETE)]
+        assert deleted == [["m-0", "m-2"], ["m-1"], ["m-2"]]
 
     def test_when_answers_cannot_go_together_each_goes_alone(self) -> None:
         parts = Parts()
         for number in range(2):
             parts.slot.take(parts.lease({"id": f"task-{number}", "command": ["true"]}, name=f"m-{number}"))
-        parts.aws.answers = {"send_message_batch": [refusal("BatchRequestTooLong")]}
+        parts.aws.answers = {SEND: [refusal("BatchRequestTooLong")]}
         parts.settler.close()
         parts.settler.run()
-        assert parts.aws.names() == ["send_message_batch", *["send_message", "delete_message"] * 2]
+        assert parts.aws.names() == [SEND, *[SEND, DELETE] * 2]
 
     def test_standard_queues_get_no_fifo_parameters(self) -> None:
         parts = Parts()
-        results = ResultQueue(parts.connection, RESULTS_URL.removesuffix(".fifo"))
-        results.send("task-1", "{}")
+        result = Result(id="task-1", status="succeeded", receive_count=1, message_id="m-1")
+        ResultQueue(parts.connection, RESULTS_URL.removesuffix(".fifo")).send(result)
         TaskQueue(parts.connection, URL.removesuffix(".fifo"), poll_seconds=1).receive("attempt")
-        assert set(parts.aws.parameters("send_message")[0]) == {"QueueUrl", "MessageBody"}
+        assert set(parts.aws.entries(SEND)[0]) == {"Id", "MessageBody"}
         assert "ReceiveRequestAttemptId" not in parts.aws.parameters("receive_message")[0]
 
 
@@ -204,7 +270,7 @@ class TestFailures:
     def test_a_failed_attempt_sends_no_result_and_comes_back_after_a_while(self) -> None:
         parts = Parts(retry_seconds=10)
         parts.take(parts.lease(FAILING))
-        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.aws.names() == [CHANGE]
         assert 5 <= parts.waits()[0] <= 10
 
     def test_the_wait_doubles_with_each_attempt_up_to_a_limit(self) -> None:
@@ -217,7 +283,7 @@ class TestFailures:
     def test_the_last_attempt_is_answered_and_goes_to_the_dead_letter_queue_at_once(self) -> None:
         parts = Parts()
         parts.take(parts.lease(FAILING, receive_count=3))
-        assert parts.aws.names() == ["send_message", "change_message_visibility"]
+        assert parts.aws.names() == [SEND, CHANGE]
         (result,) = parts.results()
         assert (result["status"], result["exitCode"], result["reason"]) == ("failed", 1, "exited with 1")
         assert parts.waits() == [0]
@@ -246,6 +312,14 @@ class TestFailures:
         (result,) = parts.results()
         assert (result["status"], result["reason"]) == ("timedOut", "stopped after 1 seconds, its timeoutSeconds")
 
+    def test_a_task_over_its_memory_is_killed_and_says_how_much_it_had(self) -> None:
+        parts = Parts(task_memory_mib=1)
+        command = [sys.executable, "-c", "import time; time.sleep(60)"]
+        parts.take(parts.lease({"id": "task-1", "command": command}, receive_count=3))
+        (result,) = parts.results()
+        assert (result["status"], result["exitCode"]) == ("failed", -9)
+        assert result["reason"] == "killed, because it held more than 1 MiB of memory"
+
     def test_the_longest_time_of_the_worker_comes_with_advice(self) -> None:
         parts = Parts(max_task_seconds=1)
         parts.take(parts.lease({"id": "task-1", "command": ["sleep", "60"]}, receive_count=3))
@@ -261,7 +335,7 @@ class TestFailures:
             parts.take(parts.lease("{}", receive_count=receive_count))
             assert len(parts.results()) == answered
             assert parts.waits() == [0]
-            assert "delete_message" not in parts.aws.names()
+            assert DELETE not in parts.aws.names()
 
     def test_a_bad_body_without_id_is_answered_under_its_message_id(self) -> None:
         parts = Parts()
@@ -274,6 +348,73 @@ class TestFailures:
         parts = Parts(max_receive_count=None, retry_seconds=10)
         parts.take(parts.lease("{}"))
         assert 5 <= parts.waits()[0] <= 10
+
+
+class TestRecords:
+    """A queue that has room for ten receives more than a task may fail."""
+
+    @pytest.fixture
+    def parts(self) -> Parts:
+        return Parts(max_receive_count=13, has_records=True, max_failures=3, retry_seconds=10)
+
+    def failed(self, parts: Parts, times: int) -> None:
+        parts.aws.answers["head_object"] = [{"Metadata": {"failures": str(times)}}]
+
+    def test_a_task_that_comes_for_the_first_time_is_not_looked_up(self, parts: Parts) -> None:
+        parts.take(parts.lease())
+        assert parts.aws.names() == [SEND, DELETE]
+
+    def test_a_failure_is_counted_before_the_task_comes_back(self, parts: Parts) -> None:
+        parts.take(parts.lease(FAILING))
+        assert parts.aws.names() == ["put_object", CHANGE]
+        (written,) = parts.aws.parameters("put_object")
+        assert written == {"Bucket": "bucket", "Key": "records/m-1", "Metadata": {"failures": "1"}}
+
+    def test_the_last_failure_is_answered_before_it_is_counted(self, parts: Parts) -> None:
+        self.failed(parts, 2)
+        parts.take(parts.lease(FAILING, receive_count=9))
+        assert parts.aws.names() == ["head_object", SEND, "put_object", CHANGE]
+        assert parts.aws.parameters("put_object")[0]["Metadata"] == {"failures": "3"}
+        assert parts.waits() == [0]
+
+    def test_a_task_that_has_failed_for_good_goes_its_way_without_another_attempt_or_answer(self, parts: Parts) -> None:
+        self.failed(parts, 3)
+        parts.take(parts.lease(receive_count=10))
+        assert parts.aws.names() == ["head_object", CHANGE]
+        assert parts.waits() == [0]
+
+    def test_a_task_that_was_given_back_often_has_all_its_attempts(self, parts: Parts) -> None:
+        parts.aws.answers["head_object"] = [refusal("404")]
+        parts.take(parts.lease(FAILING, receive_count=12))
+        assert parts.aws.names() == ["head_object", "put_object", CHANGE]
+        assert 5 <= parts.waits()[0] <= 10
+
+    def test_a_drain_counts_for_nothing(self, parts: Parts) -> None:
+        self.failed(parts, 2)
+        parts.stopping.ask()
+        parts.take(parts.lease(receive_count=12))
+        assert parts.aws.names() == ["head_object", CHANGE]
+        assert parts.waits() == [0]
+
+    def test_what_comes_back_no_more_is_answered_even_if_it_was_only_stopped(self, parts: Parts) -> None:
+        self.failed(parts, 0)
+        parts.stopping.ask()
+        parts.take(parts.lease(receive_count=13))
+        assert parts.aws.names() == ["head_object", SEND, CHANGE]
+
+    @pytest.mark.parametrize("nonsense", [UNREACHABLE, refusal("403"), {}, {"Metadata": {"failures": "x"}}], ids=repr)
+    def test_a_record_that_cannot_be_read_counts_as_none(
+        self, parts: Parts, nonsense: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        parts.aws.answers["head_object"] = [nonsense]
+        parts.take(parts.lease(receive_count=9))
+        assert parts.aws.names() == ["head_object", SEND, DELETE]
+        assert "its record: " in capsys.readouterr().out
+
+    def test_a_record_that_cannot_be_written_holds_up_nothing(self, parts: Parts) -> None:
+        parts.aws.answers["put_object"] = [UNREACHABLE]
+        parts.take(parts.lease(FAILING))
+        assert parts.aws.names() == ["put_object", CHANGE]
 
 
 class TestLeases:
@@ -294,8 +435,8 @@ class TestLeases:
     def test_every_way_to_say_that_a_handle_is_stale_loses_the_lease(self, code: str, message: str) -> None:
         parts = Parts()
         lease = parts.lease()
-        parts.aws.answers = {"change_message_visibility": [refusal(code, message)]}
-        parts.keeper.renew(lease)
+        parts.aws.answers = {CHANGE: [failed(code, message)]}
+        parts.keeper.renew([lease])
         assert lease.lost
         assert lease.is_lost()
 
@@ -305,16 +446,18 @@ class TestLeases:
             UNREACHABLE,
             refusal("RequestThrottled"),
             refusal("ExpiredToken"),
-            refusal(
+            {},
+            failed("InternalError"),
+            failed(
                 "InvalidParameterValue", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
             ),
         ],
     )
-    def test_any_other_failure_keeps_the_lease_until_it_expires(self, error: Exception) -> None:
+    def test_any_other_failure_keeps_the_lease_until_it_expires(self, error: Any) -> None:
         parts = Parts()
         lease = parts.lease()
-        parts.aws.answers = {"change_message_visibility": [error]}
-        parts.keeper.renew(lease)
+        parts.aws.answers = {CHANGE: [error]}
+        parts.keeper.renew([lease])
         assert not lease.is_lost()
         lease.expires_at = time.monotonic()
         assert lease.is_lost()
@@ -323,11 +466,11 @@ class TestLeases:
         parts = Parts()
         ended = tmp_path / "ended"
         lease = parts.lease({"id": "task-1", "command": ["sh", "-c", f"sleep 60; touch {ended}"]}, receive_count=3)
-        parts.aws.answers = {"change_message_visibility": [refusal("InvalidParameterValue", EXPIRED)]}
-        threading.Timer(0.3, parts.keeper.renew, [lease]).start()
+        parts.aws.answers = {CHANGE: [failed("InvalidParameterValue", EXPIRED)]}
+        threading.Timer(0.3, parts.keeper.renew, [[lease]]).start()
         parts.take(lease)
         assert not ended.exists()
-        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.aws.names() == [CHANGE]
 
     def test_a_lease_that_is_lost_before_its_answer_is_sent_is_not_answered(self) -> None:
         parts = Parts()
@@ -350,13 +493,35 @@ class TestLeases:
         assert set(parts.waits()) == {3}
         assert lease.expires_at - lease.renew_at == pytest.approx(2)
 
+    def test_all_leases_that_are_due_are_extended_in_one_call(self) -> None:
+        parts = Parts()
+        leases = [parts.lease(name=f"m-{number}") for number in range(25)]
+        for lease in leases:
+            lease.renew_at = 0
+            parts.keeper.add(lease)
+        others = {"Successful": [{"Id": str(number)} for number in range(1, 10)]}
+        parts.aws.answers = {CHANGE: [{**others, **failed("InvalidParameterValue", EXPIRED)}]}
+        parts.keeper.renew_due()
+        assert [len(call["Entries"]) for call in parts.aws.parameters(CHANGE)] == [10, 10, 5]
+        assert sum(lease.lost for lease in leases) == 1
+        assert all(lease.renew_at > time.monotonic() for lease in leases if not lease.lost)
+        parts.keeper.renew_due()
+        assert len(parts.aws.parameters(CHANGE)) == 3
+
+    def test_a_message_that_is_just_being_deleted_does_not_hold_up_the_others(self) -> None:
+        parts = Parts()
+        busy, other = parts.lease(name="m-1"), parts.lease(name="m-2")
+        with busy.calling:
+            parts.keeper.renew([busy, other])
+        assert [entry["ReceiptHandle"] for entry in parts.aws.entries(CHANGE)] == ["handle of m-2"]
+
     def test_no_extension_reaches_beyond_12_hours_from_the_receive(self) -> None:
         parts = Parts(visibility_seconds=900)
         lease = parts.lease()
         now = time.monotonic()
         lease.ceiling_at, lease.expires_at = now + 500.5, now + 300
-        parts.keeper.renew(lease)
-        parts.keeper.renew(lease)
+        parts.keeper.renew([lease])
+        parts.keeper.renew([lease])
         # whole seconds, less those that the test took
         (wait_seconds,) = parts.waits()
         assert 400 < wait_seconds < 500
@@ -385,12 +550,12 @@ class TestLeases:
         parts = Parts()
         lease = parts.lease()
         parts.tasks.give_back(lease, 0)
-        parts.keeper.renew(lease)
+        parts.keeper.renew([lease])
         assert parts.waits() == [0]
 
     def test_a_message_that_cannot_be_given_back_is_tried_until_it_can(self) -> None:
         parts = Parts()
-        parts.aws.answers = {"change_message_visibility": [UNREACHABLE, refusal("RequestThrottled"), {}]}
+        parts.aws.answers = {CHANGE: [UNREACHABLE, refusal("RequestThrottled")]}
         settled: list[bool] = []
         parts.settler.add(Settlement(parts.lease(), None, 0), lambda: settled.append(True))
         assert parts.waits() == [0, 0, 0]
@@ -402,7 +567,7 @@ class TestStopping:
         parts = Parts()
         parts.stopping.ask()
         parts.take(parts.lease({"id": "task-1", "command": ["sleep", "60"]}))
-        assert parts.aws.names() == ["change_message_visibility"]
+        assert parts.aws.names() == [CHANGE]
         assert parts.waits() == [0]
 
     def test_a_task_that_the_stop_interrupts_on_its_last_receive_is_answered(self) -> None:
@@ -450,7 +615,8 @@ class TestReceiving:
     def test_a_slot_whose_answers_cannot_be_sent_takes_no_more(self) -> None:
         parts = Parts()
         body = json.dumps({"id": "task-1", "command": ["true"]})
-        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": body, "Attributes": {"ApproximateReceiveCount": "1"}}
+        attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": body, "Attributes": attributes}
         parts.aws.answers = {"receive_message": [{"Messages": [message]} for _ in range(10)]}
         thread = threading.Thread(target=parts.slot.run)
         thread.start()
@@ -463,35 +629,56 @@ class TestReceiving:
     def test_the_queue_is_asked_for_its_visibility_timeout_and_redrive_policy(self) -> None:
         parts = Parts()
         attributes = {"VisibilityTimeout": "900", "RedrivePolicy": '{"maxReceiveCount": 5, "deadLetterTargetArn": "a"}'}
-        parts.aws.answers = {"get_queue_attributes": [{"Attributes": attributes}, {"Attributes": {}}]}
+        without = {"VisibilityTimeout": "30"}
+        parts.aws.answers = {"get_queue_attributes": [{"Attributes": attributes}, {"Attributes": without}]}
         parts.tasks.describe(None)
         assert (parts.tasks.visibility_seconds, parts.tasks.max_receive_count) == (900, 5)
         parts.tasks.describe(60)
         assert (parts.tasks.visibility_seconds, parts.tasks.max_receive_count) == (60, None)
+
+    @pytest.mark.parametrize("nonsense", [{}, {"message": "<html>"}, {"Attributes": {}}], ids=str)
+    def test_a_queue_that_is_not_described_is_asked_again(self, nonsense: dict[str, Any]) -> None:
+        parts = Parts()
+        parts.aws.answers = {"get_queue_attributes": [nonsense]}
+        with pytest.raises(TroubleError, match="get_queue_attributes: the answer lacks what it must have"):
+            parts.tasks.describe(None)
+
+    @pytest.mark.parametrize("lacking", ["MessageId", "ReceiptHandle", "Body", "Attributes"])
+    def test_a_message_without_what_it_must_have_is_not_taken(self, lacking: str) -> None:
+        parts = Parts()
+        message = {"MessageId": "m", "ReceiptHandle": "h", "Body": "", "Attributes": {"ApproximateReceiveCount": "1"}}
+        del message[lacking]
+        parts.aws.answers = {"receive_message": [{"Messages": [message]}]}
+        with pytest.raises(
+            TroubleError, match=f"receive_message: a message lacks what it must have: KeyError.*{lacking}"
+        ):
+            parts.tasks.receive("attempt")
 
 
 def test_an_expired_token_gets_a_new_client() -> None:
     class Reconnecting(AwsConnection):
         connected = 0
 
-        def _connect(self) -> SqsClient:
+        def _connect(self) -> Client:
             self.connected += 1
             return super()._connect()
 
     aws = Aws()
-    aws.answers = {"send_message": [refusal("ExpiredToken"), refusal("RequestThrottled"), refusal("NoSuchThing")]}
+    aws.answers = {SEND: [refusal("ExpiredToken"), refusal("RequestThrottled"), refusal("NoSuchThing")]}
     connection = Reconnecting(aws)
     for connected in (2, 2, 2):
         with pytest.raises(TroubleError):
-            connection.call("send_message")
+            connection.call(SEND)
         assert connection.connected == connected
 
 
 def test_a_stale_handle_is_no_passing_trouble() -> None:
     aws = Aws()
-    aws.answers = {"delete_message": [refusal("ReceiptHandleIsInvalid")]}
-    with pytest.raises(StaleError):
-        AwsConnection(aws).call("delete_message")
+    aws.answers = {DELETE: [refusal("ReceiptHandleIsInvalid")] * 2}
+    # the whole batch is refused, so each is asked for alone
+    outcomes = AwsConnection(aws).call_batch(DELETE, URL, [{"ReceiptHandle": "stale"}, {"ReceiptHandle": "good"}])
+    assert isinstance(outcomes[0], StaleError)
+    assert outcomes[1] is None
 
 
 def test_the_waits_between_tries_grow_to_a_limit_and_start_over() -> None:
@@ -501,6 +688,65 @@ def test_the_waits_between_tries_grow_to_a_limit_and_start_over() -> None:
     assert all(limit / 2 <= wait <= limit for wait, limit in zip(waits, limits, strict=True))
     backoff.reset()
     assert backoff.next_seconds() <= 0.5
+
+
+class TestThreads:
+    @pytest.fixture
+    def aws(self, monkeypatch: pytest.MonkeyPatch) -> Aws:
+        """What a worker in this process is connected to."""
+        aws = Aws()
+        aws.answers = {"get_queue_attributes": [{"Attributes": {"VisibilityTimeout": "60"}}]}
+        monkeypatch.setattr(run, "Connection", lambda *_, **__: AwsConnection(aws))
+        monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
+        monkeypatch.setattr(run.lines, "start", lambda: None)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+        receive = TaskQueue.receive
+
+        def receive_slowly(tasks: TaskQueue, attempt_id: str) -> Lease | None:
+            time.sleep(0.01)
+            return receive(tasks, attempt_id)
+
+        monkeypatch.setattr(TaskQueue, "receive", receive_slowly)
+        return aws
+
+    def work(self, tmp_path: Path) -> int:
+        urls = {"WORKER_QUEUE_URL": URL, "WORKER_RESULTS_QUEUE_URL": RESULTS_URL, "WORKER_SLOTS": "2"}
+        return Worker(from_environment({**urls, "WORKER_HEALTH_FILE": str(tmp_path / "healthy")})).run()
+
+    @pytest.mark.parametrize("part", [Slot, Keeper, Settler, Protection])
+    @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+    def test_the_death_of_any_ends_the_worker_with_an_error(
+        self, aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: type, error: type[BaseException]
+    ) -> None:
+        def dies(_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(part, "run", dies)
+        assert self.work(tmp_path) == 1
+        assert aws.names()[0] == "get_queue_attributes"
+
+    def test_a_slot_that_dies_gives_its_task_back_and_lets_the_others_finish(
+        self, aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        died = tmp_path / "died"
+
+        def dies(*_: object) -> None:
+            died.touch()
+            raise RuntimeError
+
+        parse = slot.parse
+        monkeypatch.setattr(slot, "parse", lambda body, **most: dies() if "bad" in body else parse(body, **most))
+        good = {"id": "good", "command": ["sh", "-c", f"until [ -e {died} ]; do sleep 0.01; done; sleep 0.2"]}
+        bodies = {"m-good": json.dumps(good), "m-bad": "bad"}
+        attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        aws.answers["receive_message"] = [
+            {"Messages": [{"MessageId": name, "ReceiptHandle": name, "Body": body, "Attributes": attributes}]}
+            for name, body in bodies.items()
+        ]
+        assert self.work(tmp_path) == 1
+        assert [entry["ReceiptHandle"] for entry in aws.entries(CHANGE)] == ["m-bad"]
+        assert [entry["ReceiptHandle"] for entry in aws.entries(DELETE)] == ["m-good"]
 
 
 def test_a_worker_with_a_dead_thread_is_not_healthy(tmp_path: Path) -> None:
@@ -515,6 +761,77 @@ def test_a_worker_with_a_dead_thread_is_not_healthy(tmp_path: Path) -> None:
     assert not settings.health_file.exists()
     worker.touch_health_file([threading.main_thread()])
     assert settings.health_file.exists()
+
+
+def test_output_beyond_a_limit_is_not_logged_but_its_last_lines_are_in_the_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parts = Parts(log_bytes=1_000)
+    parts.take(parts.lease({"id": "task-1", "command": ["seq", "100000"]}))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    logged = [line for line in lines if line["event"] == "output"]
+    assert [line["line"] for line in logged] == [str(number + 1) for number in range(len(logged))]
+    assert 1_000 <= sum(len(json.dumps(line)) + 1 for line in logged) < 1_200
+    (cut,) = (line for line in lines if line["event"] == "outputCut")
+    assert (cut["taskId"], cut["reason"]) == ("task-1", "more than 1000 bytes; the rest is not logged")
+    (result,) = parts.results()
+    assert result["output"][-1] == "100000"
+
+
+class TestMetrics:
+    def numbers(self, capsys: pytest.CaptureFixture[str]) -> list[dict[str, float]]:
+        """The metrics that CloudWatch finds in what was logged."""
+        found: list[dict[str, float]] = []
+        for line in map(json.loads, capsys.readouterr().out.splitlines()):
+            if embedded := line.get("_aws"):
+                (described,) = embedded["CloudWatchMetrics"]
+                assert described["Namespace"] == "DistributedTraining/Worker"
+                assert (described["Dimensions"], line["QueueName"]) == ([["QueueName"]], "tasks.fifo")
+                assert 0 <= time.time() * 1000 - embedded["Timestamp"] < 60_000
+                named = {metric["Name"]: metric["Unit"] for metric in described["Metrics"]}
+                assert all((unit == "Seconds") == name.startswith("Seconds") for name, unit in named.items())
+                found.append({name: line[name] for name in named})
+        return found
+
+    @pytest.mark.parametrize(
+        ("task", "stop", "counted"),
+        [
+            ({"id": "task-1", "command": ["true"]}, None, "TasksDone"),
+            (FAILING, None, "TasksFailed"),
+            ({"id": "task-1", "command": ["no-such-program"]}, None, "TasksFailed"),
+            ({"id": "task-1", "command": ["sleep", "60"], "timeoutSeconds": 1}, None, "TasksFailed"),
+            ({"id": "task-1", "command": ["sleep", "60"]}, child.Stop.DRAIN, "TasksGivenBack"),
+            ({"id": "task-1", "command": ["sleep", "60"]}, child.Stop.LOST, "LeasesLost"),
+        ],
+    )
+    def test_each_attempt_counts_once(
+        self, task: object, stop: child.Stop | None, counted: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        parts = Parts()
+        lease = parts.lease(task)
+        if stop is child.Stop.DRAIN:
+            threading.Timer(0.1, parts.stopping.ask).start()
+        if stop is child.Stop.LOST:
+            parts.aws.answers = {CHANGE: [failed("InvalidParameterValue", EXPIRED)]}
+            threading.Timer(0.1, parts.keeper.renew, [[lease]]).start()
+        parts.take(lease)
+        (numbers,) = self.numbers(capsys)
+        counts = ("TasksDone", "TasksFailed", "TasksGivenBack", "LeasesLost")
+        assert {name: numbers[name] for name in counts} == {name: int(name == counted) for name in counts}
+        assert all(type(numbers[name]) is int for name in counts)
+        assert numbers["SecondsWaited"] == 1.5
+        assert numbers["SecondsWorked"] >= 0
+
+    def test_a_task_that_comes_again_has_not_waited_all_that_time(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts = Parts()
+        parts.take(parts.lease(receive_count=2))
+        assert "SecondsWaited" not in self.numbers(capsys)[0]
+
+    def test_a_lease_that_is_lost_after_its_task_counts_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        parts = Parts()
+        parts.aws.answers = {DELETE: [failed("InvalidParameterValue", EXPIRED)]}
+        parts.take(parts.lease())
+        assert [numbers["LeasesLost"] for numbers in self.numbers(capsys)] == [0, 1]
 
 
 def test_a_result_keeps_what_the_child_left() -> None:

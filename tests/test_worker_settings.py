@@ -38,8 +38,12 @@ def test_every_setting_is_read_from_its_variable() -> None:
         {
             **QUEUES,
             "WORKER_VISIBILITY_TIMEOUT_SECONDS": "900",
+            "WORKER_MAX_FAILURES": "3",
+            "WORKER_RECORDS_URL": "s3://artifacts-1a2b3c/worker-records",
             "WORKER_MAX_TASK_SECONDS": "43080",
             "WORKER_SLOTS": "4",
+            "WORKER_LOG_BYTES": "1000",
+            "WORKER_TASK_MEMORY_MIB": "512",
             "WORKER_POLL_SECONDS": "20",
             "WORKER_DRAIN_SECONDS": "60",
             "WORKER_STOP_GRACE_SECONDS": "20",
@@ -52,6 +56,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         }
     )
     assert (settings.visibility_timeout_seconds, settings.max_task_seconds, settings.slots) == (900, 43080, 4)
+    assert (settings.max_failures, settings.records_url) == (3, "s3://artifacts-1a2b3c/worker-records")
+    assert (settings.log_bytes, settings.task_memory_mib) == (1000, 512)
     assert (settings.poll_seconds, settings.drain_seconds, settings.stop_grace_seconds) == (20, 60, 20)
     assert (settings.retry_seconds, settings.retry_max_seconds, settings.trouble_max_seconds) == (1, 2, 3)
     assert (settings.protection_linger_seconds, str(settings.health_file)) == (4, "/tmp/x")  # noqa: S108
@@ -96,6 +102,17 @@ def test_the_region_is_told_or_stands_in_the_url(environment: dict[str, str], re
 )
 def test_a_wrong_value_is_named_with_its_rule(variable: str, value: str, expected: str) -> None:
     assert mistakes(**{variable: value}) == [expected]
+
+
+@pytest.mark.parametrize("alone", [{"WORKER_MAX_FAILURES": "3"}, {"WORKER_RECORDS_URL": "s3://bucket/records"}])
+def test_failures_are_counted_only_where_there_is_a_place_for_it(alone: dict[str, str]) -> None:
+    assert mistakes(**alone) == ["WORKER_MAX_FAILURES: together with WORKER_RECORDS_URL, got one of them"]
+
+
+@pytest.mark.parametrize("url", ["bucket", "s3://bucket", "s3://bucket/", "https://bucket/records"])
+def test_records_are_in_a_folder_of_a_bucket(url: str) -> None:
+    both = {"WORKER_MAX_FAILURES": "3", "WORKER_RECORDS_URL": url}
+    assert mistakes(**both) == [f"WORKER_RECORDS_URL: s3://BUCKET/PREFIX, got {url!r}"]
 
 
 def test_an_unknown_setting_is_a_mistake() -> None:

@@ -28,7 +28,7 @@ class Queues:
 
     def __init__(self, endpoint_url: str, name: str, *, visibility_seconds: int, max_receive_count: int = 5) -> None:
         self.endpoint_url = endpoint_url
-        self._sqs = sqs_client(endpoint_url)
+        self._sqs = client("sqs", endpoint_url)
         fifo = {"FifoQueue": "true"}
         self.dead = self._create(f"{name}-dead.fifo", fifo)
         redrive = {"deadLetterTargetArn": self._arn(self.dead), "maxReceiveCount": max_receive_count}
@@ -113,11 +113,11 @@ class Queues:
         return self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
-def sqs_client(endpoint_url: str) -> Any:
+def client(service: str, endpoint_url: str) -> Any:
     """A client of moto."""
     session = boto3.Session("AKIDTEST", "test", region_name="us-east-1")
-    return session.client(  # pyright: ignore[reportUnknownVariableType]
-        "sqs", endpoint_url=endpoint_url, config=Config(retries={"total_max_attempts": 1})
+    return session.client(  # pyright: ignore[reportUnknownVariableType, reportCallIssue, reportArgumentType]
+        service, endpoint_url=endpoint_url, config=Config(retries={"total_max_attempts": 1})
     )
 
 

@@ -11,9 +11,9 @@ Made by `make pages` from the prices in local/costs.py and what each record in l
 it so. *Idle* is a month of {hours} hours with nothing to do. *At most* is one hour with everything at its maximum at
 once, on demand: spot costs less.
 
-Not counted: traffic, requests, stored data, logs and the metrics of Container Insights, which are paid by use; the
-alarms that Application Auto Scaling makes itself; what the rotation of a KMS key adds, a dollar a month after each of
-the first two; free tiers and discounts.
+Not counted: traffic, requests, stored data, logs, and the metrics of Container Insights and of the workers' log, which
+are paid by use; the alarms that Application Auto Scaling makes itself; what the rotation of a KMS key adds, a dollar a
+month after each of the first two; free tiers and discounts.
 {sections}
 ## Prices
 

@@ -1,17 +1,24 @@
-"""A task's command as a child process: run, watched, its output kept, and stopped with everything that it started."""
+"""A task's command, run by the supervisor: watched, its output kept, and stopped with everything that it started."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import enum
+import json
 import os
 import select
-import signal
+import socket
 import subprocess
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.supervisor import KILL, TERMINATE
 
 TAIL_LINES = 50
 TAIL_CHARACTERS = 16_384
@@ -19,6 +26,8 @@ MAX_LINE_BYTES = 8_192
 
 _WATCH_SECONDS = 0.1
 _READ_BYTES = 65_536
+_LAST_BYTES = 1_048_576
+"""The most that a pipe holds (`fs.pipe-max-size`), and so the most that is left once all who write have ended."""
 
 
 class Stop(enum.Enum):
@@ -28,6 +37,7 @@ class Stop(enum.Enum):
     CEILING = "ceiling"
     DRAIN = "drain"
     LOST = "lost"
+    MEMORY = "memory"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +92,45 @@ class Output:
             self._on_line(text)
 
 
+class Supervisor:
+    """The process that runs commands; another is started when it has died."""
+
+    def __init__(self) -> None:
+        self._using = threading.Lock()
+        self.socket: socket.socket | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def hand_over(self, control: socket.socket, output: int) -> None:
+        """Have a guard forked that listens on `control`."""
+        files = [control.fileno(), output]
+        with self._using:
+            if self.socket:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    socket.send_fds(self.socket, [b"."], files)
+                    return
+                self.socket.close()
+            self.socket = self._start()
+            socket.send_fds(self.socket, [b"."], files)
+
+    def _start(self) -> socket.socket:
+        if self.process:
+            self.process.wait()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603  its own program
+                [sys.executable, "-I", "-S", Path(__file__).with_name("supervisor.py"), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                # Ctrl-C is the worker's to handle
+                start_new_session=True,
+            )
+        return ours
+
+
+supervisor = Supervisor()
+
+
 def run(
     command: Sequence[str],
     env: Mapping[str, str],
@@ -89,82 +138,82 @@ def run(
     stop: Callable[[], Stop | None],
     grace_seconds: float,
     on_line: Callable[[str], None],
+    memory_mib: int | None = None,
 ) -> Ended:
     """Run `command` to its end, asking `stop` ten times a second whether to end it early.
 
-    It runs in a session of its own, so that all its processes can be stopped together: SIGTERM, and SIGKILL after
-    `grace_seconds`; SIGKILL at once when the lease is lost, because another worker may already run the same task. What
-    the command leaves running in the background is killed when it ends.
+    All its processes are stopped together: SIGTERM, and SIGKILL after `grace_seconds`; SIGKILL at once when the lease
+    is lost, because another worker may already run the same task, and when they hold more than `memory_mib`. What the
+    command leaves running in the background is killed when it ends. Its folder for temporary files goes with it.
     """
     started = time.monotonic()
     output = Output(on_line)
-    try:
-        process = subprocess.Popen(  # noqa: S603  running the sender's command is what a worker is for
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-        )
-    except OSError as error:
-        return Ended(None, None, time.monotonic() - started, [], f"could not be started: {error}")
-    with process:
-        try:
-            stopped = _watch(process, output, stop, grace_seconds)
-        finally:
-            _signal_group(process, signal.SIGKILL)
-        _read_the_rest(process, output)
-    return Ended(process.returncode, stopped, time.monotonic() - started, output.close())
+    request = {"command": list(command), "env": dict(env), "memoryMib": memory_mib}
+    control, theirs = socket.socketpair()
+    pipe, writing = os.pipe()
+    with control, os.fdopen(pipe, "rb", buffering=0):
+        with theirs, os.fdopen(writing, "wb"):
+            supervisor.hand_over(theirs, writing)
+        control.sendall(json.dumps(request).encode() + b"\n")
+        stopped = _watch(control, pipe, output, stop, grace_seconds)
+        answer = _answer(control)
+        _read_the_rest(pipe, output)
+    seconds = time.monotonic() - started
+    if "error" in answer:
+        return Ended(None, stopped, seconds, output.close(), answer["error"])
+    return Ended(answer["exitCode"], Stop.MEMORY if answer["isOverMemory"] else stopped, seconds, output.close())
 
 
 def _watch(
-    process: subprocess.Popen[bytes], output: Output, stop: Callable[[], Stop | None], grace_seconds: float
+    control: socket.socket, pipe: int, output: Output, stop: Callable[[], Stop | None], grace_seconds: float
 ) -> Stop | None:
-    assert process.stdout is not None  # noqa: S101  it is a pipe
-    pipe = process.stdout.fileno()
+    """Until the guard answers; why it was told to end the command early, if it was."""
     os.set_blocking(pipe, False)
     stopped: Stop | None = None
     kill_at = float("inf")
     look_at = 0.0
-    open_pipe = True
+    waiting = [control.fileno(), pipe]
     while True:
-        if open_pipe and select.select([pipe], [], [], _WATCH_SECONDS)[0]:
+        ready = select.select(waiting, [], [], _WATCH_SECONDS)[0]
+        if pipe in ready:
             data = os.read(pipe, _READ_BYTES)
             output.feed(data)
-            open_pipe = bool(data)
-        # a child that has closed its output is about to exit, or goes on in silence; so is one that only leaves
-        # a background process with the pipe behind
-        if not open_pipe:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_WATCH_SECONDS)
-        now = time.monotonic()
-        if process.returncode is not None:
+            # a command that has closed its output goes on in silence
+            if not data:
+                waiting.remove(pipe)
+        if control.fileno() in ready:
             return stopped
+        now = time.monotonic()
         if now < look_at:
             continue
         look_at = now + _WATCH_SECONDS
-        if process.poll() is not None:
-            return stopped
         asked = stop()
         if asked and (stopped is None or (asked is Stop.LOST and stopped is not Stop.LOST)):
             stopped = asked
             kill_at = now if asked is Stop.LOST else now + grace_seconds
             if kill_at > now:
-                _signal_group(process, signal.SIGTERM)
+                _tell(control, TERMINATE)
         if now >= kill_at:
-            _signal_group(process, signal.SIGKILL)
+            _tell(control, KILL)
+            kill_at = float("inf")
 
 
-def _read_the_rest(process: subprocess.Popen[bytes], output: Output) -> None:
-    assert process.stdout is not None  # noqa: S101  it is a pipe
+def _answer(control: socket.socket) -> dict[str, Any]:
+    with contextlib.suppress(ConnectionResetError), control.makefile("rb") as lines:
+        if line := lines.readline():
+            return json.loads(line)
+    return {"error": "the process that ran it was killed"}
+
+
+def _tell(control: socket.socket, order: bytes) -> None:
+    # it may have answered just now
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        control.sendall(order)
+
+
+def _read_the_rest(pipe: int, output: Output) -> None:
+    left = _LAST_BYTES
     with contextlib.suppress(BlockingIOError):
-        while data := os.read(process.stdout.fileno(), _READ_BYTES):
+        while left > 0 and (data := os.read(pipe, _READ_BYTES)):
             output.feed(data)
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    # the group outlives its leader while a background process is in it; macOS answers EPERM for a group of zombies
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+            left -= len(data)

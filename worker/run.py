@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from worker import log as lines
 from worker.log import log
 from worker.protection import Protection
+from worker.records import Records
 from worker.settings import Settings
 from worker.settle import Keeper, Settler, log_trouble
 from worker.slot import Slot, Stopping
@@ -28,22 +30,36 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        connection = Connection(
-            region=settings.region, poll_seconds=settings.poll_seconds, threads=settings.slots * 2 + 3
-        )
+
+        def connect(service: str) -> Connection:
+            return Connection(
+                service, region=settings.region, poll_seconds=settings.poll_seconds, threads=settings.slots * 2 + 3
+            )
+
+        connection = connect("sqs")
         self._tasks = TaskQueue(connection, settings.queue_url, poll_seconds=settings.poll_seconds)
         self._stopping = Stopping(settings.drain_seconds)
         self._keeper = Keeper(self._tasks, settings)
-        self._settler = Settler(self._tasks, ResultQueue(connection, settings.results_queue_url), settings)
+        self._records = Records(settings.records_url, lambda: connect("s3")) if settings.records_url else None
+        results = ResultQueue(connection, settings.results_queue_url)
+        self._settler = Settler(self._tasks, results, self._records, settings)
         self._protection = Protection(settings.ecs_agent_uri, settings.protection_linger_seconds)
         self._signals, self._signalled = os.pipe()
         os.set_blocking(self._signalled, False)
+        self._exit_code = 0
 
     def run(self) -> int:
-        """Work until SIGTERM or SIGINT; the exit code."""
+        """Work until SIGTERM or SIGINT, or until a thread dies; the exit code."""
+        lines.start()
+        try:
+            return self._run()
+        finally:
+            lines.flush()
+
+    def _run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        threading.excepthook = _on_thread_death
+        threading.excepthook = self._on_thread_death
         log("starting", slots=self._settings.slots, queueUrl=self._settings.queue_url)
         if not self._describe():
             log("stopped", unfinished=[])
@@ -63,7 +79,15 @@ class Worker:
             )
 
         slots = [
-            Slot(self._settings, self._tasks, self._keeper, self._settler, self._protection, self._stopping)
+            Slot(
+                self._settings,
+                self._tasks,
+                self._records,
+                self._keeper,
+                self._settler,
+                self._protection,
+                self._stopping,
+            )
             for _ in range(self._settings.slots)
         ]
         slot_threads = [_start(f"slot-{number}", slot.run) for number, slot in enumerate(slots)]
@@ -72,8 +96,13 @@ class Worker:
         threads = [*slot_threads, keeper, settler, protection]
 
         while not self._stopping.is_asked():
-            self.touch_health_file(threads)
-            self._listen(TICK_SECONDS)
+            if self.touch_health_file(threads):
+                self._listen(TICK_SECONDS)
+            else:
+                # what is left could neither finish its tasks nor take others; ECS starts another worker
+                self._exit_code = 1
+                self._stopping.ask()
+                log("stopping", level="error", reason="a thread has died")
         self._wait_for(slot_threads)
         self._settler.close()
         self._wait_for([settler])
@@ -81,7 +110,7 @@ class Worker:
         self._protection.close()
         unfinished = [thread.name for thread in (*slot_threads, settler) if thread.is_alive()]
         log("stopped", unfinished=unfinished)
-        return 0
+        return self._exit_code
 
     def _on_signal(self, number: int, _frame: object) -> None:
         # a handler may run in the middle of anything that the main thread does, so it only writes a byte
@@ -115,18 +144,20 @@ class Worker:
             self._listen(0.05)
             alive = [thread for thread in alive if thread.is_alive()]
 
-    def touch_health_file(self, threads: Iterable[threading.Thread]) -> None:
-        """Say that the worker is healthy, unless one of `threads` has died."""
-        if all(thread.is_alive() for thread in threads):
-            with contextlib.suppress(OSError):
-                self._settings.health_file.touch()
+    def touch_health_file(self, threads: Iterable[threading.Thread]) -> bool:
+        """Say that the worker is healthy, unless one of `threads` has died; whether all live."""
+        if not all(thread.is_alive() for thread in threads):
+            return False
+        with contextlib.suppress(OSError):
+            self._settings.health_file.touch()
+        return True
+
+    def _on_thread_death(self, death: threading.ExceptHookArgs) -> None:
+        self._exit_code = 1
+        log("threadDied", level="error", thread=death.thread and death.thread.name, error=repr(death.exc_value))
 
 
 def _start(name: str, target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     return thread
-
-
-def _on_thread_death(death: threading.ExceptHookArgs) -> None:
-    log("threadDied", level="error", thread=death.thread and death.thread.name, error=repr(death.exc_value))

@@ -38,11 +38,25 @@ class Settings:
     """How long a received task stays invisible unless it is extended; left out, the queue's own. A third of it is the
     heartbeat's interval. 30 or more is sensible outside tests: a call to SQS may take 15 seconds to fail."""
 
+    max_failures: int | None = None
+    """How often a task may fail. Together with `records_url`; left out, the queue's `maxReceiveCount`, so that a task
+    that a stopped worker gave back has one attempt less."""
+
+    records_url: str | None = None
+    """Where in S3, as `s3://BUCKET/PREFIX`, the worker counts failures, which SQS does not tell from other receives."""
+
     max_task_seconds: int = 3600
     """How long a task may run at most, and the default of its `timeoutSeconds`."""
 
     slots: int = 1
     """How many tasks run at once. A slot may hold one more, which has ended and waits for its answer to be sent."""
+
+    log_bytes: int = 10_000_000
+    """How much of a task's output goes to the log, in bytes of the log."""
+
+    task_memory_mib: int | None = None
+    """How much memory all processes of a task may hold together, looked at twice a second; Linux alone knows. Left out,
+    there is no limit, and a container that is out of memory loses a task's process before the worker."""
 
     poll_seconds: int = 5
     """How long one ReceiveMessage waits for a message.
@@ -90,8 +104,11 @@ class SettingsError(Exception):
 
 _BOUNDS: dict[str, tuple[int, int]] = {
     "visibility_timeout_seconds": (1, CEILING_SECONDS),
+    "max_failures": (1, 1000),
     "max_task_seconds": (1, CEILING_SECONDS - CEILING_MARGIN_SECONDS),
     "slots": (1, 64),
+    "log_bytes": (0, 999_999_999),
+    "task_memory_mib": (16, 16_777_216),
     "poll_seconds": (1, 20),
     "drain_seconds": (0, LONGEST_STOP_SECONDS),
     "stop_grace_seconds": (0, LONGEST_STOP_SECONDS),
@@ -101,7 +118,7 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "protection_linger_seconds": (0, 3600),
 }
 _URLS = ("queue_url", "results_queue_url")
-_NAMES = (*_URLS, *_BOUNDS, "health_file")
+_NAMES = (*_URLS, *_BOUNDS, "records_url", "health_file")
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -129,6 +146,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     if retry is not None and retry_max is not None and retry > retry_max:
         mistakes.append(f"WORKER_RETRY_SECONDS: at most WORKER_RETRY_MAX_SECONDS ({retry_max}), got {retry}")
 
+    records_url = given.get("records_url")
+    if records_url is not None and not re.fullmatch(r"s3://[^/\s]+/[^/\s]+", records_url):
+        mistakes.append(f"WORKER_RECORDS_URL: s3://BUCKET/PREFIX, got {records_url!r}")
+    if (records_url is None) != ("max_failures" not in given):
+        mistakes.append("WORKER_MAX_FAILURES: together with WORKER_RECORDS_URL, got one of them")
+
     health_file = Path(given.get("health_file", Settings.health_file))
     if not health_file.is_absolute():
         mistakes.append(f"WORKER_HEALTH_FILE: an absolute path, got {given['health_file']!r}")
@@ -138,10 +161,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return Settings(
         queue_url=urls["queue_url"],
         results_queue_url=urls["results_queue_url"],
+        records_url=records_url,
         health_file=health_file,
         ecs_agent_uri=environment.get("ECS_AGENT_URI") or None,
         region=_region(environment, urls["queue_url"]),
-        **numbers,  # pyright: ignore[reportArgumentType]  a number that is None is a mistake, but for the one that may be
+        **numbers,  # pyright: ignore[reportArgumentType]  a number that is None is a mistake, or one that may be
     )
 
 

@@ -11,7 +11,9 @@ from typing import Literal
 
 from worker import child
 from worker.log import log
+from worker.metrics import measured
 from worker.protection import Protection
+from worker.records import Records
 from worker.settings import CEILING_MARGIN_SECONDS, Settings
 from worker.settle import Keeper, Settlement, Settler, log_trouble
 from worker.sqs import Backoff, Lease, TaskQueue, TroubleError, new_attempt_id
@@ -58,6 +60,7 @@ class Slot:
         self,
         settings: Settings,
         tasks: TaskQueue,
+        records: Records | None,
         keeper: Keeper,
         settler: Settler,
         protection: Protection,
@@ -65,6 +68,7 @@ class Slot:
     ) -> None:
         self._settings = settings
         self._tasks = tasks
+        self._records = records
         self._keeper = keeper
         self._settler = settler
         self._protection = protection
@@ -106,7 +110,12 @@ class Slot:
 
         self._protection.begin()
         self._keeper.add(lease)
-        settlement = self._decide(lease)
+        try:
+            settlement = self._decide(lease)
+        except BaseException:
+            # the end of this thread, and soon of the worker, is not to be waited for
+            self._settler.add(Settlement(lease, None, self._retry_seconds(0)), settled)
+            raise
         if settlement:
             self._settler.add(settlement, settled)
         else:
@@ -126,20 +135,38 @@ class Slot:
             )
             result = _result(lease, error.task_id or lease.message_id, "failed", reason=f"refused: {error}")
             # where there is no dead-letter queue to end it, coming back at once would go on for days
-            wait_seconds = 0 if self._tasks.max_receive_count else self._retry_seconds(lease)
+            wait_seconds = 0 if self._tasks.max_receive_count else self._retry_seconds(lease.receive_count - 1)
             return Settlement(lease, result if is_last or lease.receive_count == 1 else None, wait_seconds)
 
+        failures = self._earlier_failures(lease)
+        if self._has_failed_for_good(failures):
+            log("failedForGood", taskId=task.id, messageId=lease.message_id, receiveCount=lease.receive_count)
+            return Settlement(lease, None, 0)
         ended = child.Ended(None, child.Stop.DRAIN, 0.0, []) if self._stopping.is_asked() else self._run(task, lease)
         if ended.stopped is child.Stop.LOST:
             return None
         if ended.exit_code == 0 and not ended.stopped:
             return Settlement(lease, _result(lease, task.id, "succeeded", ended), None)
-        timed_out = ended.stopped in {child.Stop.TIMEOUT, child.Stop.CEILING}
-        reason = self._why(task, ended)
-        result = _result(lease, task.id, "timedOut" if timed_out else "failed", ended, reason=reason)
-        if is_last:
-            return Settlement(lease, result, 0)
-        return Settlement(lease, None, 0 if ended.stopped is child.Stop.DRAIN else self._retry_seconds(lease))
+        if ended.stopped is child.Stop.DRAIN:
+            failed, wait_seconds = None, 0
+        else:
+            failed, wait_seconds = failures + 1, self._retry_seconds(failures)
+        if is_last or (failed and self._has_failed_for_good(failed)):
+            timed_out = ended.stopped in {child.Stop.TIMEOUT, child.Stop.CEILING}
+            reason = self._why(task, ended)
+            result = _result(lease, task.id, "timedOut" if timed_out else "failed", ended, reason=reason)
+            return Settlement(lease, result, 0, failed)
+        return Settlement(lease, None, wait_seconds, failed)
+
+    def _earlier_failures(self, lease: Lease) -> int:
+        if self._records is None:
+            return lease.receive_count - 1
+        return self._records.failures(lease.message_id) if lease.receive_count > 1 else 0
+
+    def _has_failed_for_good(self, failures: int) -> bool:
+        """Whether it failed as often as it may; SQS moves it to the dead-letter queue, where there is one."""
+        most = self._settings.max_failures
+        return most is not None and self._tasks.max_receive_count is not None and failures >= most
 
     def _run(self, task: Task, lease: Lease) -> child.Ended:
         started = time.monotonic()
@@ -154,6 +181,17 @@ class Slot:
                 return child.Stop.TIMEOUT
             return child.Stop.DRAIN if now >= self._stopping.drain_until else None
 
+        bytes_left = self._settings.log_bytes
+
+        def on_line(line: str) -> None:
+            nonlocal bytes_left
+            if bytes_left <= 0:
+                return
+            bytes_left -= log("output", taskId=task.id, line=line)
+            if bytes_left <= 0:
+                reason = f"more than {self._settings.log_bytes} bytes; the rest is not logged"
+                log("outputCut", level="warning", taskId=task.id, reason=reason)
+
         log("taskStarted", taskId=task.id, messageId=lease.message_id, receiveCount=lease.receive_count)
         try:
             ended = child.run(
@@ -161,7 +199,8 @@ class Slot:
                 _child_env(task, lease),
                 stop=stop,
                 grace_seconds=self._settings.stop_grace_seconds,
-                on_line=lambda line: log("output", taskId=task.id, line=line),
+                on_line=on_line,
+                memory_mib=self._settings.task_memory_mib,
             )
         except Exception as error:  # whatever a task does to this process, it is that task's failure
             ended = child.Ended(None, None, time.monotonic() - started, [], f"could not be run: {error!r}")
@@ -174,8 +213,23 @@ class Slot:
             stopped=ended.stopped and ended.stopped.value,
             seconds=round(ended.seconds, 3),
             reason=self._why(task, ended),
+            **self._measured(lease, ended),
         )
         return ended
+
+    def _measured(self, lease: Lease, ended: child.Ended) -> dict[str, object]:
+        is_done = ended.exit_code == 0 and not ended.stopped
+        has_failed = not is_done and ended.stopped not in {child.Stop.DRAIN, child.Stop.LOST}
+        return measured(
+            self._settings.queue_url,
+            TasksDone=is_done,
+            TasksFailed=has_failed,
+            TasksGivenBack=ended.stopped is child.Stop.DRAIN,
+            LeasesLost=ended.stopped is child.Stop.LOST,
+            SecondsWorked=round(ended.seconds, 3),
+            # later receives have waited for earlier attempts, too
+            **({"SecondsWaited": round(lease.waited_seconds, 3)} if lease.receive_count == 1 else {}),
+        )
 
     def _why(self, task: Task, ended: child.Ended) -> str | None:
         match ended.stopped:
@@ -192,6 +246,8 @@ class Slot:
                 return "stopped, because the worker was asked to stop"
             case child.Stop.LOST:
                 return "killed, because the message may be received by another worker"
+            case child.Stop.MEMORY:
+                return f"killed, because it held more than {self._settings.task_memory_mib} MiB of memory"
             case None:
                 pass
         if ended.exit_code is None:
@@ -200,8 +256,9 @@ class Slot:
             return f"ended by signal {-ended.exit_code}"
         return f"exited with {ended.exit_code}" if ended.exit_code else None
 
-    def _retry_seconds(self, lease: Lease) -> int:
-        doubled = self._settings.retry_seconds * 2.0 ** min(lease.receive_count - 1, 16)
+    def _retry_seconds(self, failures: int) -> int:
+        """How long it waits that failed once more than `failures` times."""
+        doubled = self._settings.retry_seconds * 2.0 ** min(failures, 16)
         most_seconds = min(self._settings.retry_max_seconds, doubled)
         return math.ceil(most_seconds * random.uniform(0.5, 1))  # noqa: S311  jitter is no secret
 
@@ -227,7 +284,8 @@ def _result(
 
 
 def _child_env(task: Task, lease: Lease) -> dict[str, str]:
+    own = {"ECS_AGENT_URI", "TMPDIR"}
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("WORKER_") and name != "ECS_AGENT_URI"
+        name: value for name, value in os.environ.items() if not name.startswith("WORKER_") and name not in own
     }
     return {**inherited, **task.env, "TASK_ID": task.id, "TASK_RECEIVE_COUNT": str(lease.receive_count)}

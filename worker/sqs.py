@@ -1,4 +1,4 @@
-"""The two queues: receive, extend, give back, delete, send; and what SQS's errors mean to a worker."""
+"""The two queues: receive, extend, give back, delete, send; and what errors of AWS mean to a worker."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from worker.settings import CEILING_SECONDS
+from worker.task import Result
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 10
@@ -31,37 +32,50 @@ _EXPIRED_CREDENTIALS = {
     "InvalidAccessKeyId",
     "InvalidSecurity",
 }
+_QUERY_PREFIX = "AWS.SimpleQueueService."
+"""Of error codes, in answers of the older of SQS's two protocols."""
+
+
+_REFUSED_MESSAGE = {"BatchRequestTooLong", "InvalidMessageContents", "InvalidParameterValue"}
 
 
 class TroubleError(Exception):
-    """A call failed in a way that may pass: no network, throttling, an expired token, a right not given yet."""
+    """A call failed in a way that may pass: no network, throttling, an expired token, a right not given, nonsense."""
 
-    def __init__(self, operation: str, cause: Exception) -> None:
+    def __init__(self, operation: str, cause: Exception | str, *, code: str = "") -> None:
         super().__init__(f"{operation}: {cause}")
-        self.unanswered = isinstance(cause, BotoCoreError)
+        self.unanswered = not isinstance(cause, ClientError | str)
         """Nothing was heard from SQS, which may have acted all the same."""
+        self.code = code
+        self.refuses_message = code.removeprefix(_QUERY_PREFIX) in _REFUSED_MESSAGE
+        """SQS does not take this message, and never will."""
 
 
 class StaleError(Exception):
     """The receipt handle holds the message no longer: it was deleted, is visible again, or another receive has it."""
 
 
-class SqsClient(Protocol):
-    """The part of boto3's client that the worker uses."""
+Outcome = StaleError | TroubleError | None
+"""What became of an entry of a batch."""
+
+
+class Client(Protocol):
+    """The part of boto3's clients that the worker uses: of SQS's calls the batch, whose answer names what it did."""
 
     def receive_message(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
-    def change_message_visibility(self, **parameters: Any) -> Mapping[str, Any] | None: ...  # noqa: D102
-    def delete_message(self, **parameters: Any) -> Mapping[str, Any] | None: ...  # noqa: D102
+    def change_message_visibility_batch(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def delete_message_batch(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
-    def send_message(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def send_message_batch(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def get_queue_attributes(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def head_object(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def put_object(self, **parameters: Any) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 class Connection:
     """A client for any thread, whose failures are `TroubleError` or `StaleError`. It does not try again by itself."""
 
-    def __init__(self, *, region: str | None, poll_seconds: int, threads: int) -> None:
+    def __init__(self, service: str, *, region: str | None, poll_seconds: int, threads: int) -> None:
+        self._service = service
         self._region = region
         self._config = Config(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -77,44 +91,54 @@ class Connection:
         """Make one call; raises `StaleError` when the receipt handle is no good any more, else `TroubleError`."""
         client = self._client
         try:
-            answer: Mapping[str, Any] | None = getattr(client, operation)(**parameters)
+            return getattr(client, operation)(**parameters)
         except ClientError as error:
-            if is_stale(error):
+            code, message = _code_and_message(error)
+            if is_stale(code, message):
                 raise StaleError(str(error)) from error
-            if _code_and_message(error)[0] in _EXPIRED_CREDENTIALS:
+            if code in _EXPIRED_CREDENTIALS:
                 self._reconnect(client)
-            raise TroubleError(operation, error) from error
-        except BotoCoreError as error:
+            raise TroubleError(operation, error, code=code) from error
+        except Exception as error:  # what boto3 raises when an answer is nonsense is not one of its own errors
             if isinstance(error, NoCredentialsError):
                 self._reconnect(client)
             raise TroubleError(operation, error) from error
-        return answer or {}
 
-    def call_batch(self, operation: str, url: str, entries: list[dict[str, str]]) -> list[bool]:
-        """Make one call for several entries; which of them succeeded. Raises `TroubleError` when the call failed."""
-        numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
-        if not numbered:
+    def call_batch(self, operation: str, url: str, entries: list[dict[str, Any]]) -> list[Outcome]:
+        """Make one call for up to `MAX_BATCH` entries, and say what became of each."""
+        if not entries:
             return []
-        answer = self.call(operation, QueueUrl=url, Entries=numbered)
-        successful = {entry["Id"] for entry in answer.get("Successful", [])}
-        return [entry["Id"] in successful for entry in numbered]
+        numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
+        try:
+            answer = self.call(operation, QueueUrl=url, Entries=numbered)
+        except StaleError as error:
+            # it does not say which
+            return [error] if len(entries) == 1 else [self.call_batch(operation, url, [one])[0] for one in entries]
+        outcomes: dict[str, Outcome] = {entry["Id"]: None for entry in answer.get("Successful", [])}
+        for entry in answer.get("Failed", []):
+            code, message = str(entry.get("Code", "")), str(entry.get("Message", ""))
+            text = f"{code}: {message}"
+            outcomes[entry["Id"]] = (
+                StaleError(text) if is_stale(code, message) else TroubleError(operation, text, code=code)
+            )
+        nothing = TroubleError(operation, f"the answer does not say what became of it: {str(answer)[:200]}")
+        return [outcomes.get(entry["Id"], nothing) for entry in numbered]
 
-    def _connect(self) -> SqsClient:
+    def _connect(self) -> Client:
         # boto3 makes its clients at run time; no checker knows them
         session = cast("Any", boto3.Session(region_name=self._region))
-        return session.client("sqs", config=self._config)
+        return session.client(self._service, config=self._config)
 
-    def _reconnect(self, failed: SqsClient) -> None:
+    def _reconnect(self, failed: Client) -> None:
         # credentials from a file are read once a session, so a rotated file needs a new one
         with self._connecting, contextlib.suppress(BotoCoreError):
             if self._client is failed:
                 self._client = self._connect()
 
 
-def is_stale(error: ClientError) -> bool:
+def is_stale(code: str, message: str) -> bool:
     """Whether SQS says that the receipt handle is no good any more, in one of the several ways in which it says so."""
-    code, message = _code_and_message(error)
-    code = code.removeprefix("AWS.SimpleQueueService.")
+    code = code.removeprefix(_QUERY_PREFIX)
     # FIFO: "Value ... for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
     return code in {"ReceiptHandleIsInvalid", "MessageNotInflight"} or (
         code == "InvalidParameterValue" and ("ReceiptHandle" in message or "receipt handle" in message)
@@ -134,6 +158,8 @@ class Lease:
     receipt_handle: str
     body: str
     receive_count: int
+    waited_seconds: float
+    """Since it was sent."""
     ceiling_at: float
     """12 hours from the ReceiveMessage request: no extension reaches beyond."""
     visibility_seconds: int
@@ -161,11 +187,15 @@ class TaskQueue:
 
     def describe(self, visibility_seconds: int | None) -> None:
         """Ask for the visibility timeout, unless it is given, and for the redrive policy's `maxReceiveCount`."""
-        response = self._connection.call("get_queue_attributes", QueueUrl=self._url, AttributeNames=["All"])
-        attributes: Mapping[str, Any] = response.get("Attributes", {})
-        self.visibility_seconds = visibility_seconds or int(attributes.get("VisibilityTimeout", 30))
-        redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
-        self.max_receive_count = int(redrive["maxReceiveCount"]) if "maxReceiveCount" in redrive else None
+        operation = "get_queue_attributes"
+        response = self._connection.call(operation, QueueUrl=self._url, AttributeNames=["All"])
+        try:
+            attributes: Mapping[str, str] = response["Attributes"]
+            self.visibility_seconds = visibility_seconds or int(attributes["VisibilityTimeout"])
+            redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
+            self.max_receive_count = int(redrive["maxReceiveCount"]) if redrive else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise TroubleError(operation, f"the answer lacks what it must have: {str(response)[:200]}") from error
 
     def receive(self, attempt_id: str) -> Lease | None:
         """Wait up to `poll_seconds` for one message: one, because SQS hands out several of the same group together."""
@@ -174,78 +204,85 @@ class TaskQueue:
             "MaxNumberOfMessages": 1,
             "WaitTimeSeconds": self._poll_seconds,
             "VisibilityTimeout": self.visibility_seconds,
-            "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp"],
         }
         if self._url.endswith(".fifo"):
             parameters["ReceiveRequestAttemptId"] = attempt_id
         asked_at = time.monotonic()
         response = self._connection.call("receive_message", **parameters)
-        messages: list[Mapping[str, Any]] = response.get("Messages", [])
-        if not messages:
+        if not response.get("Messages"):
             return None
-        message = messages[0]
         now = time.monotonic()
-        return Lease(
-            message_id=message["MessageId"],
-            receipt_handle=message["ReceiptHandle"],
-            body=message.get("Body", ""),
-            receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
-            ceiling_at=asked_at + CEILING_SECONDS,
-            visibility_seconds=self.visibility_seconds,
-            expires_at=now + self.visibility_seconds,
-            renew_at=now + self.visibility_seconds / 3,
-        )
+        try:
+            message: Mapping[str, Any] = response["Messages"][0]
+            attributes: Mapping[str, str] = message["Attributes"]
+            return Lease(
+                message_id=message["MessageId"],
+                receipt_handle=message["ReceiptHandle"],
+                body=message["Body"],
+                receive_count=int(attributes["ApproximateReceiveCount"]),
+                waited_seconds=max(0.0, time.time() - int(attributes["SentTimestamp"]) / 1000),
+                ceiling_at=asked_at + CEILING_SECONDS,
+                visibility_seconds=self.visibility_seconds,
+                expires_at=now + self.visibility_seconds,
+                renew_at=now + self.visibility_seconds / 3,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TroubleError("receive_message", f"a message lacks what it must have: {error!r}") from error
 
     def is_last_receive(self, lease: Lease) -> bool:
         """Whether the message moves to the dead-letter queue when it comes back once more."""
         return self.max_receive_count is not None and lease.receive_count >= self.max_receive_count
 
-    def extend(self, lease: Lease) -> None:
-        """Hold the message for another visibility timeout, or as near to it as the ceiling allows."""
-        with lease.calling:
-            if lease.released:
-                return
+    def extend(self, leases: list[Lease]) -> list[tuple[Lease, Outcome]]:
+        """Hold up to `MAX_BATCH` messages for another visibility timeout, or as near to it as the ceiling allows.
+
+        What became of each, of those that are not being deleted or given back just now.
+        """
+        with contextlib.ExitStack() as calling:
             now = time.monotonic()
-            seconds = min(lease.visibility_seconds, int(lease.ceiling_at - now) - 1)
-            if seconds < lease.visibility_seconds and now + seconds <= lease.expires_at + 1:
-                lease.renew_at = float("inf")
-                return
-            self._change_visibility(lease, seconds)
-            lease.expires_at = now + seconds
-            lease.renew_at = now + lease.visibility_seconds / 3
+            extended: list[tuple[Lease, int]] = []
+            for lease in leases:
+                if not lease.calling.acquire(blocking=False):
+                    continue
+                calling.callback(lease.calling.release)
+                seconds = min(lease.visibility_seconds, int(lease.ceiling_at - now) - 1)
+                if seconds < lease.visibility_seconds and now + seconds <= lease.expires_at + 1:
+                    lease.renew_at = float("inf")
+                elif not lease.released:
+                    extended.append((lease, seconds))
+            outcomes = self._change_visibility(extended)
+            for (lease, seconds), outcome in zip(extended, outcomes, strict=True):
+                if outcome is None:
+                    lease.expires_at = now + seconds
+                    lease.renew_at = now + lease.visibility_seconds / 3
+        return [(lease, outcome) for (lease, _), outcome in zip(extended, outcomes, strict=True)]
 
     def give_back(self, lease: Lease, wait_seconds: int) -> None:
         """Let the message be received again after `wait_seconds`, at once for 0; the lease ends."""
         with lease.calling:
             lease.released = True
             room = int(lease.ceiling_at - time.monotonic()) - 1
-            self._change_visibility(lease, max(0, min(wait_seconds, room)))
+            _only(self._change_visibility([(lease, max(0, min(wait_seconds, room)))]))
 
     def delete(self, lease: Lease) -> None:
         """Delete the message; the lease ends."""
-        with lease.calling:
-            self._connection.call("delete_message", QueueUrl=self._url, ReceiptHandle=lease.receipt_handle)
-            lease.released = True
+        _only(self.delete_together([lease]))
 
-    def delete_together(self, leases: list[Lease]) -> list[bool]:
-        """Delete up to `MAX_BATCH` messages in one call; which of them it deleted, whose leases end."""
+    def delete_together(self, leases: list[Lease]) -> list[Outcome]:
+        """Delete up to `MAX_BATCH` messages in one call; the leases of those that are deleted end."""
         with contextlib.ExitStack() as calling:
             for lease in leases:
                 calling.enter_context(lease.calling)
-            deleted = self._connection.call_batch(
-                "delete_message_batch", self._url, [{"ReceiptHandle": lease.receipt_handle} for lease in leases]
-            )
-            for lease, was_deleted in zip(leases, deleted, strict=True):
-                lease.released = was_deleted
-        return deleted
+            handles = [{"ReceiptHandle": lease.receipt_handle} for lease in leases]
+            outcomes = self._connection.call_batch("delete_message_batch", self._url, handles)
+            for lease, outcome in zip(leases, outcomes, strict=True):
+                lease.released = outcome is None
+        return outcomes
 
-    def _change_visibility(self, lease: Lease, seconds: int) -> None:
-        self._connection.call(
-            "change_message_visibility",
-            QueueUrl=self._url,
-            ReceiptHandle=lease.receipt_handle,
-            VisibilityTimeout=seconds,
-        )
+    def _change_visibility(self, changes: list[tuple[Lease, int]]) -> list[Outcome]:
+        entries = [{"ReceiptHandle": lease.receipt_handle, "VisibilityTimeout": seconds} for lease, seconds in changes]
+        return self._connection.call_batch("change_message_visibility_batch", self._url, entries)
 
 
 class ResultQueue:
@@ -255,19 +292,25 @@ class ResultQueue:
         self._connection = connection
         self._url = url
 
-    def send(self, task_id: str, body: str) -> None:
-        """Send a result; a second one with the same id within 5 minutes is dropped by SQS."""
-        self._connection.call("send_message", QueueUrl=self._url, **self._message(task_id, body))
+    def send(self, result: Result) -> None:
+        """Send a result; a second one for the same message within 5 minutes is dropped by SQS."""
+        _only(self.send_together([result]))
 
-    def send_together(self, results: list[tuple[str, str]]) -> list[bool]:
-        """Send up to `MAX_BATCH` results, each a task's id and a body, in one call; which of them it sent."""
+    def send_together(self, results: list[Result]) -> list[Outcome]:
+        """Send up to `MAX_BATCH` results in one call."""
         return self._connection.call_batch(
-            "send_message_batch", self._url, [self._message(*result) for result in results]
+            "send_message_batch", self._url, [self._message(result) for result in results]
         )
 
-    def _message(self, task_id: str, body: str) -> dict[str, str]:
-        fifo = {"MessageGroupId": task_id, "MessageDeduplicationId": task_id} if self._url.endswith(".fifo") else {}
-        return {"MessageBody": body, **fifo}
+    def _message(self, result: Result) -> dict[str, str]:
+        fifo = {"MessageGroupId": result.id, "MessageDeduplicationId": result.message_id}
+        return {"MessageBody": result.body(), **(fifo if self._url.endswith(".fifo") else {})}
+
+
+def _only(outcomes: list[Outcome]) -> None:
+    (outcome,) = outcomes
+    if outcome:
+        raise outcome
 
 
 class Backoff:

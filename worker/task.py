@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 MAX_BODY_BYTES = 262_144
 MAX_REASON_CHARACTERS = 2_000
+MAX_SHORT_REASON_CHARACTERS = 250
 MAX_STRING_BYTES = 131_071
 """Linux takes no longer argument or environment entry (MAX_ARG_STRLEN, with the closing NUL)."""
 
@@ -91,6 +92,11 @@ class Result:
                 "messageId": self.message_id,
             }
         )
+
+    def shortened(self) -> Result:
+        """Without output and most of the reason: under 1,024 bytes, the least that MaximumMessageSize can be."""
+        reason = (self.reason or "").encode("ascii", "replace").decode()
+        return dataclasses.replace(self, output=[], reason=reason[:MAX_SHORT_REASON_CHARACTERS] or None)
 
 
 def _id(fields: dict[str, object], reasons: list[str]) -> str | None:

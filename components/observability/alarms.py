@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch
 
-from components.fargate_workers import FargateWorkers
+from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue, TaskQueueSettings
 
 UNCONSUMED_MINUTES = 15
@@ -14,6 +14,9 @@ UNCONSUMED_MINUTES = 15
 WORKERS_BELOW_DESIRED_MINUTES = 15
 """How long ECS may take to bring up workers: capacity, a large image, one restart."""
 WORKER_MEMORY_PERCENT = 90
+FAILING_MINUTES = 15
+LEAST_ATTEMPTS = 5
+"""Attempts in five minutes below which their failures say nothing of the rest."""
 
 
 def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers]) -> dict[str, Any]:
@@ -96,6 +99,34 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
             "evaluation_periods": 5,
             "threshold": WORKER_MEMORY_PERCENT,
             "comparison_operator": "GreaterThanThreshold",
+        }
+        work = {"QueueName": fleet.queue_name}
+        found[f"{name}-lost-leases"] = {
+            "alarm_description": "A worker lost the message of a task in hand: the task is done again elsewhere.",
+            "namespace": WORKER_METRICS,
+            "metric_name": "LeasesLost",
+            "dimensions": work,
+            "statistic": "Sum",
+            "period": 300,
+            "evaluation_periods": 1,
+            "threshold": 1,
+            "comparison_operator": "GreaterThanOrEqualToThreshold",
+        }
+        found[f"{name}-failing"] = {
+            "alarm_description": "More than half of all attempts at tasks fail.",
+            "evaluation_periods": FAILING_MINUTES // 5,
+            "threshold": 0.5,
+            "comparison_operator": "GreaterThanThreshold",
+            "metric_queries": [
+                _query("done", WORKER_METRICS, "TasksDone", work, "Sum", 300),
+                _query("failed", WORKER_METRICS, "TasksFailed", work, "Sum", 300),
+                {
+                    "id": "share",
+                    "expression": f"IF(done + failed >= {LEAST_ATTEMPTS}, failed / (done + failed), 0)",
+                    "label": "share of attempts that fail",
+                    "return_data": True,
+                },
+            ],
         }
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from components.cluster import GpuCluster
-from components.fargate_workers import FargateWorkers
+from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue
 
 WIDGET_COLUMNS = 24
@@ -66,9 +66,12 @@ def _queue_rows(queues: Mapping[str, TaskQueue]) -> list[list[Widget]]:
 
 
 def _worker_rows(workers: Mapping[str, FargateWorkers]) -> list[list[Widget]]:
-    services = {
-        name: ("ClusterName", fleet.cluster_name, "ServiceName", fleet.service_name) for name, fleet in workers.items()
-    }
+    return [row for name, fleet in workers.items() for row in _rows_of_fleet(name, fleet)]
+
+
+def _rows_of_fleet(name: str, fleet: FargateWorkers) -> list[list[Widget]]:
+    service = ("ClusterName", fleet.cluster_name, "ServiceName", fleet.service_name)
+    work = ("QueueName", fleet.queue_name)
     return [
         [
             _graph(
@@ -79,8 +82,18 @@ def _worker_rows(workers: Mapping[str, FargateWorkers]) -> list[list[Widget]]:
                 f"Workers of {name}: CPU and memory of the busiest, in percent",
                 [["AWS/ECS", one, *service] for one in ("CPUUtilization", "MemoryUtilization")],
             ),
-        ]
-        for name, service in services.items()
+        ],
+        [
+            _graph(
+                f"Workers of {name}: attempts at tasks that were done, failed, were given back, were lost",
+                [[WORKER_METRICS, one, *work] for one in ("TasksDone", "TasksFailed", "TasksGivenBack", "LeasesLost")],
+                stat="Sum",
+            ),
+            _graph(
+                f"Workers of {name}: seconds that the longest task waited and took",
+                [[WORKER_METRICS, one, *work] for one in ("SecondsWaited", "SecondsWorked")],
+            ),
+        ],
     ]
 
 
@@ -141,8 +154,8 @@ def _vcpu_graph() -> Widget:
     )
 
 
-def _graph(title: str, metrics: Sequence[Metric], *, period_seconds: int = 60) -> Widget:
-    properties = {"title": title, "metrics": metrics, "stat": "Maximum", "period": period_seconds}
+def _graph(title: str, metrics: Sequence[Metric], *, period_seconds: int = 60, stat: str = "Maximum") -> Widget:
+    properties = {"title": title, "metrics": metrics, "stat": stat, "period": period_seconds}
     return {"type": "metric", "properties": properties}
 
 

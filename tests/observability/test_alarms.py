@@ -15,6 +15,8 @@ def test_no_alarm_is_raised_by_a_platform_at_rest(deployed: Run) -> None:
         *(f"alerts-{queue}-{what}" for queue in WHOLE["queues"] for what in ("dead-letters", "too-old", "unconsumed")),
         "alerts-workers-below-desired",
         "alerts-workers-memory",
+        "alerts-workers-lost-leases",
+        "alerts-workers-failing",
     }
     topic = deployed.exports["alerts_topic_arn"]
     for alarm in alarms.values():

@@ -10,10 +10,12 @@ from local.run import Run
 from tests.conftest import RunStack
 from tests.observability.support import ALARM, RULE, widgets
 from tests.support import all_of, one_of
+from worker.metrics import NAMESPACE
 
 SQS = ({"QueueName"}, "SQS developer guide, Available CloudWatch metrics for Amazon SQS")
 ECS = ({"ClusterName", "ServiceName"}, "ECS developer guide, Amazon ECS CloudWatch metrics")
 INSIGHTS = ({"ClusterName", "ServiceName"}, "CloudWatch user guide, Amazon ECS Container Insights metrics")
+WORKER = ({"QueueName"}, "worker/slot.py; tests/test_worker_run.py")
 
 EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
     (namespace, metric): (dimensions, statistics, source)
@@ -26,6 +28,8 @@ EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
         ("AWS/ECS", "MemoryUtilization", ECS, {"Average", "Maximum", "Minimum"}),
         ("ECS/ContainerInsights", "DesiredTaskCount", INSIGHTS, {"Average", "Maximum", "Minimum"}),
         ("ECS/ContainerInsights", "RunningTaskCount", INSIGHTS, {"Average", "Maximum", "Minimum"}),
+        *((NAMESPACE, one, WORKER, {"Sum"}) for one in ("TasksDone", "TasksFailed", "TasksGivenBack", "LeasesLost")),
+        *((NAMESPACE, one, WORKER, {"Average", "Maximum"}) for one in ("SecondsWaited", "SecondsWorked")),
         (
             "AWS/AutoScaling",
             "GroupInServiceInstances",
