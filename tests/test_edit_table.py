@@ -17,7 +17,7 @@ from tools import changes
 from tools.changes import ROWS, Row
 
 ALL = [row for rows in ROWS.values() for row in rows]
-PAGE = changes.PAGE.read_text(encoding="utf-8")
+PAGE = changes.PAGE.read_text(encoding="utf-8").partition(changes.BEGIN)[2].partition(changes.END)[0]
 LINES = [line for line in PAGE.splitlines() if line.startswith("| ") and " | " in line]
 
 
