@@ -88,11 +88,13 @@ def test_a_lease_lost_during_the_grace_ends_the_grace() -> None:
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="macOS has no subreaper")
 SLEEP = "echo $$ >> pids; exec sleep 300"
+INNER = SLEEP.replace("$", "\\$")
+"""For a shell in a shell, which is to write down its own pid."""
 ESCAPES = {
     "in the background": f"sh -c '{SLEEP}' &",
     "in a session of its own": f"setsid sh -c '{SLEEP}' &",
     "in a process group of its own": f"timeout 300 sh -c '{SLEEP}' &",
-    "with another environment, twice removed": f"env -i setsid sh -c 'setsid sh -c \"{SLEEP}\" & exit 0' &",
+    "with another environment, twice removed": f"env -i setsid sh -c 'setsid sh -c \"{INNER}\" & exit 0' &",
     "deaf to SIGTERM": f"setsid sh -c 'trap \"\" TERM; {SLEEP}' &",
 }
 
@@ -100,7 +102,11 @@ ESCAPES = {
 @LINUX
 @pytest.mark.parametrize("stops", [[], [Stop.TIMEOUT], [Stop.LOST]], ids=["ends", "is stopped", "is killed"])
 def test_nothing_that_the_child_started_outlives_it(tmp_path: Path, stops: list[Stop]) -> None:
-    program = [f"cd {tmp_path}", *ESCAPES.values(), f"while [ $(cat pids | wc -l) -lt {len(ESCAPES)} ]; do :; done"]
+    program = [
+        f"cd {tmp_path}; touch pids",
+        *ESCAPES.values(),
+        f"while [ $(cat pids | wc -l) -lt {len(ESCAPES)} ]; do :; done",
+    ]
     ended = run("sh", "-c", "\n".join([*program, "echo ready", "wait" if stops else "exit 0"]), stops=stops)
     assert (ended.stopped, ended.output) == (stops[0] if stops else None, ["ready"])
     pids = (tmp_path / "pids").read_text().split()
