@@ -15,7 +15,7 @@ from typing import Any
 
 import pulumi
 
-from local import engine, stack_files, types
+from local import engine, interrupt, stack_files, types
 from local.aws import Aws
 from local.changes import place_of
 from local.clis import WHERE_FROM, CliError, Engine
@@ -122,7 +122,10 @@ def planned(stack: StackFile, before: Earlier, aws: Aws) -> Plan:
         if there.error is not None:
             raise CliError(f"{before.name}: {there.error}")
         return beside(there, stack, aws)
-    with TemporaryDirectory(prefix="local-") as folder:
+    with (
+        TemporaryDirectory(prefix="local-") as folder,
+        interrupt.undone(lambda: shutil.rmtree(folder, ignore_errors=True)),
+    ):
         cli = Engine(Path(folder))
         cli.prepare(stack.program, aws, stack.stack)
         file = Path(folder) / "earlier.yaml"
@@ -250,6 +253,8 @@ def _read(project: Path, stack: str, name: str, text: str) -> Earlier:
             read = stack_files.read(Path(folder), stack)
         except WrongStackFileError as error:
             raise EarlierError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+    if read.mistakes:
+        raise EarlierError("\n".join(f"{name}: {one}" for one in read.mistakes))
     return Earlier(name=name, text=text, stack=replace(read, program=project))
 
 

@@ -110,13 +110,17 @@ class Engine:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        return subprocess.run(
+        process = interrupt.start(
             [self.cli, *arguments, "--non-interactive"],
             cwd=self.shadow,
             env=self.environment,
-            capture_output=True,
-            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
+        said, errors = process.communicate()
+        interrupt.leave(process)
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 
 
 def _stack_in(arguments: list[str]) -> str | None:

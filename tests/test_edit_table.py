@@ -70,7 +70,7 @@ def rounds(*, protect: bool) -> list[dict[str, Any]]:
 
 def _meet(one: str, other: str) -> bool:
     """Whether two places are in one thing: a queue, a job queue, a node group, the network; or one is in the other."""
-    depths = {"network": 1, "eks.gpuNodeGroups": 3}
+    depths = {"network": 1, "eks.gpuNodeGroups": 3, "workers": 3}
     first, second = (
         place.split(".")[: next((depth for top, depth in depths.items() if place.startswith(top)), 2)]
         for place in (one, other)

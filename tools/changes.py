@@ -56,7 +56,7 @@ DEPLOYED: dict[str, Any] = {
         "shared": {"instanceTypes": ["g6.12xlarge"], "capacity": ["onDemand"], "fairShare": {"teamA": 1, "teamB": 2}},
         "multi": {"nodes": 2, "instanceTypes": ["g6.12xlarge"], "capacity": ["onDemand"], "efa": True},
     },
-    "workers": {"queue": "tasks"},
+    "workers": {"workers": {"queue": "tasks"}},
     "eks": {
         "version": "1.35",
         "publicAccessCidrs": ["8.8.4.0/24"],
@@ -160,16 +160,22 @@ ROWS: Mapping[str, Sequence[Row]] = {
     ],
     "workers": [
         Row(edit="`workers` leaves", changes={"workers": GONE}),
-        Row(edit="`workers.queue`: another", changes={"workers.queue": "other"}),
-        Row(edit="`workers.image` comes", changes={"workers.image": "public.ecr.aws/docker/library/python:3.13"}),
-        Row(edit="`workers.cpu`, `memory`", changes={"workers.cpu": 2048, "workers.memory": 8192}),
-        Row(edit="`workers.minTasks`, `maxTasks`: more", changes={"workers.minTasks": 1, "workers.maxTasks": 40}),
-        Row(edit="`workers.maxTasks`: fewer", changes={"workers.maxTasks": 4}),
-        Row(edit="`workers.tasksPerWorker`", changes={"workers.tasksPerWorker": 10}),
-        Row(edit="`workers.spotShare`", changes={"workers.spotShare": 0.25}),
+        Row(edit="`workers.NAME.queue`: another", changes={"workers.workers.queue": "other"}),
         Row(
-            edit="`workers.maxTaskSeconds`, `environment`",
-            changes={"workers.maxTaskSeconds": 1800, "workers.environment": {"LEVEL": "debug"}},
+            edit="`workers.NAME.image` comes",
+            changes={"workers.workers.image": "public.ecr.aws/docker/library/python:3.13"},
+        ),
+        Row(edit="`workers.NAME.cpu`, `memory`", changes={"workers.workers.cpu": 2048, "workers.workers.memory": 8192}),
+        Row(
+            edit="`workers.NAME.minTasks`, `maxTasks`: more",
+            changes={"workers.workers.minTasks": 1, "workers.workers.maxTasks": 40},
+        ),
+        Row(edit="`workers.NAME.maxTasks`: fewer", changes={"workers.workers.maxTasks": 4}),
+        Row(edit="`workers.NAME.tasksPerWorker`", changes={"workers.workers.tasksPerWorker": 10}),
+        Row(edit="`workers.NAME.spotShare`", changes={"workers.workers.spotShare": 0.25}),
+        Row(
+            edit="`workers.NAME.maxTaskSeconds`, `environment`",
+            changes={"workers.workers.maxTaskSeconds": 1800, "workers.workers.environment": {"LEVEL": "debug"}},
         ),
     ],
     "eks": [

@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from worker import child
 from worker.log import log
@@ -217,7 +217,7 @@ class Slot:
         )
         return ended
 
-    def _measured(self, lease: Lease, ended: child.Ended) -> dict[str, object]:
+    def _measured(self, lease: Lease, ended: child.Ended) -> dict[str, Any]:
         is_done = ended.exit_code == 0 and not ended.stopped
         has_failed = not is_done and ended.stopped not in {child.Stop.DRAIN, child.Stop.LOST}
         return measured(

@@ -155,11 +155,8 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         """Nodes that end take their pods with them; on nodes without a taint only controllers run."""
         trains = bool((edit.before or edit.after).get("taints"))
         if edit.ends and trains:
-            new = edit.operation == "replace"
             yield Effect(
-                work="goes on" if new else "stopped",
-                what=f"its nodes end, and the pods on them; {AGAIN if new else 'they wait for another group'}",
-                first=FIRST,
+                work="refused", what="is refused while one of its nodes runs; with none nothing happens", first=FIRST
             )
         elif edit.ends or edit.touches(*ROLLING):
             yield Effect(
