@@ -696,10 +696,17 @@ class TestThreads:
         """What a worker in this process is connected to."""
         aws = Aws()
         aws.answers = {"get_queue_attributes": [{"Attributes": {"VisibilityTimeout": "60"}}]}
-        monkeypatch.setattr(run, "Connection", lambda *_, **__: AwsConnection(aws))
+
+        def connection(*_: object, **__: object) -> AwsConnection:
+            return AwsConnection(aws)
+
+        def quiet(*_: object) -> None:
+            return None
+
+        monkeypatch.setattr(run, "Connection", connection)
         monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
-        monkeypatch.setattr(run.lines, "start", lambda: None)
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.setattr(run.lines, "start", quiet)
+        monkeypatch.setattr(signal, "signal", quiet)
         monkeypatch.setattr(threading, "excepthook", threading.excepthook)
         receive = TaskQueue.receive
 
@@ -736,7 +743,11 @@ class TestThreads:
             raise RuntimeError
 
         parse = slot.parse
-        monkeypatch.setattr(slot, "parse", lambda body, **most: dies() if "bad" in body else parse(body, **most))
+
+        def parse_or_die(body: str, **most: Any) -> Any:
+            return dies() if "bad" in body else parse(body, **most)
+
+        monkeypatch.setattr(slot, "parse", parse_or_die)
         good = {"id": "good", "command": ["sh", "-c", f"until [ -e {died} ]; do sleep 0.01; done; sleep 0.2"]}
         bodies = {"m-good": json.dumps(good), "m-bad": "bad"}
         attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
