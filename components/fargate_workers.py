@@ -3,7 +3,6 @@
 Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -174,8 +173,9 @@ def one_fleet(path: str, section: Any) -> Mistake | None:
     objects = {"environment", "secrets"}
     if given and not any(key in own and (key in objects or not isinstance(one, dict)) for key, one in given.items()):
         return None
-    mended = json.dumps({"workers": given})
-    return mistake(path, f"must be fleets by name, which for the one that there was is `workers: {mended}`", given)
+    # not the values, of which one may be a secret that is not to be said
+    keys = ", ".join(f"{key}: ..." for key in given)
+    return Mistake(path=path, rule=f"must be fleets by name: write `workers: {{workers: {{{keys}}}}}`")
 
 
 def shared_queues(path: str, fleets: Mapping[str, WorkerSettings]) -> Iterator[Mistake]:

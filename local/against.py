@@ -255,6 +255,8 @@ def _read(project: Path, stack: str, name: str, text: str) -> Earlier:
             raise EarlierError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
     if read.mistakes:
         raise EarlierError("\n".join(f"{name}: {one}" for one in read.mistakes))
+    if read.document is not None:
+        read.document.name = name
     return Earlier(name=name, text=text, stack=replace(read, program=project))
 
 

@@ -138,7 +138,8 @@ def _against(stack: stack_files.StackFile, provider: Provider, display: Display,
         for one, run, prefix in zip((before.stack, stack), runs, (f"{before.name}: ", ""), strict=True):
             if run.error is not None:
                 found = [
-                    replace(failure, message=f"{prefix}{failure.message}") for failure in _failures(one, run, provider)
+                    replace(failure, message=f"{prefix if failure.place is None else ''}{failure.message}")
+                    for failure in _failures(one, run, provider)
                 ]
                 return refused(run.error, found, json=options.json, debug=options.debug)
         with display.phase(f"deploying {before.name}, and previewing this one"):

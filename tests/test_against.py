@@ -111,7 +111,7 @@ def test_pulumis_own_engine_says_it_where_its_cli_is_and_nothing_stays_behind(ed
     [
         (SMALL_STACK, "no-such", "--against no-such: is neither a file nor a revision that git knows here"),
         ("config: {}", "before.yaml", "before.yaml: aws:region: is required"),
-        (f"{SMALL_STACK}  distributed-training:more: 1\n", "before.yaml", "before.yaml: more: is no section"),
+        (f"{SMALL_STACK}  distributed-training:more: 1\n", "before.yaml", "before.yaml:5:3: more: is no section"),
         (
             SMALL_STACK.replace("us-west-2", "us-east-1"),
             "before.yaml",
@@ -123,7 +123,7 @@ def test_what_cannot_be_compared_with_is_a_line(
     content: str, against_: str, line: str, preview: Said, edited: Path
 ) -> None:
     (edited / "before.yaml").write_text(content)
-    status, [said] = preview("--against", against_)
+    status, [said, *_] = preview("--against", against_)
     assert status == 1
     assert said.startswith(f"error: {line}")
 

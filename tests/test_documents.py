@@ -112,7 +112,7 @@ def test_there_is_a_runbook_for_every_alert(run_stack: RunStack) -> None:
     queues, fleets = (json.loads(config[f"distributed-training:{section}"]) for section in ("queues", "workers"))
     alerts = {
         re.sub(
-            rf"^({'|'.join(fleets)})-(below|memory)",
+            rf"^({'|'.join(fleets)})-(below|memory|lost|failing)",
             r"FLEET-\2",
             re.sub(rf"^({'|'.join(queues)})-", "QUEUE-", name.removeprefix("alerts-")),
         )

@@ -152,9 +152,9 @@ def test_a_cluster_stays_in_its_zones() -> None:
     assert work(edit(CLUSTER, "update", "vpcConfig.subnetIds")) == ["refused"]
 
 
-def test_nodes_that_train_take_their_pods_along_and_others_move_controllers() -> None:
-    assert work(edit(NODE_GROUP, "delete", before=TAINTED)) == ["stopped"]
-    assert work(edit(NODE_GROUP, "replace", "instanceTypes", before=TAINTED)) == ["goes on"]
+def test_nodes_that_train_are_not_taken_away_and_others_move_controllers() -> None:
+    assert work(edit(NODE_GROUP, "delete", before=TAINTED)) == ["refused"]
+    assert work(edit(NODE_GROUP, "replace", "instanceTypes", before=TAINTED)) == ["refused"]
     assert work(edit(NODE_GROUP, "update", "launchTemplate.version", before=TAINTED)) == ["goes on"]
     assert work(edit(NODE_GROUP, "update", "version")) == work(edit(NODE_GROUP, "replace")) == ["nothing"]
     assert work(edit(NODE_GROUP, "update", "labels", before=TAINTED)) == []

@@ -16,9 +16,8 @@ from botocore.awsrequest import AWSResponse
 
 from local import engine
 from local.aws import Aws
-from local.provider import Provider
 from local.run import RefusedError, Resource, State
-from tests.conftest import REGION, ROOT, run_config, stack_of
+from tests.conftest import REGION, ROOT, NewStackProvider, run_config, stack_of
 from tests.support import WHOLE
 
 CONFIG = {f"distributed-training:{key}": value for key, value in WHOLE.items()}
@@ -102,7 +101,7 @@ def test_every_call_that_is_throttled_once_is_made_again(aws: Aws) -> None:
     assert all(throttling.calls.count(operation) > 1 for operation in seen)
 
 
-class EachCallFails(Provider):
+class EachCallFails(NewStackProvider):
     """A provider whose every call that makes a resource fails for good before it is let through."""
 
     def __init__(self, aws: Aws) -> None:

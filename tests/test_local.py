@@ -180,7 +180,9 @@ def test_a_stack_can_be_called_by_its_file(project: Path, capsys: pytest.Capture
     (project / "Pulumi.a.b.yaml").write_text("config: {}\n")
     for name in ("a.b", "Pulumi.a.b.yaml"):
         assert command_line.main(["preview", "--stack", name]) == 1
-        assert capsys.readouterr().err == "error: aws:region: is required in Pulumi.a.b.yaml, got nothing\n"
+        assert capsys.readouterr().err == (
+            "error: Pulumi.a.b.yaml:1:1: aws:region: is required, got nothing\n   1 | config: {}\n     | ^^^^^^\n"
+        )
 
 
 def test_a_file_that_is_no_text_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

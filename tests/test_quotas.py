@@ -72,7 +72,7 @@ def test_workers_are_held_against_fargates_quotas_on_demand_and_on_spot(aws: Aws
     provider = PoorProvider(aws, **{"3032A538": 6, "36FBB829": 6})
     sections: dict[str, Any] = {
         "queues": {"tasks": {}, "results": {}},
-        "workers": {"maxTasks": 20, "cpu": 1024, "spotShare": 0.75},
+        "workers": {"prepare": {"maxTasks": 20, "cpu": 1024, "spotShare": 0.75}},
     }
     assert [line.split(": the")[0] for line in lines(preview(sections, provider))] == ["quota L-36FBB829"]
 

@@ -11,7 +11,7 @@ from local.aws import Aws
 from local.properties import Property
 from local.record import TYPES
 from local.run import Registration, Run
-from tests.conftest import ROOT, RunStack
+from tests.conftest import ROOT, NewStackProvider, RunStack
 from tests.support import STACKS
 from tools import whole
 
@@ -29,7 +29,7 @@ def runs(run_stack: RunStack, aws: Aws) -> dict[str, tuple[Run, set[str]]]:
         stack: (run_stack(stack, preview=False), texts(as_data(dict(stack_files.read(ROOT, stack).config))))
         for stack in STACKS
     }
-    return stacks | {"whole": (whole.deployed(aws), texts(whole.SECTIONS))}
+    return stacks | {"whole": (whole.deployed(NewStackProvider(aws)), texts(whole.SECTIONS))}
 
 
 def as_data(value: Any) -> Any:

@@ -8,6 +8,7 @@ import botocore.session
 import pytest
 
 from local.aws import Aws
+from local.provider import Provider
 from local.record import FUNCTIONS, TYPES
 from local.run import Run
 from tests.conftest import REGION, RunStack
@@ -83,7 +84,7 @@ class RecordingAws(Aws):
 def recorded() -> Iterator[tuple[Run, set[str]]]:
     with RecordingAws(REGION) as aws:
         aws.called = set()
-        yield whole.deployed(aws), aws.called
+        yield whole.deployed(Provider(aws)), aws.called
 
 
 @pytest.fixture(scope="module", name="whole")

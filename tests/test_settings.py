@@ -8,8 +8,8 @@ import pytest
 
 from local import engine
 from local.aws import Aws
-from local.provider import Provider
 from settings import StackSettings
+from tests.conftest import NewStackProvider
 
 MistakesIn = Callable[[dict[str, Any]], list[str]]
 
@@ -84,24 +84,15 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
         ),
         (
             {"workers": {"queue": "q", "maxTasks": 4}, "queues": {"q": {}, "results": {}}},
-            (
-                "workers: must be fleets by name, which for the one that there was is"
-                """ `workers: {"workers": {"queue": "q", "maxTasks": 4}}`, got {'queue': 'q', 'maxTasks': 4}"""
-            ),
+            "workers: must be fleets by name: write `workers: {workers: {queue: ..., maxTasks: ...}}`",
         ),
         (
             {"workers": {}, "queues": {"tasks": {}, "results": {}}},
-            (
-                "workers: must be fleets by name, which for the one that there was is"
-                """ `workers: {"workers": {}}`, got {}"""
-            ),
+            "workers: must be fleets by name: write `workers: {workers: {}}`",
         ),
         (
             {"workers": {"secrets": {"TOKEN": "arn"}}, "queues": {"tasks": {}, "results": {}}},
-            (
-                "workers: must be fleets by name, which for the one that there was is"
-                """ `workers: {"workers": {"secrets": {"TOKEN": "arn"}}}`, got {'secrets': {'TOKEN': 'arn'}}"""
-            ),
+            "workers: must be fleets by name: write `workers: {workers: {secrets: ...}}`",
         ),
         (
             {"workers": {"a": {"sharesQueue": True}, "b": {}}, "queues": {"tasks": {}, "results": {}}},
@@ -247,8 +238,8 @@ def test_all_mistakes_are_reported_at_once(mistakes_in: MistakesIn) -> None:
             ["batch.a.gpus", "batch.a.minVcpus"],
         ),
         (
-            {"queues": {"q": {}}, "workers": {"queue": "q", "spotShare": 2, "minTasks": 30}},
-            ["workers.spotShare", "workers.minTasks"],
+            {"queues": {"q": {}}, "workers": {"f": {"queue": "q", "spotShare": 2, "minTasks": 30}}},
+            ["workers.f.spotShare", "workers.f.minTasks"],
         ),
         # but none that needs the one that is wrong, whose default would be judged in its place
         ({"batch": {"a": {"vcpus": "8", "maxVcpus": 10}}}, ["batch.a.vcpus"]),
@@ -261,7 +252,7 @@ def test_all_mistakes_are_reported_at_once(mistakes_in: MistakesIn) -> None:
         ({"protect": True, "artifacts": {"forceDestroy": 1}}, ["artifacts.forceDestroy"]),
         ({"protect": "yes", "artifacts": {"forceDestroy": True}}, ["protect"]),
         ({"network": 3, "batch": {"a": {"gpus": 5}}}, ["network", "batch.a.gpus"]),
-        ({"queues": 3, "workers": {"queue": "q", "image": "mine:1"}}, ["queues", "workers.queue"]),
+        ({"queues": 3, "workers": {"f": {"queue": "q", "image": "mine:1"}}}, ["queues", "workers.f.queue"]),
         # what AWS knows of one part, beside mistakes of others, of its own too, and types that it does not know
         (
             {"batch": {"a": {"instanceTypes": ["g6.12xlrge"], "gpus": 5}, "b": {"gpus": 5}, "c": {"priority": -1}}},
@@ -318,10 +309,10 @@ def test_a_key_of_another_region_is_refused(mistakes_in: MistakesIn) -> None:
 
 @pytest.mark.parametrize("image", ["", " ", "two words"])
 def test_an_image_that_is_none_is_refused(image: str, mistakes_in: MistakesIn) -> None:
-    sections = {"batch": {"a": {"image": image}}, "workers": {"queue": "results", "image": image}}
+    sections = {"batch": {"a": {"image": image}}, "workers": {"f": {"queue": "results", "image": image}}}
     lines = mistakes_in({**sections, "queues": {"results": {}}})
     rule = f"must be an image without white space, such as pytorch/pytorch:2.8.0, got '{image}'"
-    assert lines == [f"batch.a.image: {rule}", f"workers.image: {rule}"]
+    assert lines == [f"batch.a.image: {rule}", f"workers.f.image: {rule}"]
 
 
 def test_a_name_that_is_too_long_is_refused_by_its_length(mistakes_in: MistakesIn) -> None:
@@ -350,7 +341,7 @@ def test_a_secret_of_the_configuration_is_not_said_again(aws: Aws) -> None:
 
     run = engine.run(
         program,
-        Provider(aws),
+        NewStackProvider(aws),
         preview=True,
         project="distributed-training",
         config={"aws:region": "us-west-2", "distributed-training:queues": "hunter2"},

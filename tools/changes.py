@@ -9,7 +9,7 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -231,16 +231,22 @@ ROWS: Mapping[str, Sequence[Row]] = {
 @contextmanager
 def deployed() -> Generator[Callable[[Row], Plan]]:
     """What says of an edit what it does to the stack, which is deployed as long as it is asked."""
-    with Aws(REGION, TAGS) as aws:
+    with ExitStack() as stack:
 
         @cache
-        def there(protect: bool) -> Run:
+        def there(protect: bool) -> tuple[Run, Aws]:
+            # each in an account of its own, as two stacks of one name find each other
+            aws = stack.enter_context(Aws(REGION, TAGS))
             run = engine.run(stack_of({"protect": protect}), Provider(aws), preview=False)
             if run.error is not None:
                 raise run.error
-            return run
+            return run, aws
 
-        yield lambda row: beside(there(row.protect), stack_of({"protect": row.protect, **row.changes}), aws)
+        def plan(row: Row) -> Plan:
+            run, aws = there(row.protect)
+            return beside(run, stack_of({"protect": row.protect, **row.changes}), aws)
+
+        yield plan
 
 
 def stack_of(changes: Mapping[str, Any]) -> StackFile:

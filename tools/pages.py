@@ -51,7 +51,7 @@ def made() -> dict[Path, str]:
             estimates[stack.stack] = provider.estimate(run)
             if stack.stack == PICTURED:
                 files[PROJECT / "docs" / "architecture.svg"] = svg(run) + "\n"
-        policies = roles.documents(whole.deployed(aws_of(whole.REGION)))
+        policies = roles.documents(whole.deployed(Provider(aws_of(whole.REGION))))
     return (
         files
         | {PROJECT / "stack.schema.json": reference.schema_text()}

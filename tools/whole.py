@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from local import engine
-from local.aws import Aws
 from local.provider import Provider
 from local.run import Run
 from local.stack_files import StackFile
@@ -45,8 +44,8 @@ SECTIONS: Mapping[str, Any] = {
 """The stack file, without its namespace."""
 
 
-def deployed(aws: Aws) -> Run:
-    """The whole stack, deployed there.
+def deployed(provider: Provider) -> Run:
+    """The whole stack, deployed by this provider.
 
     Raises:
         RunError: when the sections are wrong.
@@ -56,12 +55,12 @@ def deployed(aws: Aws) -> Run:
         project="distributed-training",
         stack="whole",
         config={
-            "aws:region": aws.region,
+            "aws:region": provider.aws.region,
             **{f"distributed-training:{key}": json.dumps(section) for key, section in SECTIONS.items()},
         },
         program=PROJECT,
     )
-    run = engine.run(stack, Provider(aws), preview=False)
+    run = engine.run(stack, provider, preview=False)
     if run.error is not None:
         raise run.error
     return run

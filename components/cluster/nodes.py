@@ -64,11 +64,11 @@ class SystemNodesSettings(Settings):
         self, path: str, facts: Mapping[str, InstanceFacts], running: RunningNodes | None
     ) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types, and the nodes that run."""
-        yield from _too_many_run(path, self.max_size, running)
         for instance_type in self.instance_types:
             if facts[instance_type].accelerators:
                 yield mistake(f"{path}.instanceTypes", "must be types without accelerator", instance_type)
         yield from _one_image(f"{path}.instanceTypes", self.instance_types, facts)
+        yield from _too_many_run(path, self.max_size, running)
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that it asks for at most."""
@@ -175,14 +175,6 @@ class GpuNodeGroupSettings(Settings):
             offers = {one: sorted(facts[one].zones) for one in self.instance_types}
             if not any({*used} & {*offered} for offered in offers.values()):
                 yield mistake(types, f"must be offered in {', '.join(used)}, where the nodes would be", offers)
-        yield from _too_many_run(path, self.max_size, running)
-        if running is not None and running.size:
-            for key, wanted in self.made_anew(running, zones).items():
-                yield mistake(f"{path}.{key}", f"cannot change while {running.size} nodes of it run: {FIRST}", wanted)
-            # EKS updates such a group only at zero (EKS user guide, "Create a managed node group with Capacity Blocks")
-            exchanged = running.exchanged(version=version, disk_gib=self.disk_gib)
-            for key, (_, wanted) in exchanged.items() if self.capacity == "capacityBlock" else ():
-                yield mistake(key, f"cannot change while {running.size} nodes of {path} run: {FIRST}", wanted)
         for instance_type in self.instance_types:
             if not facts[instance_type].accelerators:
                 yield mistake(types, "must be types with an accelerator", instance_type)
@@ -192,6 +184,14 @@ class GpuNodeGroupSettings(Settings):
         counts = {one: facts[one].accelerators for one in self.instance_types}
         if len(set(counts.values())) > 1:
             yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
+        yield from _too_many_run(path, self.max_size, running)
+        if running is not None and running.size:
+            for key, wanted in self.made_anew(running, zones).items():
+                yield mistake(f"{path}.{key}", f"cannot change while {running.size} nodes of it run: {FIRST}", wanted)
+            # EKS updates such a group only at zero (EKS user guide, "Create a managed node group with Capacity Blocks")
+            exchanged = running.exchanged(version=version, disk_gib=self.disk_gib)
+            for key, (_, wanted) in exchanged.items() if self.capacity == "capacityBlock" else ():
+                yield mistake(key, f"cannot change while {running.size} nodes of {path} run: {FIRST}", wanted)
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that it asks for at most."""

@@ -36,6 +36,7 @@ SECTIONS: dict[str, Any] = {
         "gpuNodeGroups": GROUPS,
         "kueue": True,
         "trainer": True,
+        "sendTo": ["tasks"],
     },
 }
 

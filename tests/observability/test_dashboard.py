@@ -17,6 +17,7 @@ def test_the_dashboard_has_a_row_for_every_part(deployed: Run) -> None:
         "Queue tasks",
         "Queue results",
         "Workers of workers",
+        "Workers of workers",
         "Batch jobs by state, of those that changed it in the time shown",
         "EKS",
         "vCPUs that run in this account and region, by quota",
