@@ -184,7 +184,8 @@ class NetworkSettings(Settings):
 
     def lacking(self, path: str, account: iam.Account, zones: Sequence[str], deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes where a new network, or more NAT gateways, need more than AWS lets the account have."""
-        own = [arn.rsplit("/", 1)[-1] for arn in deployed.of(path, "ec2:vpc")]
+        tagged = [arn.rsplit("/", 1)[-1] for arn in deployed.of(path, "ec2:vpc")]
+        own = tagged or _untagged(path, self.cidr)
         has = len(ec2.get_nat_gateways(vpc_id=own[0]).ids) if own else 0
         with_nat = zones[: {"none": 0, "single": 1, "perZone": len(zones)}[self.nat_gateways]][has:]
         wanted = [(f"{path}.cidr", "VPCs", quotas.VPCS, 0 if own else 1, lambda: len(ec2.get_vpcs().ids))]
@@ -579,6 +580,11 @@ def let_members_talk(name: str, group_id: pulumi.Input[str], description: str, *
             referenced_security_group_id=group_id,
             opts=opts,
         )
+
+
+def _untagged(name: str, cidr: ipaddress.IPv4Network) -> Sequence[str]:
+    """Ids of the VPC of a stack of release 0.1.0, which carries no tag to find it by but its name."""
+    return ec2.get_vpcs(filters=[{"name": "tag:Name", "values": [name]}, {"name": "cidr", "values": [str(cidr)]}]).ids
 
 
 def _nat_gateways_in(zone: str) -> int:

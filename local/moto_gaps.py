@@ -10,7 +10,7 @@ CUSTOM_ID = "_custom_id_"
 """Tag by which other services of moto are told the id of what they make."""
 
 QUOTAS = {
-    ("ec2", "L-0263D0A3"): 5.0,
+    **dict.fromkeys((("ec2", "L-0263D0A3"), ("vpc", "L-F678F1CE"), ("vpc", "L-FE5A380F")), 50.0),
     **dict.fromkeys(
         (
             ("ec2", code)
@@ -183,7 +183,7 @@ def _s3() -> None:
 
 
 def _service_quotas() -> None:
-    """The account has AWS's default of elastic addresses, and vCPUs as of one that has asked for more."""
+    """The account has the quotas of one that has asked for more."""
     from moto.servicequotas import models
 
     backend: Any = models.ServiceQuotasBackend

@@ -87,10 +87,10 @@ def test_a_destroy_of_a_protected_stack_takes_nothing(options: list[str], real: 
 
 @pytest.mark.usefixtures("empty")
 def test_pipelines_show_each_deletion_but_what_goes_through_the_kubernetes_api(real: RealEngine) -> None:
-    without(real, "workers", "batch.multi", "eks.gpuNodeGroups.efa")
+    without(real, "workers", "eks.gpuNodeGroups.efa")
     all_of_it = changed(real)
     deleted = {urn for urn, op in all_of_it.items() if op == "delete" and "index:ClusterSoftware$" not in urn}
-    for component in ("FargateWorkers", "BatchJobQueue", "GpuNodeGroup"):
+    for component in ("FargateWorkers", "GpuNodeGroup"):
         assert [one for one in deleted if f"index:{component}$aws:" in one], component
     assert any("$kubernetes:" in urn for urn in all_of_it)
     assert flags("preview") == flags("deploy-stack")
@@ -114,12 +114,12 @@ def test_a_queue_leaves_a_protected_stack_by_its_name_alone(real: RealEngine) ->
 
 def test_a_stack_goes_whose_cluster_is_gone(real: RealEngine, empty: dict[str, int]) -> None:
     end_cluster(real)
-    without(real, "queues.results", "workers", "batch.multi")
+    without(real, "queues.results", "workers")
     before = urns(real)
     # with what the pipeline leaves out nothing asks the Kubernetes API, which answers no longer
     real.pulumi("up", "-s", STACK, "--yes", "--skip-preview", *flags("deploy-stack"))
     gone = before - urns(real)
-    assert any("index:BatchJobQueue$aws:" in one for one in gone)
+    assert any("index:FargateWorkers$aws:" in one for one in gone)
     assert not any("$kubernetes:" in one for one in gone)
     real.pulumi("state", "unprotect", "-s", STACK, "--yes", "--all")
     assert "cluster is unreachable" in real.pulumi("destroy", "-s", STACK, "--yes", "--skip-preview", status=FAILED)

@@ -23,7 +23,8 @@ class PoorProvider(NewStackProvider):
         self.there: dict[str, dict[str, Any]] = {}
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        if token in self.there:
+        # those of other stacks: none has the name and the range of this one's
+        if token in self.there and not (token == "aws:ec2/getVpcs:getVpcs" and "filters" in arguments):
             return self.there[token]
         code = arguments.get("quotaCode", "")
         if code in self.values:

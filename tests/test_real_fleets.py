@@ -92,5 +92,9 @@ def test_another_image_leaves_the_definition_before_for_a_rollback(real: RealEng
 def test_a_fleet_that_is_taken_out_takes_nothing_with_it(real: RealEngine) -> None:
     found = planned(real, {key: section for key, section in SECTIONS.items() if key != "workers"})
     rest = {what: how for what, how in found.items() if how != {"delete"}}
-    assert rest == {"aws:cloudwatch/dashboard:Dashboard alerts": {"update"}}
+    # without workers, which stop, a message may be received no more often than it may fail
+    assert rest == {
+        "aws:cloudwatch/dashboard:Dashboard alerts": {"update"},
+        "aws:sqs/queue:Queue tasks": {"update"},
+    }
     assert not any("Queue" in what or "batch" in what for what in found)

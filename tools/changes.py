@@ -36,6 +36,7 @@ MADE_UP = {
     r"http://127\.0\.0\.1:\d+": f"https://sqs.{REGION}.amazonaws.com",
     r"\b(rtb|sg|subnet|vpc)-[0-9a-f]{8,17}\b": r"\1-0123456789abcdef0",
     r"-[0-9a-f]{7}(?![\w-])": "-0123456",
+    r"\btraining-[0-9a-f]{8}\b": "training-01234567",
 }
 """How the address, an id and a name end that are others in every run -> what stands for them."""
 MOST_MISTAKES = 2
