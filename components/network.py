@@ -184,9 +184,8 @@ class NetworkSettings(Settings):
 
     def lacking(self, path: str, account: iam.Account, zones: Sequence[str], deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes where a new network, or more NAT gateways, need more than AWS lets the account have."""
-        tagged = [arn.rsplit("/", 1)[-1] for arn in deployed.of(path, "ec2:vpc")]
-        own = tagged or _untagged(path, self.cidr)
-        has = len(ec2.get_nat_gateways(vpc_id=own[0]).ids) if own else 0
+        own = _own(deployed) or _untagged(path, self.cidr)
+        has = _nat_gateways("vpc-id", own)
         with_nat = zones[: {"none": 0, "single": 1, "perZone": len(zones)}[self.nat_gateways]][has:]
         wanted = [(f"{path}.cidr", "VPCs", quotas.VPCS, 0 if own else 1, lambda: len(ec2.get_vpcs().ids))]
         wanted.append(
@@ -215,9 +214,7 @@ class NetworkSettings(Settings):
 
     def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes that would take the network from under what runs on it, half of which cannot follow."""
-        own_ids = [arn.rpartition("/")[2] for arn in deployed.of(OWN_VPC, "ec2:vpc/")]
-        # the tags of a VPC that is gone are still listed for a while
-        own: Sequence[str] = ec2.get_vpcs(filters=[{"name": "vpc-id", "values": own_ids}]).ids if own_ids else ()
+        own = _own(deployed)
         adopted = deployed.noted(ADOPTED_VPC)
         if self.existing is not None and own:
             yield mistake(
@@ -582,15 +579,29 @@ def let_members_talk(name: str, group_id: pulumi.Input[str], description: str, *
         )
 
 
+def _own(deployed: Deployed) -> Sequence[str]:
+    """Ids of the VPC that the stack has made."""
+    tagged = [arn.rpartition("/")[2] for arn in deployed.of(OWN_VPC, "ec2:vpc/")]
+    # the tags of a VPC that is gone are still listed for a while
+    return ec2.get_vpcs(filters=[{"name": "vpc-id", "values": tagged}]).ids if tagged else ()
+
+
 def _untagged(name: str, cidr: ipaddress.IPv4Network) -> Sequence[str]:
     """Ids of the VPC of a stack of release 0.1.0, which carries no tag to find it by but its name."""
     return ec2.get_vpcs(filters=[{"name": "tag:Name", "values": [name]}, {"name": "cidr", "values": [str(cidr)]}]).ids
 
 
 def _nat_gateways_in(zone: str) -> int:
-    subnets = ec2.get_subnets(filters=[{"name": "availability-zone", "values": [zone]}]).ids
+    return _nat_gateways("subnet-id", ec2.get_subnets(filters=[{"name": "availability-zone", "values": [zone]}]).ids)
+
+
+def _nat_gateways(where: str, ids: Sequence[str]) -> int:
+    """How many there are; those that are gone are still listed for a while, in another state."""
+    if not ids:
+        # EC2 refuses a filter without values
+        return 0
     found = ec2.get_nat_gateways(
-        filters=[{"name": "state", "values": ["pending", "available"]}, {"name": "subnet-id", "values": subnets}]
+        filters=[{"name": "state", "values": ["pending", "available"]}, {"name": where, "values": ids}]
     )
     return len(found.ids)
 

@@ -8,29 +8,38 @@ import pytest
 from components import quotas
 from components.iam import Account
 from local.aws import Aws
+from local.provider import Provider
 from local.run import RefusedError, Run
 from tests.conftest import DEFAULT_TAGS, REGION, NewStackProvider, run_config
 
 ACCOUNT = Account(id="123456789012", partition="aws", region=REGION)
 
 
-class PoorProvider(NewStackProvider):
+class LessProvider(Provider):
     """The provider for an account that may have less, or whose quotas are not told."""
 
     def __init__(self, aws: Aws, **values: float | None) -> None:
         super().__init__(aws)
         self.values = {f"L-{code}": value for code, value in values.items()}
-        self.there: dict[str, dict[str, Any]] = {}
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        # those of other stacks: none has the name and the range of this one's
-        if token in self.there and not (token == "aws:ec2/getVpcs:getVpcs" and "filters" in arguments):
-            return self.there[token]
         code = arguments.get("quotaCode", "")
         if code in self.values:
             if (value := self.values[code]) is None:
                 raise RefusedError(f"{token}: AccessDeniedException")
             return {"quotaCode": code, "value": value}
+        return super().invoke(token, arguments)
+
+
+class PoorProvider(LessProvider, NewStackProvider):
+    """The same for a new stack, beside what others have."""
+
+    there: Mapping[str, dict[str, Any]] = {}
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        # of other stacks none has the name and the range of this one's
+        if token in self.there and not (token == "aws:ec2/getVpcs:getVpcs" and "filters" in arguments):
+            return self.there[token]
         return super().invoke(token, arguments)
 
 
@@ -129,16 +138,7 @@ def test_a_deployed_network_needs_room_only_for_what_is_new() -> None:
         config = {"distributed-training:network": {"natGateways": "single"}}
         first = run_config(aws, config, False, NewStackProvider(aws))
         assert first.error is None
-        provider = PoorProvider(aws, **{"F678F1CE": 1, "0263D0A3": 1, "FE5A380F": 1})
-        tagged = super(NewStackProvider, provider).invoke
-        provider.there = {
-            token: tagged(token, {"tagFilters": [{"key": "distributed-training:part"}]} if "Resources" in token else {})
-            for token in (
-                "aws:resourcegroupstaggingapi/getResources:getResources",
-                "aws:ec2/getEips:getEips",
-                "aws:ec2/getNatGateways:getNatGateways",
-            )
-        }
+        provider = LessProvider(aws, **{"F678F1CE": 1, "0263D0A3": 1, "FE5A380F": 1})
         assert run_config(aws, config, True, provider).error is None
         more = run_config(aws, {"distributed-training:network": {"natGateways": "perZone"}}, True, provider)
         assert str(more.error).startswith(
@@ -173,3 +173,20 @@ def test_a_page_of_the_console_is_that_of_the_partition() -> None:
     china = Account(id="123456789012", partition="aws-cn", region="cn-north-1")
     assert quotas.page(china, "ec2", "L-1").startswith("https://cn-north-1.console.amazonaws.cn/servicequotas/")
     assert quotas.page(ACCOUNT, "ec2", "L-1").startswith(f"https://{REGION}.console.aws.amazon.com/")
+
+
+def test_a_zone_in_which_the_account_has_no_subnet_has_room_and_nothing_is_asked_of_it(
+    aws: Aws, preview: Callable[..., Run]
+) -> None:
+    asked: list[Mapping[str, Any]] = []
+
+    class Asked(PoorProvider):
+        def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+            if token == "aws:ec2/getNatGateways:getNatGateways":
+                asked.append(arguments)
+            return super().invoke(token, arguments)
+
+    provider = Asked(aws)
+    provider.there = {"aws:ec2/getSubnets:getSubnets": {"id": REGION, "ids": []}}
+    assert preview({"network": {"natGateways": "perZone"}}, provider).error is None
+    assert asked == []
