@@ -16,7 +16,7 @@ from components.batch import (
     BatchJobQueueSettings,
     DeployedJobQueue,
     Generation,
-    environment_name,
+    environment_names,
     no_room,
     zones_in_use,
 )
@@ -211,7 +211,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     deployed = Deployed.ask(pulumi.get_stack())
     there, cluster = DeployedJobQueue.ask_all(deployed), RunningCluster.ask(deployed)
     wrong_network = [*as_far_as_right(_network_preflight(settings, account.region, zones))]
-    in_use = used if wrong_network else _zones_in_use(settings, used)
+    in_use = used if wrong_network else _zones_of_subnets(settings, used)
     unknown = [(path, one) for path, listed in named.items() for one in listed if one not in types]
     offered = offered_types() if unknown else []
     wrong = [
@@ -255,10 +255,9 @@ def _compute_environments(
     """Job queue -> logical names of its compute environments."""
     places = settings.network.places(zones)
     return {
-        name: {
-            environment_name(name, one, kind, facts=types[one.instance_types[0]], tags=account.tags, places=places)
-            for kind in one.capacity
-        }
+        name: set(
+            environment_names(name, one, facts=types[one.instance_types[0]], tags=account.tags, places=places).values()
+        )
         for name, one in settings.batch.items()
     }
 
@@ -282,7 +281,7 @@ def _batch_preflight(
         yield from as_far_as_right(one.preflight(f"batch.{name}", types, used))
 
 
-def _zones_in_use(settings: StackSettings, used: Sequence[str]) -> Sequence[str]:
+def _zones_of_subnets(settings: StackSettings, used: Sequence[str]) -> Sequence[str]:
     """The zones of the private subnets."""
     with suppress(WrongFieldError):
         return used if settings.network.existing is None else settings.network.existing.zones()

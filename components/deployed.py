@@ -28,9 +28,9 @@ class Deployed:
     def ask(cls, stack: str) -> Self:
         """Ask AWS what the stack has; a new stack has nothing."""
         found = resourcegroupstaggingapi.get_resources(tag_filters=[{"key": PART_TAG}])
-        arns = defaultdict[str, list[str]](list)
+        stack_alone, arns = cls(stack=stack), defaultdict[str, list[str]](list)
         for one in found.resource_tag_mapping_lists:
-            path = cls(stack=stack).path(one.tags)
+            path = stack_alone.path(one.tags)
             if path is not None:
                 arns[path].append(one.resource_arn)
         return cls(stack=stack, arns={path: sorted(listed) for path, listed in arns.items()})

@@ -43,8 +43,7 @@ class Demand:
 
 def of_instances(path: str, instance_types: Iterable[str], usage_class: str, vcpus: int) -> Iterator[Demand]:
     """Demands of instances of some of these types; none for what has no quota, such as a capacity block."""
-    codes = {_code(one, usage_class) for one in instance_types} - {None}
-    for code in sorted(filter(None, codes)):
+    for code in sorted({code for one in instance_types if (code := _code(one, usage_class))}):
         yield Demand(path=path, service="ec2", code=code, vcpus=vcpus)
 
 

@@ -1,7 +1,6 @@
 """The command line of `python -m local`: up, preview, graph, the CLIs of Pulumi and AWS, stop."""
 
 import argparse
-import errno
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -66,11 +65,13 @@ def _starting(options: argparse.Namespace) -> AbstractContextManager[object]:
 
 
 def _unwritable(path: Path | None) -> str | None:
-    """Why a file cannot be written, as far as that can be known before it is."""
-    if path is None or (not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)):
-        return None
-    wrong = errno.EISDIR if path.is_dir() else errno.EACCES if path.parent.is_dir() else errno.ENOENT
-    return f"{path}: cannot be written: {os.strerror(wrong)}"
+    """Why a file cannot be written; what it holds stays."""
+    try:
+        if path is not None:
+            path.open("a").close()
+    except OSError as error:
+        return f"{path}: cannot be written: {error.strerror}"
+    return None
 
 
 def _stack_name(text: str) -> str:

@@ -75,12 +75,6 @@ def only(inputs: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {key: inputs[key] for key in keys if inputs.get(key) is not None}
 
 
-def refuse_unknown(inputs: Mapping[str, Any], known: Collection[str]) -> None:
-    """Fail when an input is given that the caller would pass over."""
-    if unknown := sorted(set(inputs) - set(known)):
-        raise ValueError(f"{', '.join(unknown)}: the local AWS does not take this input")
-
-
 def _structure(shape: Any, inputs: Mapping[str, Any], rename: Mapping[str, str], path: str) -> dict[str, Any]:
     placed: dict[str, Any] = {}
     for key, value in inputs.items():

@@ -56,11 +56,6 @@ def _wrong(stack: stack_files.StackFile, provider: Provider, _display: Display, 
 
 def _up(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
     started = time.monotonic()
-    if options.outputs is not None:
-        try:
-            _write(options.outputs, {})
-        except OutputsFileError as error:
-            return refused(error, [Failure(message=str(error))], json=options.json, debug=options.debug)
     with display.watching() as watch:
         run = engine.run(stack, provider, preview=False, watch=watch)
     if run.error is not None:

@@ -4,7 +4,7 @@ It may import the other components.
 """
 
 from components.batch.generations import DeployedJobQueue, Generation, no_room, zones_in_use
-from components.batch.instances import environment_name
+from components.batch.instances import environment_names
 from components.batch.queue import BatchJobQueue, BatchJobQueueSettings
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "BatchJobQueueSettings",
     "DeployedJobQueue",
     "Generation",
-    "environment_name",
+    "environment_names",
     "no_room",
     "zones_in_use",
 ]

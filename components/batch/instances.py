@@ -292,23 +292,20 @@ class BatchInstances(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def environment_name(
+def environment_names(
     name: str,
     settings: InstancesSettings,
-    kind: Capacity,
     *,
     facts: InstanceFacts,
     tags: Mapping[str, str],
     places: Sequence[str],
-) -> str:
-    """Logical name of the compute environment for a kind of capacity.
+) -> dict[Capacity, str]:
+    """Kind of capacity -> logical name of its compute environment.
 
-    It ends in a digest of all that only new instances take on: where that changes, there is another environment.
+    Each ends in a digest of all that only new instances take on: where that changes, there is another environment.
     `places` tell the network's private subnets, the training subnet first.
     """
-    what = [
-        BATCH_TYPES[kind],
-        STRATEGIES[kind],
+    common = [
         # the provider holds them as a set
         sorted(settings.instance_types),
         facts.batch_image_type,
@@ -316,8 +313,13 @@ def environment_name(
         list(places[:1] if settings.in_one_zone else places),
         _starts_with(name, settings, facts=facts, tags=tags, groups=[]),
     ]
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-    return f"{name}-{USAGE_CLASSES[kind]}-{digest[:DIGEST_CHARACTERS]}"
+
+    def named(kind: Capacity) -> str:
+        what = json.dumps([BATCH_TYPES[kind], STRATEGIES[kind], *common], sort_keys=True)
+        digest = hashlib.sha256(what.encode()).hexdigest()
+        return f"{name}-{USAGE_CLASSES[kind]}-{digest[:DIGEST_CHARACTERS]}"
+
+    return {kind: named(kind) for kind in settings.capacity}
 
 
 def _starts_with(

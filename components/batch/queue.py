@@ -15,7 +15,7 @@ from components import iam
 from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
 from components.batch.generations import NAME_TAG, NEEDS_TAG, Generation
-from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_name
+from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_names
 from components.batch.job import container_properties, node_properties, retry_rules
 from components.deployed import Deployed
 from components.network import Network
@@ -143,10 +143,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
         log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
-        names = {
-            kind: environment_name(name, settings, kind, facts=type_facts, tags=account.tags, places=network.places)
-            for kind in settings.capacity
-        }
+        names = environment_names(name, settings, facts=type_facts, tags=account.tags, places=network.places)
         draining = [one for one in others if one.enabled or one.tasks]
         self._tell(others, draining)
         zones = network.zones[:1] if settings.in_one_zone else network.zones

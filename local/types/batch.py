@@ -31,25 +31,6 @@ SCALING = {"desiredVcpus", "maxVcpus", "minVcpus"}
 DISABLED = "DISABLED"
 UPDATE_MINUTES = 30
 """How long an update waits for running jobs unless it is said (Batch API, `UpdatePolicy`)."""
-EXCHANGING = tuple(
-    f"computeResources.{key}"
-    for key in (
-        "allocationStrategy",
-        "bidPercentage",
-        "ec2Configurations",
-        "ec2KeyPair",
-        "imageId",
-        "instanceRole",
-        "instanceTypes",
-        "launchTemplate",
-        "placementGroup",
-        "securityGroupIds",
-        "subnets",
-        "tags",
-        "type",
-    )
-)
-"""Inputs whose change needs new instances (Batch user guide, "Infrastructure updates")."""
 
 
 class _Batch(Tagged):
@@ -91,7 +72,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
             yield from super().work(edit)
         if edit.touches("state") and edit.after.get("state") == DISABLED:
             yield Effect(work="nothing", what="it takes no more jobs; those that run on it finish")
-        if edit.touches(*EXCHANGING):
+        if edit.operation == "update" and any(map(_exchanges, edit.changed)):
             minutes = at(edit.after, "updatePolicy.jobExecutionTimeoutMinutes") or UPDATE_MINUTES
             yield Effect(
                 work="goes on",
@@ -349,6 +330,12 @@ def get_job_queue(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
         "computeEnvironmentOrders": one["computeEnvironmentOrder"],
         **only(one, "priority", "schedulingPolicyArn", "state", "status", "statusReason", "tags"),
     }
+
+
+def _exchanges(place: str) -> bool:
+    """Whether an input needs other instances when it changes (Batch user guide, "Infrastructure updates")."""
+    top, key, *_ = [*place.split("."), ""]
+    return top == "computeResources" and bool(key) and key not in SCALING
 
 
 def _instances(properties: Mapping[str, Any]) -> dict[str, Any]:
