@@ -99,8 +99,12 @@ class StackSettings(Settings):
             yield from self.eks.demands("eks", types)
 
     def reclaims(self, queue: str) -> int:
-        """How often a message of this queue may be received besides the times that it may fail."""
-        return RECLAIMS if any(fleet.queue == queue for fleet in self.workers.values()) else 0
+        """How often a message of this queue may be received besides the times that it may fail.
+
+        Only the reference worker counts failures itself.
+        """
+        counting = (fleet.queue for fleet in self.workers.values() if fleet.image is None)
+        return RECLAIMS if queue in counting else 0
 
     @property
     def in_default_group(self) -> list[str]:

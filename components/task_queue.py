@@ -61,7 +61,8 @@ class TaskQueueSettings(Settings):
     max_receive_count: Annotated[int, Field(ge=1, le=MOST_RECEIVES)] = 5
     """How often a message may be received before it moves to the dead-letter queue.
 
-    On the queue of workers: how often a task may fail. Those that a stopped worker gives back do not count, up to 10.
+    On the queue of reference workers: how often a task may fail. Those that a stopped worker gives back do not count,
+    up to 10.
     """
     retention_days: Annotated[int, Field(ge=1, le=DEAD_LETTER_RETENTION_DAYS)] = 7
     """Days until SQS drops a message that still waits, also one that waits already. The dead-letter queue has 14."""
@@ -92,8 +93,15 @@ class TaskQueueSettings(Settings):
 
     def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes that would lose what waits in the queue that is there."""
+
+        def is_other(name: str) -> bool:
+            return name.endswith(".fifo") != self.fifo
+
+        # AWS is asked only where there is something to be refused
+        if not any(map(is_other, _tagged(deployed, path))):
+            return
         names = queue_names(deployed, path)
-        if names and all(name.endswith(".fifo") != self.fifo for name in names):
+        if names and all(map(is_other, names)):
             yield mistake(
                 f"{path}.fifo",
                 (
@@ -104,9 +112,13 @@ class TaskQueueSettings(Settings):
             )
 
 
+def _tagged(deployed: Deployed, path: str) -> list[str]:
+    return [arn.rpartition(":")[2] for arn in deployed.of(path, "sqs:")]
+
+
 def queue_names(deployed: Deployed, path: str) -> list[str]:
     """Names of the queues that are there for a path, the dead-letter queue's too."""
-    tagged = [arn.rpartition(":")[2] for arn in deployed.of(path, "sqs:")]
+    tagged = _tagged(deployed, path)
     if not tagged:
         return []
     # the tags of a queue that is gone are still listed for a while

@@ -89,6 +89,13 @@ def test_their_queue_has_room_for_tasks_that_stopped_workers_give_back(workers: 
     assert redrive == {"tasks": 5 + 10, "results": 5}
 
 
+def test_a_queue_whose_workers_have_an_image_of_their_own_counts_receives_alone(run_sections: RunStack) -> None:
+    own = {"prepare": {"image": "example.com/mine:1"}}
+    run = run_sections({"queues": {"tasks": {"maxReceiveCount": 3}}, "workers": own}, preview=False)
+    redrive = json.loads(one_of(run, "aws:sqs/queue:Queue", "tasks").inputs["redrivePolicy"])
+    assert redrive["maxReceiveCount"] == 3
+
+
 def test_secrets_are_read_by_the_execution_role_alone(workers: Run) -> None:
     policies = {
         name: json.loads(one.inputs["policy"])["Statement"]
