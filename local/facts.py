@@ -1,4 +1,4 @@
-"""What moto says of its account, its region and instance types, kept from one run to the next.
+"""What moto says of its account, its quotas, its region and instance types, kept from one run to the next.
 
 It is the same every time, and a preview asks nothing else: so a second one need not wait for moto to start.
 """
@@ -17,8 +17,9 @@ class Facts:
     """The answers for one region, in a file that is another one for another moto; without the file there are none."""
 
     def __init__(self, folder: Path, region: str) -> None:
-        records = sorted((Path(__file__).parent / "types").glob("*.py"))
-        made_by = [version("moto").encode(), *(record.read_bytes() for record in records)]
+        here = Path(__file__).parent
+        answered_by = [here / "moto_gaps.py", *sorted((here / "types").glob("*.py"))]
+        made_by = [version("moto").encode(), *(path.read_bytes() for path in answered_by)]
         self._path = folder / f"facts-{region}-{zlib.crc32(b''.join(made_by)):08x}.json"
         self._known: dict[str, dict[str, Any]] = {}
         with suppress(OSError, ValueError):

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -13,6 +14,7 @@ from hypothesis import settings
 
 from local import engine, sealed, stack_files
 from local.aws import Aws
+from local.facts import Facts
 from local.provider import Provider
 from local.run import Run
 from tests import sdk_shape
@@ -36,7 +38,7 @@ gc.set_threshold(200_000, 20, 20)
 # a handler of one's own is not inherited, so that those have the default again
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# how many stack files are drawn; pyproject.toml takes the first, `make test-thorough` the other
+# how many stack files are drawn, and how much is tried; pyproject.toml takes the first, `make test-thorough` the other
 settings.register_profile("quick", max_examples=25)
 settings.register_profile("thorough", max_examples=300)
 
@@ -51,12 +53,29 @@ NOTHING_THERE: Mapping[str, dict[str, Any]] = {
 """Provider function -> what a new account answers."""
 
 
+@cache
+def facts(aws: Aws) -> Facts:
+    """What an AWS says the same every time, asked for once; no file keeps it."""
+    return Facts(Path(os.devnull), aws.region)
+
+
 class NewStackProvider(Provider):
     """The provider for a new account, on an AWS that has the stacks of other tests."""
 
+    def __init__(self, aws: Aws) -> None:
+        super().__init__(aws, facts(aws))
+
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a provider function; nothing carries the stack's tag, and no quota is used up."""
+        if token == "aws:ec2/getSubnets:getSubnets" and arguments["filters"][0]["name"] == "availability-zone":
+            return {"id": REGION, "ids": []}
         return NOTHING_THERE.get(token) or super().invoke(token, arguments)
+
+
+@pytest.fixture(scope="session")
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether the tests may take their time, as at night."""
+    return pytestconfig.getoption("--hypothesis-profile") == "thorough"
 
 
 @pytest.fixture

@@ -26,9 +26,16 @@ from tests.conftest import ROOT, RunStack
 from tests.support import WHOLE
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what moto says every time, so that only the first preview starts one."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder of its own, with the real program."""
+    (tmp_path / ".cache").symlink_to(cache)
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(command_line, "PROJECT", tmp_path)

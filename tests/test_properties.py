@@ -3,7 +3,7 @@
 import copy
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from local import command_line
 from local.aws import Aws
 from local.run import Run
-from tests.conftest import ROOT, RunStack
+from tests.conftest import REGION, ROOT, RunStack
 from tests.support import all_of
 from tests.test_reading import raw
 
@@ -244,16 +244,23 @@ def test_what_is_right_is_not_refused_beside_what_is_wrong(
     assert {next((path for path in paths if f"{line}.".startswith(f"{path}.")), line) for line in refused} == paths
 
 
+@pytest.fixture(scope="module")
+def new_aws() -> Iterator[Aws]:
+    """An AWS without the stacks of other tests."""
+    with Aws(REGION) as aws:
+        yield aws
+
+
 @settings(profile)
 @given(text=raw())
 def test_any_text_is_a_stack_or_ends_in_lines_that_name_a_place(
-    text: str, aws: Aws, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+    text: str, new_aws: Aws, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("raw")
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(ROOT / name, folder)
     (folder / "Pulumi.raw.yaml").write_bytes(text.encode("utf-8", "replace"))
-    status = of_any_text(folder, aws.endpoint_url)
+    status = of_any_text(folder, new_aws.endpoint_url)
     shown = capfd.readouterr()
     if status == 0:
         assert shown.err == ""

@@ -44,14 +44,15 @@ def start_worker(tmp_path: Path) -> Generator[StartWorker]:
         yield start
 
 
-def test_500_tasks_in_50_groups_are_each_done_once_and_in_order(
-    make_queues: MakeQueues, start_worker: StartWorker, tmp_path: Path
+def test_tasks_in_many_groups_are_each_done_once_and_in_order(
+    make_queues: MakeQueues, start_worker: StartWorker, tmp_path: Path, *, thorough: bool
 ) -> None:
+    count, groups = (500, 50) if thorough else (120, 20)
     queues = make_queues()
     command = ["sh", "-c", f"echo $TASK_ID >> {tmp_path}/$GROUP"]
     tasks = [
-        (f"group-{i % 50}", {"id": f"task-{i:03}", "command": command, "env": {"GROUP": f"group-{i % 50}"}})
-        for i in range(500)
+        (f"group-{i % groups}", {"id": f"task-{i:03}", "command": command, "env": {"GROUP": f"group-{i % groups}"}})
+        for i in range(count)
     ]
     workers = [start_worker(queues, WORKER_SLOTS="2") for _ in range(4)]
     for worker in workers:
@@ -61,20 +62,21 @@ def test_500_tasks_in_50_groups_are_each_done_once_and_in_order(
     assert [worker.terminate() for worker in workers] == [0] * 4
 
     results = queues.results_now()
-    assert Counter(result["id"] for result in results) == Counter(f"task-{i:03}" for i in range(500))
+    assert Counter(result["id"] for result in results) == Counter(f"task-{i:03}" for i in range(count))
     assert {result["status"] for result in results} == {"succeeded"}
-    for group in range(50):
-        of_group = [f"task-{i:03}" for i in range(group, 500, 50)]
+    for group in range(groups):
+        of_group = [f"task-{i:03}" for i in range(group, count, groups)]
         assert [result["id"] for result in results if result["id"] in of_group] == of_group
         assert (tmp_path / f"group-{group}").read_text().split() == of_group
     assert all(worker.events("taskEnded") for worker in workers)
 
 
-def test_no_task_is_lost_over_50_kills(make_queues: MakeQueues, tmp_path: Path) -> None:
+def test_no_task_is_lost_over_many_kills(make_queues: MakeQueues, tmp_path: Path, *, thorough: bool) -> None:
+    count, kills = (60, 50) if thorough else (20, 12)
     queues = make_queues(visibility_seconds=1, max_receive_count=1_000)
-    tasks = [(f"group-{i}", {"id": f"task-{i}", "command": ["sleep", "0.3"]}) for i in range(60)]
+    tasks = [(f"group-{i}", {"id": f"task-{i}", "command": ["sleep", "0.3"]}) for i in range(count)]
     queues.send_many(tasks)
-    kills_left = threading.Semaphore(50)
+    kills_left = threading.Semaphore(kills)
     interrupted: list[str] = []
     random_ = random.Random(0)  # noqa: S311
 
@@ -97,14 +99,14 @@ def test_no_task_is_lost_over_50_kills(make_queues: MakeQueues, tmp_path: Path) 
         killer.start()
     for killer in killers:
         killer.join()
-    assert len(interrupted) >= 50
+    assert len(interrupted) >= kills
 
     with contextlib.ExitStack() as workers:
         for _ in range(2):
             workers.enter_context(WorkerProcess(queues, tmp_path / "healthy", WORKER_SLOTS="8"))
         queues.wait_until_empty(60)
     results = queues.results_now()
-    assert Counter(result["id"] for result in results) == Counter(f"task-{i}" for i in range(60))
+    assert Counter(result["id"] for result in results) == Counter(f"task-{i}" for i in range(count))
     assert {result["status"] for result in results} == {"succeeded"}
 
 

@@ -11,6 +11,7 @@ from local.record import answers
 @answers(
     "aws:servicequotas/getServiceQuota:getServiceQuota",
     needs="servicequotas:GetAWSDefaultServiceQuota servicequotas:GetServiceQuota",
+    lasting=True,
 )
 def get_service_quota(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """A quota by its code."""
