@@ -48,6 +48,7 @@ def main(region: str, *options: str) -> None:
     _know_one_partition(region)
     if "kept" not in options:
         _know_one_region(region)
+    _look_once()
     _make_sqs_atomic()
     moto_gaps.fill()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -81,6 +82,15 @@ def _know_one_partition(region: str) -> None:
     from moto.utilities import utils
 
     models.PARTITION_NAMES = [utils.get_partition(region)]  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _look_once() -> None:
+    """Remember which service a host name stands for, and what a service can do: moto looks anew for every request."""
+    from moto.core import responses, utils
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Dispatcher
+
+    Dispatcher.get_backend_for_host = functools.cache(Dispatcher.get_backend_for_host)
+    cast("Any", responses).method_names_from_class = functools.cache(utils.method_names_from_class)
 
 
 def _make_sqs_atomic() -> None:

@@ -91,8 +91,10 @@ def test_what_it_starts_gets_nothing_that_python_would_heed(installed: Path) -> 
 
 
 def test_ctrl_c_is_one_line(installed: Path) -> None:
-    # the fake one gets it as make does, from the terminal
-    (installed / "bin" / "python").write_text("#!/bin/sh\ntrap 'echo interrupted >&2; exit 130' INT\nkill -INT 0\n")
+    # the fake one gets it as make does, from the terminal, and as the real one does not end before make has seen it
+    (installed / "bin" / "python").write_text(
+        "#!/bin/sh\ntrap 'sleep 0.2; echo interrupted >&2; exit 130' INT\nkill -INT 0\n"
+    )
     done = make("local", f"VENV={installed}")
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
 

@@ -102,7 +102,7 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
         }
         work = {"QueueName": fleet.queue_name}
         found[f"{name}-lost-leases"] = {
-            "alarm_description": "A worker lost the message of a task in hand: the task is done again elsewhere.",
+            "alarm_description": "A worker lost the message of a task: another worker does the task again.",
             "namespace": WORKER_METRICS,
             "metric_name": "LeasesLost",
             "dimensions": work,

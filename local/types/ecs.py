@@ -164,7 +164,7 @@ class Service(_Ecs, token=SERVICE):
     }
     ended = Effect(
         work="stopped",
-        what="its workers are stopped; what they had in hand returns to the queue and begins anew with the next worker",
+        what="its workers are stopped; their tasks return to the queue and begin anew with the next worker",
         first="send no more tasks and deploy when none is in flight",
     )
     needs = f"ecs:CreateService ecs:DeleteService ecs:DescribeServices ecs:UpdateService {tag_actions('ecs')}"
