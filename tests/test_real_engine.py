@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from local import engine, stack_files
 from local.aws import Aws
+from local.planned import Planner
 from local.provider import Provider
 from local.run import Run
 from stack_file import configuration
@@ -35,10 +37,17 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEngine]:
 
 
 def run(project: Path, stack: str, *, preview: bool) -> Run:
-    """The same stack file on the engine of this project, on an AWS of its own."""
+    """The same stack file on the engine of this project, on an AWS of its own; what is deployed is run once more.
+
+    The program then knows what it has, as on the real engine, where the last of several deployments counts.
+    """
     read = stack_files.read(project, stack)
     with Aws(read.region, read.default_tags) as aws:
-        result = engine.run(read, Provider(aws), preview=preview)
+        provider = Provider(aws)
+        result = engine.run(read, provider, preview=preview)
+        if result.error is None and not preview:
+            again = engine.run(read, provider, preview=True, planner=Planner(provider, result))
+            result = replace(again, created=result.created)
     if result.error is not None:
         raise result.error
     return result

@@ -127,8 +127,9 @@ class ControlPlane(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=protect),
         )
         # EKS writes to the log group of the cluster's name, and makes one that keeps logs for ever where there is none:
-        # so the name is chosen here, unique by the key's id, and the group is there first
-        own_name = key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
+        # so the name is chosen here, unique by the key's id, and the group is there first. Another name is another
+        # cluster, so it stays when the key does not
+        own_name = running.name or key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
         self.subnet_ids = network.private_subnets(running.zones or network.zones)
         log_group = cloudwatch.LogGroup(
             name,

@@ -82,6 +82,8 @@ class RunningNodes:
 class RunningCluster:
     """The control plane and the node groups of this stack that EKS has."""
 
+    name: str = ""
+    """Name of the control plane; empty where there is none."""
     zones: frozenset[str] = frozenset()
     """Names of the availability zones of the control plane, which EKS never changes."""
     node_groups: Sequence[RunningNodes] = ()
@@ -98,6 +100,7 @@ class RunningCluster:
         name = there[0]
         groups = [RunningNodes.ask(name, one, deployed) for one in eks.get_node_groups(cluster_name=name).names]
         return cls(
+            name=name,
             zones=zones_of(eks.get_cluster(name=name).vpc_config.subnet_ids),
             node_groups=[one for one in groups if one is not None],
         )

@@ -219,6 +219,12 @@ def test_a_zone_of_the_control_plane_stays() -> None:
         )
 
 
+def test_the_cluster_keeps_its_name_whatever_its_key(in_use: InUse) -> None:
+    cluster = one_of(in_use.preview(), CLUSTER, "training")
+    assert cluster.inputs["name"] == in_use.deployed.exports["eks_cluster_name"]
+    assert not cluster.property_dependencies.get("name")
+
+
 def test_the_providers_own_tags_reach_nodes_that_start_later_without_another_template(in_use: InUse) -> None:
     assert {one.ignore_changes for one in all_of(in_use.deployed, TEMPLATE).values()} == {("tagSpecifications",)}
     given = [one.inputs for one in all_of(in_use.deployed, TAG).values() if one.inputs["tag"]["propagateAtLaunch"]]
