@@ -30,7 +30,7 @@ local: $(INSTALLED) ## bring the whole dev stack up on this machine
 test: $(INSTALLED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-thorough: $(INSTALLED) ## run the tests, with many more drawn stack files
+test-thorough: $(INSTALLED) ## run the tests, with many more drawn stack files, and larger loads
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile thorough
 
 engine: $(INSTALLED) ## the same stack files on Pulumi's real engine, where its CLI is
