@@ -72,10 +72,15 @@ class NewStackProvider(Provider):
         return NOTHING_THERE.get(token) or super().invoke(token, arguments)
 
 
+def is_thorough(config: pytest.Config) -> bool:
+    """Whether the tests may take their time, as at night."""
+    return config.getoption("--hypothesis-profile") == "thorough"
+
+
 @pytest.fixture(scope="session")
 def thorough(pytestconfig: pytest.Config) -> bool:
-    """Whether the tests may take their time, as at night."""
-    return pytestconfig.getoption("--hypothesis-profile") == "thorough"
+    """The same, for a test."""
+    return is_thorough(pytestconfig)
 
 
 @pytest.fixture

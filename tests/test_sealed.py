@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import sealed
-from tests.conftest import ROOT
+from tests.conftest import ROOT, is_thorough
 
 Done = subprocess.CompletedProcess[str]
 
@@ -108,9 +108,10 @@ ALONE = [
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "alone" in metafunc.fixturenames:
-        thorough = metafunc.config.getoption("--hypothesis-profile") == "thorough"
         metafunc.parametrize(
-            "alone", [("HOME", None), *(ALONE if thorough else ())], ids=lambda one: "=".join(map(str, one))
+            "alone",
+            [("HOME", None), *(ALONE if is_thorough(metafunc.config) else ())],
+            ids=lambda one: "=".join(map(str, one)),
         )
 
 
