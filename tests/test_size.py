@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from local.run import Run
 from local.types.events import LARGEST_PATTERN_CHARACTERS
 from local.types.iam import MOST_INLINE_CHARACTERS
 from tests.conftest import RunStack
+from tests.engine_support import RealEngine
 from tests.support import all_of
 
 LONGEST_NAME = 32
@@ -49,11 +51,15 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 
 
+def write_large(project: Path) -> None:
+    config = {f"distributed-training:{key}": section for key, section in LARGE.items()}
+    (project / "Pulumi.large.yaml").write_text(yaml.safe_dump({"config": {"aws:region": "us-west-2", **config}}))
+
+
 def test_a_stack_of_100_queues_40_job_queues_and_4_fleets_deploys(
     small_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = {f"distributed-training:{key}": section for key, section in LARGE.items()}
-    (small_project / "Pulumi.large.yaml").write_text(yaml.safe_dump({"config": {"aws:region": "us-west-2", **config}}))
+    write_large(small_project)
     monkeypatch.setattr(command_line, "PROJECT", small_project)
     assert command_line.main(["up", "--stack", "large", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -113,3 +119,15 @@ def test_events_of_many_job_queues_are_in_several_rules_each_once(rule: str, lon
     assert max(map(size, patterns)) <= LARGEST_PATTERN_CHARACTERS
     named = [arn for pattern in patterns for arn in json.loads(pattern)["detail"]["jobQueue"]]
     assert sorted(named) == sorted(longest.exports["batch_job_queue_arns"].values())
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(shutil.which("pulumi") is None, reason="there is no Pulumi CLI on the PATH")
+def test_the_same_stack_deploys_on_the_real_engine(tmp_path: Path) -> None:
+    real = RealEngine(tmp_path / "project")
+    write_large(real.project)
+    try:
+        made = real.pulumi("up", "-s", "large", "--yes", "--skip-preview")
+    finally:
+        real.stop()
+    assert re.search(r"^    \+ \d+ created$", made, re.MULTILINE)
