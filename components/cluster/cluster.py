@@ -97,7 +97,7 @@ class GpuCluster(pulumi.ComponentResource):
     ) -> None:
         """`statements` are what training jobs may do on AWS."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
-        for notice in (*settings.notices(), *settings.exchanges(running)):
+        for notice in (*settings.notices(running), *settings.exchanges(running)):
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         control_plane = ControlPlane(

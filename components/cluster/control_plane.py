@@ -33,6 +33,12 @@ VERSION = "1.35"
 STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", VERSION: "2027-03-27", "1.36": "2027-08-02"}
 """Kubernetes version -> last day of its standard support on EKS (EKS user guide, "Kubernetes release calendar")."""
 
+REACH_IT = (
+    "name your own range under eks.publicAccessCidrs, deploy from inside the VPC, or leave that part out with --exclude,"
+    " see docs/eks.md"
+)
+"""What whoever cannot reach the Kubernetes API can do."""
+
 Principal = Annotated[
     str,
     Like(
@@ -75,12 +81,17 @@ class ControlPlaneSettings(Settings):
             raise ValueError("must name each principal once")
         return arns
 
-    def notices(self) -> Iterator[str]:
+    def notices(self, running: RunningCluster) -> Iterator[str]:
         """Warnings before a deployment of settings that are right."""
-        if not self.public_access_cidrs:
+        if not running.name and not self.public_access_cidrs:
             yield (
-                "eks.publicAccessCidrs: empty, so the Kubernetes API answers inside the VPC only; what goes through it"
-                " (Helm releases, the training namespace, queues) must be deployed from there, see docs/eks.md"
+                "eks.publicAccessCidrs: empty, so the Kubernetes API will answer inside the VPC only; from elsewhere"
+                f" Helm releases fail when all the rest is made: {REACH_IT}"
+            )
+        if running.name and not running.answers:
+            yield (
+                f"eks: the Kubernetes API of {running.name} does not answer from this machine, so Helm releases and all"
+                f" else that goes through it cannot be deployed from here: {REACH_IT}"
             )
         if self.version < VERSION:
             yield (

@@ -1,8 +1,11 @@
 """What the EKS cluster has on AWS, before this deployment changes it: its zones, and the nodes that run."""
 
+import socket
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pulumi_aws import ec2, eks
 
@@ -14,6 +17,7 @@ CLUSTER, SYSTEM_NODES, GPU_NODES = "eks", "eks.systemNodes", "eks.gpuNodeGroups"
 """Paths in the stack file."""
 EFA_LABEL = "vpc.amazonaws.com/efa.present"
 CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
+LONGEST_CONNECT_SECONDS = 5
 FIRST = "let their jobs end first, or add another group for new jobs, see docs/eks.md"
 """What comes before an edit that would end nodes."""
 
@@ -84,6 +88,8 @@ class RunningCluster:
 
     name: str = ""
     """Name of the control plane; empty where there is none."""
+    endpoint: str = ""
+    """Address of its Kubernetes API; empty where there is none."""
     zones: frozenset[str] = frozenset()
     """Names of the availability zones of the control plane, which EKS never changes."""
     node_groups: Sequence[RunningNodes] = ()
@@ -99,11 +105,26 @@ class RunningCluster:
             return cls()
         name = there[0]
         groups = [RunningNodes.ask(name, one, deployed) for one in eks.get_node_groups(cluster_name=name).names]
+        control_plane = eks.get_cluster(name=name)
         return cls(
             name=name,
-            zones=zones_of(eks.get_cluster(name=name).vpc_config.subnet_ids),
+            endpoint=control_plane.endpoint,
+            zones=zones_of(control_plane.vpc_config.subnet_ids),
             node_groups=[one for one in groups if one is not None],
         )
+
+    @property
+    def answers(self) -> bool:
+        """Whether this machine reaches its Kubernetes API; taken for granted where a proxy is between them."""
+        address = urlsplit(self.endpoint)
+        host = address.hostname or ""
+        if "https" in getproxies() and not proxy_bypass(host):
+            return True
+        try:
+            with socket.create_connection((host, address.port or 443), LONGEST_CONNECT_SECONDS):
+                return True
+        except OSError:
+            return False
 
     def nodes(self, path: str) -> RunningNodes | None:
         """The node group that stands at a path in the stack file; of two the one with more nodes."""

@@ -328,11 +328,12 @@ def get_clusters(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:eks/getCluster:getCluster", needs="eks:DescribeCluster")
 def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The network of a cluster."""
+    """The network of a cluster; its API is on this machine, as far as whoever deploys asks whether it can be reached."""
     found = aws.client("eks").describe_cluster(name=inputs["name"])["cluster"]
     network = found["resourcesVpcConfig"]
     return {
         "arn": found["arn"],
+        "endpoint": aws.endpoint_url,
         "id": inputs["name"],
         "name": inputs["name"],
         "vpcConfig": {key: network[key] for key in ("subnetIds", "vpcId") if key in network},

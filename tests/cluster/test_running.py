@@ -1,13 +1,15 @@
 """A cluster whose nodes run: what an edit of the stack file does, keeps and is refused."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from components.cluster.control_plane import ControlPlaneSettings
 from components.cluster.nodes import GpuNodeGroupSettings
-from components.cluster.running import RunningNodes
+from components.cluster.running import RunningCluster, RunningNodes
 from local import engine
 from local.aws import Aws
 from local.provider import Provider
@@ -86,6 +88,19 @@ def group(run: Run, name: str = "gpu") -> Registration:
 
 def subnets(run: Run, name: str) -> list[str]:
     return group(run, name).inputs["subnetIds"]
+
+
+def test_a_cluster_whose_api_does_not_answer_is_said_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        there = RunningCluster(name="training", endpoint=f"https://127.0.0.1:{api.getsockname()[1]}")
+        assert [*ControlPlaneSettings().notices(there)] == []
+    (notice,) = ControlPlaneSettings().notices(there)
+    assert notice.startswith("eks: the Kubernetes API of training does not answer from this machine, so Helm releases")
+    # nobody here knows what a proxy reaches
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert [*ControlPlaneSettings().notices(there)] == []
 
 
 def test_a_deployment_that_changes_no_size_leaves_the_nodes_to_the_autoscaler(in_use: InUse) -> None:
