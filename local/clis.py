@@ -47,10 +47,12 @@ def pulumi(project: Path, arguments: list[str]) -> NoReturn:
     """
     kept = Kept(project / FOLDER)
     engine = Engine(kept.folder)
-    stack = _stack_in(arguments) or (None if engine.stacks() else DEFAULT_STACK)
+    made = _made_by(arguments)
+    stack = _stack_in(arguments) or (None if engine.stacks() or made else DEFAULT_STACK)
+    named = made or stack
     # without a name it is one of those that are there, and so is their AWS
-    there = kept.there() if stack is None else kept.started(stack_files.region_of(project, stack))
-    engine.prepare(project, there, stack)
+    there = kept.there() if named is None else kept.started(stack_files.region_of(project, named))
+    engine.prepare(project, there, None if made else stack)
     os.chdir(engine.shadow)
     sys.stdout.flush()
     os.execve(engine.cli, ["pulumi", *arguments], engine.environment)
@@ -130,6 +132,15 @@ def _stack_in(arguments: list[str]) -> str | None:
     return named and named.rpartition("/")[2]
 
 
+def _made_by(arguments: list[str]) -> str | None:
+    """The stack that the CLI is told to make."""
+    match arguments:
+        case ["stack", "init", *rest]:
+            return _stack_in(rest) or next((one.rpartition("/")[2] for one in rest if not one.startswith("-")), None)
+        case _:
+            return None
+
+
 def _plugins(folder: Path) -> None:
     """What the engine starts as the plugins of the SDKs that are installed."""
     here = Path(__file__).parents[1]
@@ -145,7 +156,10 @@ def _shadow(project: Path, shadow: Path) -> None:
     """The project, with the Python that runs now as its own and as that of a policy pack that has none."""
     shadow.mkdir(exist_ok=True)
     for file in project.glob("Pulumi*.yaml"):
-        _copy(file, shadow / file.name)
+        copy = shadow / file.name
+        # what `pulumi config set` wrote stays until somebody edits the stack file
+        if not copy.exists() or copy.stat().st_mtime_ns < file.stat().st_mtime_ns:
+            _copy(file, copy)
     for gone in [one for one in shadow.glob("Pulumi.*.yaml") if not (project / one.name).exists()]:
         gone.unlink()
     _link(Path(sys.prefix), shadow / ".venv")

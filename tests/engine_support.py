@@ -108,9 +108,12 @@ class RealEngine:
         assert process.returncode not in (0, -signal.SIGINT), "".join(said)
         return "".join(said)
 
-    def follow(self, document: str, title: str, stack: str) -> str:
-        """What the commands of a section say that are run by the tests where a CLI is, in the words of the document."""
-        text = (self.project / "docs" / document).read_text(encoding="utf-8")
+    def follow(self, document: str, title: str, *, stack: str | None = None) -> str:
+        """What the commands of a section say that are run by the tests where a CLI is, in the words of the document.
+
+        Without `stack` it is the one that the commands select.
+        """
+        text = (self.project / document).read_text(encoding="utf-8")
         section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
         commands = "".join(re.findall(rf"^```sh\n{ON_THE_ENGINE}(.*?)^```$", section, re.MULTILINE | re.DOTALL))
         assert commands, f"{document}, {title}: no command is run by the tests"
@@ -119,9 +122,12 @@ class RealEngine:
         folder = shlex.quote(str(self.project))
         yes = '[[ $1 == up || $1 == destroy ]] && set -- "$@" --yes --skip-preview'
         cli = f"PATH={shlex.quote(os.environ['PATH'])} exec {shlex.quote(sys.executable)} -m local pulumi"
+        selected = "" if stack is None else f"-s {stack}"
         stand_ins = {
+            # of all addresses that of the person
+            "curl": "#!/bin/sh\necho 52.94.76.10\n",
             "jq": f"#!{sys.executable} -I{PROGRAMS['jq']}",
-            "pulumi": f'#!/bin/bash\ncd {folder}\n{yes}\n{cli} "$@" -s {stack} --non-interactive\n',
+            "pulumi": f'#!/bin/bash\ncd {folder}\n{yes}\n{cli} "$@" {selected} --non-interactive\n',
         }
         for name, content in stand_ins.items():
             (programs / name).write_text(content)

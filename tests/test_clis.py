@@ -106,6 +106,22 @@ def test_what_the_cli_knows_its_passphrase_by_stays_while_the_stack_file_changes
     assert second.split() == first.replace("maxTasks: 4", "maxTasks: 5").split()
 
 
+def test_a_stack_that_a_person_makes_is_made_once(local: Local, project: Path) -> None:
+    made = local("pulumi", "stack", "init", "prod")
+    assert made.returncode == 0, made.stderr
+    assert [one.stem for one in (project / ".local" / "state").glob(".pulumi/stacks/*/*.json")] == ["prod"]
+
+
+def test_what_pulumi_wrote_into_a_stack_file_stays_until_somebody_edits_it(local: Local, project: Path) -> None:
+    local("pulumi", "preview", "-s", "dev")
+    with (project / ".local" / "project" / "Pulumi.dev.yaml").open("a") as file:
+        file.write("  distributed-training:protect: true\n")
+    assert "protect: true" in json.loads(local("pulumi", "up").stdout)["files"]["Pulumi.dev.yaml"]
+    file = project / "Pulumi.dev.yaml"
+    file.write_text(file.read_text().replace("maxTasks: 4", "maxTasks: 5"))
+    assert "protect: true" not in json.loads(local("pulumi", "up").stdout)["files"]["Pulumi.dev.yaml"]
+
+
 def test_a_policy_pack_runs_with_the_python_that_runs_the_program_unless_it_has_its_own(
     local: Local, project: Path
 ) -> None:

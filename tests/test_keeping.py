@@ -108,7 +108,7 @@ def test_a_queue_leaves_a_protected_stack_by_its_name_alone(real: RealEngine) ->
     assert "queues.results: is no longer in the stack file" in said
     assert re.search(r'Queue::results(-dlq)?" cannot be deleted', said)
     queues = real.account()["sqs list_queues"]
-    real.follow("operations.md", "Take out a queue", STACK)
+    real.follow("docs/operations.md", "Take out a queue", stack=STACK)
     assert real.account()["sqs list_queues"] == queues - 2
 
 
@@ -123,7 +123,7 @@ def test_a_stack_goes_whose_cluster_is_gone(real: RealEngine, empty: dict[str, i
     assert not any("$kubernetes:" in one for one in gone)
     real.pulumi("state", "unprotect", "-s", STACK, "--yes", "--all")
     assert "cluster is unreachable" in real.pulumi("destroy", "-s", STACK, "--yes", "--skip-preview", status=FAILED)
-    real.follow("eks.md", "Tear-down", STACK)
+    real.follow("docs/eks.md", "Tear-down", stack=STACK)
     assert real.account() == empty
 
 

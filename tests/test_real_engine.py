@@ -67,7 +67,7 @@ def test_a_stack_is_made_in_two_goes_and_is_the_same_on_both_engines(stack: str,
     exports = json.loads(real.pulumi("stack", "output", "-s", stack, "--json"))
     assert differences(run(real.project, stack, preview=False), real.resources(stack), exports) == []
     real.unprotect(stack)
-    real.follow("operations.md", "Destroying", stack)
+    real.follow("docs/operations.md", "Destroying", stack=stack)
     assert real.account() == empty
 
 

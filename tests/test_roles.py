@@ -191,13 +191,13 @@ def test_a_role_takes_all_its_policies_and_each_is_small_enough(role: str) -> No
         assert roles.size(policy) <= 6144, name
 
 
-@pytest.mark.parametrize("role", ["preview", "deploy", "state"])
+@pytest.mark.parametrize("role", ["preview", "deploy", "state", "runner"])
 def test_the_linter_finds_nothing_but_what_is_known(role: str) -> None:
     found = {finding.split(" - ")[0] for policy in policies(role).values() for finding in iam_reference.lint(policy)}
     assert found == KNOWN_FINDINGS.get(role, set())
 
 
-@pytest.mark.parametrize("role", ["preview", "deploy"])
+@pytest.mark.parametrize("role", ["preview", "deploy", "runner"])
 def test_everything_is_allowed_only_where_aws_knows_nothing_narrower(role: str) -> None:
     for statement in statements(role):
         assert not any("*" in action for action in listed(statement.get("Action", [])))

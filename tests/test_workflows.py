@@ -223,6 +223,13 @@ def test_a_comment_says_both_what_the_edit_does_and_what_aws_says(tmp_path: Path
     assert said == "running work: nothing happens to it\n\n+ aws:sqs/queue:Queue\n"
 
 
+def test_each_stack_has_a_runner_of_its_own() -> None:
+    deploy = CONTENT["deploy-stack"]["jobs"]["deploy"]
+    own = "vars[format('RUNNER_{0}', inputs.stack)]"
+    assert deploy["runs-on"] == f"${{{{ format({own} || 'ubuntu-24.04', github.run_id, github.run_attempt) }}}}"
+    assert step("deploy-stack.deploy", "Deploy")["env"]["RUNNER"] == f"${{{{ {own} }}}}"
+
+
 @pytest.mark.parametrize(("runner", "left_out"), [("", True), ("inside", False)])
 def test_what_only_a_runner_inside_the_vpc_reaches_is_left_to_it(runner: str, left_out: bool, tmp_path: Path) -> None:
     stand_in(tmp_path, "pulumi", "")

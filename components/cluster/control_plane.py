@@ -34,8 +34,8 @@ STANDARD_SUPPORT_ENDS = {"1.34": "2026-12-02", VERSION: "2027-03-27", "1.36": "2
 """Kubernetes version -> last day of its standard support on EKS (EKS user guide, "Kubernetes release calendar")."""
 
 REACH_IT = (
-    "name your own range under eks.publicAccessCidrs, deploy from inside the VPC, or leave that part out with --exclude,"
-    " see docs/eks.md"
+    "name your own range under eks.publicAccessCidrs, deploy from inside the VPC, or leave that part out with"
+    " --exclude, see docs/eks.md"
 )
 """What whoever cannot reach the Kubernetes API can do."""
 

@@ -328,7 +328,7 @@ def get_clusters(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:eks/getCluster:getCluster", needs="eks:DescribeCluster")
 def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The network of a cluster; its API is on this machine, as far as whoever deploys asks whether it can be reached."""
+    """The network of a cluster; its address is moto's, which answers whoever asks whether the API can be reached."""
     found = aws.client("eks").describe_cluster(name=inputs["name"])["cluster"]
     network = found["resourcesVpcConfig"]
     return {
