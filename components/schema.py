@@ -169,6 +169,13 @@ class MistakesError(ValueError):
         super().__init__("\n".join(str(one) for one in self.mistakes))
 
 
+def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a validator gives back of a list that must not name anything twice."""
+    if len(set(names)) < len(names):
+        raise ValueError("must name each once")
+    return names
+
+
 def mistake(path: str, rule: str, got: object) -> Mistake:
     """One mistake in a stack file."""
     return Mistake(path=path, rule=rule, got=got)

@@ -1,0 +1,236 @@
+"""The network that everything runs on: private subnets for computing, public ones only for NAT.
+
+A VPC that is already there can be adopted instead; then nothing is created in it.
+"""
+
+import ipaddress
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import pulumi
+from pulumi_aws import ec2, vpc
+
+from components import iam
+from components.deployed import Deployed
+from components.network.endpoints import InterfaceEndpoints
+from components.network.flow_logs import FlowLogs
+from components.network.ranges import private_range, public_range
+from components.network.security_groups import let_members_talk
+from components.network.settings import NetworkSettings
+from components.network.there import OWN_VPC
+
+
+class Zone(pulumi.ComponentResource):
+    """One availability zone's private and public subnet, with their routes."""
+
+    private_subnet_id: pulumi.Output[str]
+    """Id of the private subnet; it exists before its routes do."""
+    private_route_table_id: pulumi.Output[str]
+    """Id of the private subnet's route table."""
+    nat_gateway_id: pulumi.Output[str] | None
+    """Id of the NAT gateway that the private subnet uses, if there is one."""
+    egress: list[pulumi.Resource]
+    """What must exist before an instance in the private subnet can reach the internet."""
+
+    def __init__(
+        self,
+        name: str,
+        availability_zone: str,
+        *,
+        vpc_id: pulumi.Output[str],
+        private_range: ipaddress.IPv4Network,
+        public_range: ipaddress.IPv4Network,
+        public_route_table_id: pulumi.Output[str],
+        nat: pulumi.Output[str] | Literal["own"] | None,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("distributed-training:index:Zone", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        private = ec2.Subnet(
+            f"{name}-private",
+            vpc_id=vpc_id,
+            availability_zone=availability_zone,
+            cidr_block=str(private_range),
+            # EKS puts internal load balancers where it finds this tag, internet-facing ones at the other
+            tags={"Name": f"{name}-private", "kubernetes.io/role/internal-elb": "1"},
+            opts=child,
+        )
+        public = ec2.Subnet(
+            f"{name}-public",
+            vpc_id=vpc_id,
+            availability_zone=availability_zone,
+            cidr_block=str(public_range),
+            tags={"Name": f"{name}-public", "kubernetes.io/role/elb": "1"},
+            opts=child,
+        )
+        public_route = ec2.RouteTableAssociation(
+            f"{name}-public", subnet_id=public.id, route_table_id=public_route_table_id, opts=child
+        )
+        table = ec2.RouteTable(f"{name}-private", vpc_id=vpc_id, tags={"Name": f"{name}-private"}, opts=child)
+        self.egress = [
+            ec2.RouteTableAssociation(f"{name}-private", subnet_id=private.id, route_table_id=table.id, opts=child)
+        ]
+        if nat == "own":
+            address = ec2.Eip(name, domain="vpc", tags={"Name": name}, opts=child)
+            nat = ec2.NatGateway(
+                name,
+                subnet_id=public.id,
+                allocation_id=address.id,
+                tags={"Name": name},
+                # AWS fails a NAT gateway whose subnet has no way to the internet yet
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[public_route]),
+            ).id
+        if nat is not None:
+            self.egress.append(
+                ec2.Route(
+                    name,
+                    route_table_id=table.id,
+                    destination_cidr_block="0.0.0.0/0",
+                    nat_gateway_id=nat,
+                    opts=child,
+                )
+            )
+        self.private_subnet_id, self.private_route_table_id, self.nat_gateway_id = private.id, table.id, nat
+        self.register_outputs({"privateSubnetId": private.id})
+
+
+class Network(pulumi.ComponentResource):
+    """A new VPC with private and public subnets in each zone, or an adopted one."""
+
+    vpc_id: pulumi.Output[str]
+    """Id of the VPC."""
+    cidr: pulumi.Output[str]
+    """Address range of the VPC."""
+    private_subnet_ids: list[pulumi.Output[str]]
+    """Private subnets, one per zone; they exist before their routes do."""
+    training_subnet_id: pulumi.Output[str]
+    """The private subnet for nodes that must be close together: EFA and multi-node jobs do not cross zones."""
+    zones: Sequence[str]
+    """Names of the private subnets' availability zones, in their order."""
+    egress: list[pulumi.Resource]
+    """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
+    places: Sequence[str]
+    """What tells the private subnets from others before they exist: their zones, or the ids of adopted ones."""
+    adopted_id: str | None
+    """Id of a VPC that was adopted."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: NetworkSettings,
+        *,
+        zones: Sequence[str],
+        account: iam.Account,
+        deployed: Deployed,
+        default_group_in_use: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
+        super().__init__("distributed-training:index:Network", name, {}, opts)
+        self.places = settings.places(zones)
+        self.adopted_id = None if settings.existing is None else settings.existing.vpc_id
+        if settings.existing is None:
+            self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)
+        else:
+            self.vpc_id = pulumi.Output.from_input(settings.existing.vpc_id)
+            self.cidr = ec2.get_vpc_output(
+                id=settings.existing.vpc_id, opts=pulumi.InvokeOutputOptions(parent=self)
+            ).cidr_block
+            self.private_subnet_ids = [pulumi.Output.from_input(one) for one in settings.existing.private_subnet_ids]
+            self.egress = []
+        self.training_subnet_id, self.zones = self.private_subnet_ids[0], zones
+        self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
+
+    def private_subnets(self, zones: Collection[str]) -> list[pulumi.Output[str]]:
+        """Ids of the private subnets in these zones."""
+        return [one for zone, one in zip(self.zones, self.private_subnet_ids, strict=True) if zone in zones]
+
+    def _create(
+        self,
+        name: str,
+        settings: NetworkSettings,
+        zone_names: Sequence[str],
+        account: iam.Account,
+        *,
+        deployed: Deployed,
+        default_group_in_use: bool,
+    ) -> None:
+        child = pulumi.ResourceOptions(parent=self)
+        main = ec2.Vpc(
+            name,
+            cidr_block=str(settings.cidr),
+            enable_dns_support=True,
+            # the private names of interface endpoints and of EKS's private endpoint need both
+            enable_dns_hostnames=True,
+            tags={"Name": name, **deployed.tag(OWN_VPC)},
+            opts=child,
+        )
+        # adopted to be emptied: AWS makes it so that everything in it may talk to everything
+        default_group = ec2.DefaultSecurityGroup(name, vpc_id=main.id, opts=child)
+        if default_group_in_use:
+            # each a resource: the provider leaves inline rules in AWS when the program no longer names any
+            let_members_talk(f"{name}-nodes", default_group.id, "nodes of a multi-node job to each other", opts=child)
+            vpc.SecurityGroupEgressRule(
+                f"{name}-default",
+                security_group_id=default_group.id,
+                description="nodes of a multi-node job to anywhere",
+                ip_protocol="-1",
+                cidr_ipv4="0.0.0.0/0",
+                opts=child,
+            )
+        gateway = ec2.InternetGateway(name, vpc_id=main.id, tags={"Name": name}, opts=child)
+        public = ec2.RouteTable(
+            f"{name}-public",
+            vpc_id=main.id,
+            routes=[{"cidr_block": "0.0.0.0/0", "gateway_id": gateway.id}],
+            tags={"Name": f"{name}-public"},
+            opts=child,
+        )
+        zones: list[Zone] = []
+        for index, zone in enumerate(zone_names):
+            match settings.nat_gateways:
+                case "none":
+                    nat = None
+                case "single" if zones:
+                    nat = zones[0].nat_gateway_id
+                case _:
+                    nat = "own"
+            zones.append(
+                Zone(
+                    f"{name}-{zone}",
+                    zone,
+                    vpc_id=main.id,
+                    private_range=private_range(settings.cidr, index),
+                    public_range=public_range(settings.cidr, index),
+                    public_route_table_id=public.id,
+                    nat=nat,
+                    opts=child,
+                )
+            )
+        self.vpc_id, self.cidr = main.id, main.cidr_block
+        self.private_subnet_ids = [zone.private_subnet_id for zone in zones]
+        self.egress = [
+            *(resource for zone in zones for resource in zone.egress),
+            ec2.VpcEndpoint(
+                f"{name}-s3",
+                vpc_id=main.id,
+                service_name=f"com.amazonaws.{account.region}.s3",
+                vpc_endpoint_type="Gateway",
+                route_table_ids=[zone.private_route_table_id for zone in zones],
+                tags={"Name": f"{name}-s3"},
+                opts=child,
+            ),
+        ]
+        if settings.interface_endpoints:
+            endpoints = InterfaceEndpoints(
+                name,
+                settings.interface_endpoints,
+                vpc_id=main.id,
+                cidr=settings.cidr,
+                subnet_ids=self.private_subnet_ids,
+                account=account,
+                opts=child,
+            )
+            self.egress += endpoints.endpoints
+        if settings.flow_logs:
+            FlowLogs(name, vpc_id=main.id, account=account, opts=child)
