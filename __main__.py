@@ -14,9 +14,8 @@ from settings import StackSettings
 
 settings = StackSettings.load()
 facts = settings.ask_aws()
-account, deployed = facts.account, facts.deployed
+account, deployed, in_use = facts.account, facts.deployed, bool(settings.in_default_group)
 
-in_use = bool(settings.in_default_group)
 network = Network(
     "network", settings.network, zones=facts.zones, account=account, deployed=deployed, default_group_in_use=in_use
 )
@@ -28,6 +27,7 @@ queues = {
 
 pulumi.export("vpc_id", network.vpc_id)
 pulumi.export("private_subnet_ids", network.private_subnet_ids)
+pulumi.export("training_subnet_id", network.training_subnet_id)
 pulumi.export("artifacts_bucket", artifacts.bucket)
 pulumi.export("image_repository_url", artifacts.repository_url)
 

@@ -20,11 +20,11 @@ from components.batch import (
     no_room,
     zones_in_use,
 )
-from components.cluster import GpuClusterSettings, RunningCluster
+from components.cluster import GpuClusterSettings, GpuNodeGroupSettings, RunningCluster
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
 from components.iam import Account
-from components.network import NetworkSettings, availability_zones
+from components.network import DeployedNetwork, NetworkSettings, Zones, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
 from components.task_queue import RECLAIMS, QueueName, TaskQueueSettings, left_out
@@ -118,8 +118,8 @@ class Facts:
 
     account: Account
     """Where the stack is deployed."""
-    zones: Sequence[str]
-    """Names of the availability zones to use, in order."""
+    zones: Zones
+    """The availability zones to use."""
     instance_types: Mapping[str, InstanceFacts]
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
@@ -205,17 +205,12 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     `raw` are the sections of the stack file, right or wrong.
     """
     account = Account.ask()
-    try:
-        zones = [] if settings.network.existing else availability_zones()
-        used = zones[: settings.network.availability_zones]
-    except WrongFieldError:
-        zones, used = [], []
     named = dict(_instance_types_named(settings))
     types = _Offered(ask_facts({instance_type for listed in named.values() for instance_type in listed}))
     deployed = Deployed.ask(pulumi.get_stack())
     there, cluster = DeployedJobQueue.ask_all(deployed), RunningCluster.ask(deployed)
-    wrong_network = [*as_far_as_right(_network_preflight(settings, account.region, zones))]
-    in_use = used if wrong_network else _zones_of_subnets(settings, used)
+    there_now = _deployed_network(settings, account, deployed)
+    wrong_network, zones = _network(settings, account.region, there_now, _in_one_zone(settings, types))
     unknown = [(path, one) for path, listed in named.items() for one in listed if one not in types]
     offered = offered_types() if unknown else []
     wrong = [
@@ -223,12 +218,13 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
         for path, one in unknown
     ]
     for found in (
-        _batch_preflight(settings, types, used),
-        iter(()) if wrong_network else _eks_preflight(settings, types, in_use, cluster),
+        _batch_preflight(settings, types, zones),
+        iter(()) if wrong_network else _eks_preflight(settings, types, zones, cluster),
         _queues_preflight(settings, account.region),
         wrong_network,
-        _network_lacks(settings, account, used, deployed),
-        *_losses(settings, deployed),
+        _network_lacks(settings, account, zones, there_now),
+        *_losses(settings, deployed, there_now),
+        _file_system_stays(settings, deployed, there_now, zones),
         _cluster_ends(settings, raw, deployed),
         _job_queues_end(settings, _named(raw, "batch"), there),
         cluster.left_out(_named(raw.get("eks"), "gpuNodeGroups")),
@@ -237,14 +233,14 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     others: dict[str, list[Generation]] = {}
     with suppress(WrongFieldError):
         if not wrong:
-            names = _compute_environments(settings, types, account, in_use)
+            names = _compute_environments(settings, types, account, zones)
             others = {name: one.others(names.get(name, set())) for name, one in there.items()}
             rest = [one for listed in others.values() for one in listed]
             wrong += no_room({name for listed in names.values() for name in listed}, rest)
-            wrong += zones_in_use("network", in_use, rest)
+            wrong += zones_in_use("network", zones.names, rest)
     facts = Facts(
         account=account,
-        zones=in_use,
+        zones=zones,
         instance_types=types,
         deployed=deployed,
         other_environments={name: others.get(name, []) for name in _named(raw, "batch")},
@@ -254,13 +250,12 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
 
 
 def _compute_environments(
-    settings: StackSettings, types: Mapping[str, InstanceFacts], account: Account, zones: Sequence[str]
+    settings: StackSettings, types: Mapping[str, InstanceFacts], account: Account, zones: Zones
 ) -> dict[str, set[str]]:
     """Job queue -> logical names of its compute environments."""
-    places = settings.network.places(zones)
     return {
         name: set(
-            environment_names(name, one, facts=types[one.instance_types[0]], tags=account.tags, places=places).values()
+            environment_names(name, one, facts=types[one.instance_types[0]], tags=account.tags, zones=zones).values()
         )
         for name, one in settings.batch.items()
     }
@@ -278,25 +273,58 @@ def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequen
                 yield f"eks.{where}.instanceTypes", group.instance_types
 
 
-def _batch_preflight(
-    settings: StackSettings, types: Mapping[str, InstanceFacts], used: Sequence[str]
-) -> Iterator[Mistake]:
+def _batch_preflight(settings: StackSettings, types: Mapping[str, InstanceFacts], zones: Zones) -> Iterator[Mistake]:
     for name, one in settings.batch.items():
-        yield from as_far_as_right(one.preflight(f"batch.{name}", types, used))
+        yield from as_far_as_right(one.preflight(f"batch.{name}", types, zones))
 
 
-def _zones_of_subnets(settings: StackSettings, used: Sequence[str]) -> Sequence[str]:
-    """The zones of the private subnets."""
+def _in_one_zone(settings: StackSettings, types: Mapping[str, InstanceFacts]) -> dict[str, frozenset[str]]:
+    """Path of what must be in the training zone -> zones that offer one of its types."""
+    parts: list[tuple[str, BatchJobQueueSettings | GpuNodeGroupSettings]] = []
     with suppress(WrongFieldError):
-        return used if settings.network.existing is None else settings.network.existing.zones()
-    return used
+        parts += [(f"batch.{name}", one) for name, one in settings.batch.items()]
+    with suppress(WrongFieldError):
+        groups = settings.eks.gpu_node_groups if settings.eks else {}
+        parts += [(f"eks.gpuNodeGroups.{name}", one) for name, one in groups.items()]
+    offering: dict[str, frozenset[str]] = {}
+    for path, one in parts:
+        with suppress(WrongFieldError):
+            if one.in_training_zone:
+                offering[path] = frozenset[str]().union(*(types[each].zones for each in one.instance_types))
+    return offering
+
+
+def _deployed_network(settings: StackSettings, account: Account, deployed: Deployed) -> DeployedNetwork:
+    cidr = None
+    with suppress(WrongFieldError):
+        cidr = settings.network.cidr if settings.network.existing is None else None
+    return DeployedNetwork.ask(deployed, account=account, cidr=cidr)
+
+
+def _network(
+    settings: StackSettings, region: str, there: DeployedNetwork, needs: Mapping[str, frozenset[str]]
+) -> tuple[list[Mistake], Zones]:
+    """What is wrong with the network, and its zones as far as they are right."""
+    in_default_group: list[str] = []
+    with suppress(WrongFieldError):
+        in_default_group = settings.in_default_group
+    wrong: list[Mistake] = []
+    zones = Zones()
+    with suppress(WrongFieldError):
+        network = settings.network
+        known = [] if network.existing else availability_zones()
+        wrong += network.preflight("network", region, known, there, in_default_group)
+        if network.existing is None or not wrong:
+            zones = network.choose(known, there, needs)
+            wrong += network.training_mistakes("network", region, known, zones, needs)
+    return wrong, zones
 
 
 def _eks_preflight(
-    settings: StackSettings, types: Mapping[str, InstanceFacts], in_use: Sequence[str], cluster: RunningCluster
+    settings: StackSettings, types: Mapping[str, InstanceFacts], zones: Zones, cluster: RunningCluster
 ) -> Iterator[Mistake]:
     if settings.eks is not None:
-        yield from settings.eks.preflight("eks", types, in_use, cluster)
+        yield from settings.eks.preflight("eks", types, zones, cluster)
 
 
 def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:
@@ -304,29 +332,36 @@ def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]
         yield from as_far_as_right(one.preflight(f"queues.{name}", region))
 
 
-def _network_preflight(settings: StackSettings, region: str, zones: Sequence[str]) -> Iterator[Mistake]:
-    try:
-        in_default_group = settings.in_default_group
-    except WrongFieldError:
-        in_default_group = []
-    yield from settings.network.preflight("network", region, zones, in_default_group)
-
-
 def _network_lacks(
-    settings: StackSettings, account: Account, used: Sequence[str], deployed: Deployed
+    settings: StackSettings, account: Account, zones: Zones, there: DeployedNetwork
 ) -> Iterator[Mistake]:
     if settings.network.existing is None:
-        yield from settings.network.lacking("network", account, used, deployed)
+        yield from settings.network.lacking("network", account, zones.names, there)
 
 
-def _losses(settings: StackSettings, deployed: Deployed) -> Iterator[Iterable[Mistake]]:
+def _losses(settings: StackSettings, deployed: Deployed, there: DeployedNetwork) -> Iterator[Iterable[Mistake]]:
     """What would lose what the stack has already, part by part."""
     with suppress(WrongFieldError):
-        yield settings.network.losses("network", deployed)
+        yield settings.network.losses("network", there)
     with suppress(WrongFieldError):
         yield settings.artifacts.losses("artifacts", deployed)
     with suppress(WrongFieldError):
         yield from [queue.losses(f"queues.{name}", deployed) for name, queue in settings.queues.items()]
+
+
+def _file_system_stays(
+    settings: StackSettings, deployed: Deployed, there: DeployedNetwork, zones: Zones
+) -> Iterator[Mistake]:
+    """The mistake where the training zone would leave the file system behind."""
+    if settings.artifacts.has_file_system(deployed) and there.training_zone not in (None, zones.training):
+        yield mistake(
+            "network.trainingZone",
+            (
+                f"must stay {there.training_zone} with artifacts.lustre, which FSx moves to no other zone: take lustre"
+                " out and deploy first; what is in the bucket is there again in another one"
+            ),
+            zones.training,
+        )
 
 
 def _cluster_ends(settings: StackSettings, raw: Mapping[str, Any], deployed: Deployed) -> Iterator[Mistake]:

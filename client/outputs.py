@@ -44,6 +44,7 @@ class Outputs:
     image_repository_url: RepositoryUrl
     alerts_topic_arn: SnsArn
     dashboard_url: DashboardUrl
+    training_subnet_id: SubnetId = ""
     queue_urls: Mapping[str, QueueUrl] = field(default_factory=dict[str, str])
     queue_arns: Mapping[str, SqsArn] = field(default_factory=dict[str, str])
     dead_letter_queue_urls: Mapping[str, QueueUrl] = field(default_factory=dict[str, str])

@@ -1,12 +1,15 @@
 """Facts about an instance type, asked of AWS and never listed by hand, and what follows from them."""
 
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import pulumi
 from pulumi_aws import ec2
+
+from components.schema import mistake
+from stack_file.mistakes import Mistake
 
 GPUS_WITHOUT_DRIVER = frozenset({"K80", "M60", "V100"})
 """NVIDIA GPUs (of p2, g3 and p3) that the driver in Batch's AL2023 image no longer knows (API, `Ec2Configuration`)."""
@@ -104,6 +107,12 @@ def ask_facts(instance_types: Set[str]) -> dict[str, InstanceFacts]:
     for instance_type, zone in zip(offered.instance_types, offered.locations, strict=True):
         zones[instance_type].add(zone)
     return {instance_type: InstanceFacts.ask(instance_type, zones[instance_type]) for instance_type in sorted(zones)}
+
+
+def never_offered(path: str, types: Iterable[InstanceFacts], usage_class: str) -> Iterator[Mistake]:
+    """The mistake where a setting asks for types as EC2 does not offer them, such as `spot`."""
+    if never := [one.instance_type for one in types if usage_class not in one.usage_classes]:
+        yield mistake(path, f"must be types that EC2 offers as {usage_class}", ", ".join(never))
 
 
 def offered_types() -> list[str]:

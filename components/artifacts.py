@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from components import iam
 from components.deployed import Deployed
-from components.network import ADOPTED_VPC, Network
+from components.network import Network
 from components.schema import Settings, mistake
 from stack_file.mistakes import Mistake
 
@@ -61,7 +61,7 @@ class ArtifactsSettings(Settings):
     Deploy this setting before the destroy that needs it. Not together with `protect`.
     """
     lustre: LustreSettings | None = None
-    """A file system linked to the bucket, in the training subnet. It is paid by the hour, also when idle."""
+    """A file system linked to the bucket, in `network.trainingZone`. It is paid by the hour, also when idle."""
 
     def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes that would lose the files of the file system that is there."""
@@ -75,6 +75,10 @@ class ArtifactsSettings(Settings):
                 ),
                 self.lustre.storage_gib,
             )
+
+    def has_file_system(self, deployed: Deployed) -> bool:
+        """Whether the file system that is there stays."""
+        return self.lustre is not None and bool(deployed.noted(LUSTRE_SIZE))
 
 
 class Artifacts(pulumi.ComponentResource):
@@ -106,8 +110,8 @@ class Artifacts(pulumi.ComponentResource):
         bucket = s3.Bucket(
             name,
             force_destroy=settings.force_destroy,
-            # the bucket is always there, and an adopted VPC carries no tag of the stack's
-            tags=deployed.tag(f"{ADOPTED_VPC}/{network.adopted_id}") if network.adopted_id else None,
+            # the bucket is always there
+            tags=deployed.tag(network.adopted) if network.adopted else None,
             opts=kept,
         )
         private = s3.BucketPublicAccessBlock(

@@ -18,6 +18,7 @@ from tests.support import STACKS, WHOLE, all_of, policy_documents, shape
 ALWAYS_EXPORTED = {
     "vpc_id",
     "private_subnet_ids",
+    "training_subnet_id",
     "artifacts_bucket",
     "image_repository_url",
     "alerts_topic_arn",

@@ -11,11 +11,11 @@ from pulumi_aws import iam as aws_iam
 from pydantic import Field
 
 from components import iam, quotas
-from components.accelerators import InstanceFacts, efa_network_interfaces
+from components.accelerators import InstanceFacts, efa_network_interfaces, never_offered
 from components.batch.generations import NEARBY, PLACEMENT
 from components.batch.job import JobSettings
 from components.deployed import Deployed
-from components.network import Network, let_members_talk
+from components.network import Network, Zones, let_members_talk
 from components.schema import ReservationId, mistake
 from stack_file.mistakes import Mistake
 
@@ -57,7 +57,7 @@ class InstancesSettings(JobSettings):
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
     """Size of each instance's root volume in GiB, for images and scratch space."""
     capacity_reservation_id: ReservationId | None = None
-    """A capacity reservation to run in, or with `capacityBlock` a capacity block; it must be in the first zone."""
+    """A capacity reservation to run in, or with `capacityBlock` a capacity block, in `network.trainingZone`."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -65,6 +65,15 @@ class InstancesSettings(JobSettings):
         # a reservation has its own place: both together end in InsufficientInstanceCapacity
         placed = self.nodes > 1 and self.capacity_reservation_id is None
         return frozenset(need for need, wanted in ((NEARBY, self.in_one_zone), (PLACEMENT, placed)) if wanted)
+
+    @property
+    def in_training_zone(self) -> bool:
+        """Whether its instances are all in the training zone."""
+        return self.in_one_zone or self.capacity_reservation_id is not None
+
+    def zones(self, zones: Zones) -> list[str]:
+        """The zones of its instances, of those of the network."""
+        return zones.training_alone if self.in_training_zone else zones.names
 
     def _rules(self) -> Iterator[tuple[bool, str, str, object]]:
         yield from super()._rules()
@@ -138,11 +147,8 @@ class InstancesSettings(JobSettings):
             ),
         )
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str]) -> Iterator[Mistake]:
-        """Mistakes that only AWS can find: about the instance types.
-
-        `zones` are the network's, the training subnet's first; none for an adopted network, whose zones are its own.
-        """
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones) -> Iterator[Mistake]:
+        """Mistakes that only AWS can find: about the instance types."""
         types = [facts[name] for name in self.instance_types]
         listed = ", ".join(self.instance_types)
         if len({one.architecture for one in types}) > 1:
@@ -183,17 +189,15 @@ class InstancesSettings(JobSettings):
         if self.efa and not types[0].efa_interfaces:
             yield mistake(f"{path}.efa", f"must be false, because {listed} has no EFA", self.efa)
         for kind in self.capacity:
-            if never := [one.instance_type for one in types if USAGE_CLASSES[kind] not in one.usage_classes]:
-                yield mistake(
-                    f"{path}.instanceTypes",
-                    f"must be types that EC2 offers as {USAGE_CLASSES[kind]}",
-                    ", ".join(never),
-                )
-        used = zones[:1] if self.in_one_zone else zones
+            yield from never_offered(f"{path}.instanceTypes", types, USAGE_CLASSES[kind])
+        used = self.zones(zones)
         if used and not any(one.zones & set(used) for one in types):
             yield mistake(
                 f"{path}.instanceTypes",
-                f"must be offered in {', '.join(used)}, where the instances would be",
+                (
+                    f"must be offered in {', '.join(used)}, where the instances would be"
+                    + (" (network.trainingZone)" if self.in_training_zone else "")
+                ),
                 {one.instance_type: sorted(one.zones) for one in types},
             )
 
@@ -278,7 +282,7 @@ class BatchInstances(pulumi.ComponentResource):
                 # "$Latest" is read once, and not again for a generation that comes back
                 "version": template.latest_version.apply(str),
             },
-            "subnets": [network.training_subnet_id] if settings.in_one_zone else network.private_subnet_ids,
+            "subnets": network.private_subnets(settings.zones(network.zones)),
         }
         # with network interfaces in the template the groups stand there, and here they would hide those
         if not settings.efa:
@@ -298,19 +302,18 @@ def environment_names(
     *,
     facts: InstanceFacts,
     tags: Mapping[str, str],
-    places: Sequence[str],
+    zones: Zones,
 ) -> dict[Capacity, str]:
     """Kind of capacity -> logical name of its compute environment.
 
     Each ends in a digest of all that only new instances take on: where that changes, there is another environment.
-    `places` tell the network's private subnets, the training subnet first.
     """
     common = [
         # the provider holds them as a set
         sorted(settings.instance_types),
         facts.batch_image_type,
         PLACEMENT in settings.needs,
-        list(places[:1] if settings.in_one_zone else places),
+        zones.subnets(settings.zones(zones)),
         _starts_with(name, settings, facts=facts, tags=tags, groups=[]),
     ]
 

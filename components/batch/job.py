@@ -51,7 +51,7 @@ class JobSettings(Settings):
     shared_memory_mib: Annotated[int, Field(ge=1)] | None = None
     """Size of /dev/shm in MiB, a part of `memoryMib` that data loaders and NCCL use. Default: half of it."""
     efa: bool = False
-    """Whether nodes communicate over Elastic Fabric Adapter. All are then in the first zone, as with `nodes` over 1."""
+    """Whether nodes communicate over Elastic Fabric Adapter, in `network.trainingZone`, as with `nodes` over 1."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job starts at most, if AWS reclaimed its host or its image could not be pulled."""
     timeout_hours: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_HOURS)] = 24
@@ -65,7 +65,7 @@ class JobSettings(Settings):
 
     @property
     def in_one_zone(self) -> bool:
-        """Whether its instances must be in the training subnet: nodes of a job do not communicate across zones."""
+        """Whether its instances must be close together: nodes of a job do not communicate across zones."""
         return self.nodes > 1 or self.efa
 
     @property

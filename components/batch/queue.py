@@ -143,10 +143,9 @@ class BatchJobQueue(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
         log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
-        names = environment_names(name, settings, facts=type_facts, tags=account.tags, places=network.places)
+        names = environment_names(name, settings, facts=type_facts, tags=account.tags, zones=network.zones)
         draining = [one for one in others if one.enabled or one.tasks]
         self._tell(others, draining)
-        zones = network.zones[:1] if settings.in_one_zone else network.zones
         instances = BatchInstances(
             name,
             settings,
@@ -162,7 +161,9 @@ class BatchJobQueue(pulumi.ComponentResource):
                 names[kind],
                 type="MANAGED",
                 state="ENABLED",
-                tags=_tags(deployed.tag(f"batch.{name}"), names[kind], {*settings.needs, *zones}),
+                tags=_tags(
+                    deployed.tag(f"batch.{name}"), names[kind], {*settings.needs, *settings.zones(network.zones)}
+                ),
                 # no service role: only with Batch's own service-linked role does an environment take a newer image
                 compute_resources=compute_resources,
                 update_policy=UPDATE_POLICY,

@@ -13,7 +13,7 @@ from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeSha
 from components.cluster.running import FIRST, GPU_NODES, SYSTEM_NODES, RunningCluster
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
-from components.network import Network
+from components.network import Network, Zones
 from components.schema import Name, as_far_as_right
 from components.task_queue import SendTo
 from stack_file.mistakes import Mistake
@@ -35,10 +35,10 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
         yield from ((f"gpuNodeGroups.{name}", group) for name, group in self.gpu_node_groups.items())
 
     def preflight(
-        self, path: str, facts: Mapping[str, InstanceFacts], zones: Sequence[str], running: RunningCluster
+        self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones, running: RunningCluster
     ) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types, the network's zones and what runs already."""
-        yield from running.preflight(zones)
+        yield from running.preflight(zones.names)
         system = self.system_nodes.preflight(f"{path}.systemNodes", facts, running.nodes(SYSTEM_NODES))
         yield from as_far_as_right(system)
         for name, group in self.gpu_node_groups.items():

@@ -141,7 +141,7 @@ class ControlPlane(pulumi.ComponentResource):
         # so the name is chosen here, unique by the key's id, and the group is there first. Another name is another
         # cluster, so it stays when the key does not
         own_name = running.name or key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
-        self.subnet_ids = network.private_subnets(running.zones or network.zones)
+        self.subnet_ids = network.private_subnets(running.zones or network.zones.names)
         log_group = cloudwatch.LogGroup(
             name,
             name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),

@@ -6,7 +6,7 @@ Autoscaler must know of a node before there is one.
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
@@ -14,12 +14,12 @@ from pulumi_aws import autoscaling, ec2, eks
 from pydantic import Field, model_validator
 
 from components import iam, quotas
-from components.accelerators import InstanceFacts, efa_network_interfaces
+from components.accelerators import InstanceFacts, efa_network_interfaces, never_offered
 from components.cluster.running import CAPACITY_TYPES, EFA_LABEL, FIRST, GPU_NODES, SYSTEM_NODES, RunningNodes
 from components.deployed import Deployed
-from components.network import Network, let_members_talk
-from components.schema import Like, ReservationId, Settings, mistake, refuse
-from stack_file.mistakes import Mistake
+from components.network import Network, ZoneName, Zones, let_members_talk
+from components.schema import ReservationId, Settings, mistake, refuse
+from stack_file.mistakes import Mistake, near
 
 NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.com/efa"
 """Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
@@ -27,10 +27,6 @@ NODE_GROUP_LABEL = "node-group"
 """Label that holds the group's name in the stack file."""
 SYSTEM_NODE_DISK_GIB = 50
 NUMBER_OF_NODES = "scalingConfig.desiredSize"
-ZoneName = Annotated[
-    str, Like(r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$", "must be the name of an availability zone, such as us-west-2b")
-]
-"""Name of an availability zone."""
 UPDATED_AT_ONCE_PERCENT = 33
 """Share of a group's nodes that an update exchanges at once."""
 UPDATE_TIMEOUT = "3h"
@@ -67,6 +63,7 @@ class SystemNodesSettings(Settings):
         for instance_type in self.instance_types:
             if facts[instance_type].accelerators:
                 yield mistake(f"{path}.instanceTypes", "must be types without accelerator", instance_type)
+        yield from never_offered(f"{path}.instanceTypes", [facts[one] for one in self.instance_types], "on-demand")
         yield from _one_image(f"{path}.instanceTypes", self.instance_types, facts)
         yield from _too_many_run(path, self.max_size, running)
 
@@ -90,7 +87,9 @@ class GpuNodeGroupSettings(Settings):
     max_size: Annotated[int, Field(ge=1)] = 8
     """Nodes at most, and no fewer than run now."""
     zone: ZoneName | None = None
-    """Availability zone of its nodes. Default: the first of the network's that has its types, for good."""
+    """Availability zone of its nodes, for good.
+
+    Default: `network.trainingZone` with `efa` or a reservation, else the first of the network's that has its types."""
     efa: bool = False
     """Whether nodes communicate over Elastic Fabric Adapter."""
     disk_gib: Annotated[int, Field(ge=50, le=16_384)] = 200
@@ -131,17 +130,22 @@ class GpuNodeGroupSettings(Settings):
         )
         return self
 
-    def zones(
-        self, running: RunningNodes | None, zones: Sequence[str], facts: Mapping[str, InstanceFacts]
-    ) -> list[str]:
+    @property
+    def in_training_zone(self) -> bool:
+        """Whether a new group of it is in the training zone."""
+        return self.zone is None and (self.efa or self.capacity_reservation_id is not None)
+
+    def zones(self, running: RunningNodes | None, zones: Zones, facts: Mapping[str, InstanceFacts]) -> list[str]:
         """The zones of its nodes, of those of the network: one, or all that a group of release 0.1.0 has.
 
         In several, Auto Scaling ends nodes to even them out, and a job on many nodes crosses them.
         """
-        if running is not None and not self.made_anew(running, zones):
+        if running is not None and not self.made_anew(running, zones.names):
             return sorted(running.zones)
+        if self.in_training_zone:
+            return zones.training_alone
         # of zones with as many of the types the first
-        offering = max(zones, key=lambda zone: sum(zone in facts[one].zones for one in self.instance_types))
+        offering = max(zones.names, key=lambda zone: sum(zone in facts[one].zones for one in self.instance_types))
         return [self.zone or offering]
 
     def made_anew(self, running: RunningNodes, zones: Sequence[str]) -> dict[str, object]:
@@ -163,18 +167,19 @@ class GpuNodeGroupSettings(Settings):
         path: str,
         facts: Mapping[str, InstanceFacts],
         version: str,
-        zones: Sequence[str],
+        zones: Zones,
         running: RunningNodes | None,
     ) -> Iterator[Mistake]:
         """Mistakes that only AWS can find: about the instance types, the network's zones and the nodes that run."""
         types = f"{path}.instanceTypes"
-        if self.zone is not None and self.zone not in zones:
-            yield mistake(f"{path}.zone", f"must be a zone of the network ({', '.join(zones)})", self.zone)
-        else:
-            used = self.zones(running, zones, facts)
+        if self.zone is not None and self.zone not in zones.names:
+            wrong = mistake(f"{path}.zone", f"must be a zone of the network ({', '.join(zones.names)})", self.zone)
+            yield replace(wrong, meant=near(self.zone, zones.names))
+        elif used := self.zones(running, zones, facts):
             offers = {one: sorted(facts[one].zones) for one in self.instance_types}
             if not any({*used} & {*offered} for offered in offers.values()):
                 yield mistake(types, f"must be offered in {', '.join(used)}, where the nodes would be", offers)
+        yield from never_offered(types, [facts[one] for one in self.instance_types], self._usage_class)
         for instance_type in self.instance_types:
             if not facts[instance_type].accelerators:
                 yield mistake(types, "must be types with an accelerator", instance_type)
@@ -186,7 +191,7 @@ class GpuNodeGroupSettings(Settings):
             yield mistake(types, "must have the same number of accelerators, from which the group scales", counts)
         yield from _too_many_run(path, self.max_size, running)
         if running is not None and running.size:
-            for key, wanted in self.made_anew(running, zones).items():
+            for key, wanted in self.made_anew(running, zones.names).items():
                 yield mistake(f"{path}.{key}", f"cannot change while {running.size} nodes of it run: {FIRST}", wanted)
             # EKS updates such a group only at zero (EKS user guide, "Create a managed node group with Capacity Blocks")
             exchanged = running.exchanged(version=version, disk_gib=self.disk_gib)
@@ -195,7 +200,12 @@ class GpuNodeGroupSettings(Settings):
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that it asks for at most."""
-        yield from _demands(path, self, CAPACITY_TYPES[self.capacity].lower().replace("_", "-"), facts)
+        yield from _demands(path, self, self._usage_class, facts)
+
+    @property
+    def _usage_class(self) -> str:
+        """What EC2 calls its kind of capacity."""
+        return CAPACITY_TYPES[self.capacity].lower().replace("_", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,7 +359,7 @@ class GpuNodeGroup(pulumi.ComponentResource):
             # a reservation has its own place: both together end in InsufficientInstanceCapacity
             placement = None if reserved else ec2.PlacementGroup(name, strategy="cluster", opts=child)
         block = settings.capacity == "capacityBlock"
-        made_anew = {} if running is None else settings.made_anew(running, network.zones)
+        made_anew = {} if running is None else settings.made_anew(running, network.zones.names)
         template = ec2.LaunchTemplate(
             name,
             network_interfaces=interfaces,

@@ -22,16 +22,16 @@ class ExistingNetwork(Settings):
     vpc_id: VpcId
     """Its id. For multi-node jobs over EFA its default security group must allow all from itself, and all out."""
     private_subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=1)]
-    """Its private subnets, one per zone; the first is the training subnet. Each needs routes to the AWS services."""
+    """Its private subnets, one per zone. Each needs routes to the AWS services."""
 
     @field_validator("private_subnet_ids")
     @classmethod
     def _nameseach_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
         return each_once(private_subnet_ids)
 
-    def zones(self) -> list[str]:
-        """Names of the availability zones of its private subnets, in their order."""
-        return [ec2.get_subnet(id=subnet_id).availability_zone for subnet_id in self.private_subnet_ids]
+    def zones(self) -> dict[str, str]:
+        """Availability zone -> private subnet in it, in the order of the stack file."""
+        return {ec2.get_subnet(id=subnet_id).availability_zone: subnet_id for subnet_id in self.private_subnet_ids}
 
     def preflight(self, path: str, in_default_group: Sequence[str]) -> Iterator[Mistake]:
         """Mistakes that only AWS can find in the settings of the VPC.

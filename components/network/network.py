@@ -4,7 +4,7 @@ A VPC that is already there can be adopted instead; then nothing is created in i
 """
 
 import ipaddress
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Literal
 
 import pulumi
@@ -12,12 +12,13 @@ from pulumi_aws import ec2, vpc
 
 from components import iam
 from components.deployed import Deployed
+from components.network.deployed import ADOPTED_VPC, OWN_VPC, TRAINING_ZONE_TAG
 from components.network.endpoints import InterfaceEndpoints
 from components.network.flow_logs import FlowLogs
 from components.network.ranges import private_range, public_range
 from components.network.security_groups import let_members_talk
 from components.network.settings import NetworkSettings
-from components.network.there import OWN_VPC
+from components.network.zones import Zones
 
 
 class Zone(pulumi.ComponentResource):
@@ -102,24 +103,22 @@ class Network(pulumi.ComponentResource):
     cidr: pulumi.Output[str]
     """Address range of the VPC."""
     private_subnet_ids: list[pulumi.Output[str]]
-    """Private subnets, one per zone; they exist before their routes do."""
+    """Private subnets, one per zone, the training subnet first; they exist before their routes do."""
     training_subnet_id: pulumi.Output[str]
     """The private subnet for nodes that must be close together: EFA and multi-node jobs do not cross zones."""
-    zones: Sequence[str]
-    """Names of the private subnets' availability zones, in their order."""
+    zones: Zones
+    """The private subnets' availability zones."""
     egress: list[pulumi.Resource]
     """What must exist before an instance in a private subnet can reach AWS; empty for a VPC that was adopted."""
-    places: Sequence[str]
-    """What tells the private subnets from others before they exist: their zones, or the ids of adopted ones."""
-    adopted_id: str | None
-    """Id of a VPC that was adopted."""
+    adopted: str | None
+    """What a later deployment must find of a VPC that was adopted, which carries no tag of the stack's."""
 
     def __init__(
         self,
         name: str,
         settings: NetworkSettings,
         *,
-        zones: Sequence[str],
+        zones: Zones,
         account: iam.Account,
         deployed: Deployed,
         default_group_in_use: bool,
@@ -127,8 +126,7 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
-        self.places = settings.places(zones)
-        self.adopted_id = None if settings.existing is None else settings.existing.vpc_id
+        self.zones, self.adopted = zones, None
         if settings.existing is None:
             self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)
         else:
@@ -136,20 +134,22 @@ class Network(pulumi.ComponentResource):
             self.cidr = ec2.get_vpc_output(
                 id=settings.existing.vpc_id, opts=pulumi.InvokeOutputOptions(parent=self)
             ).cidr_block
-            self.private_subnet_ids = [pulumi.Output.from_input(one) for one in settings.existing.private_subnet_ids]
-            self.egress = []
-        self.training_subnet_id, self.zones = self.private_subnet_ids[0], zones
+            self._subnets = {zone: pulumi.Output.from_input(one) for zone, one in zones.adopted.items()}
+            self.egress, self.adopted = [], f"{ADOPTED_VPC}/{settings.existing.vpc_id}/{zones.training}"
+        self.training_subnet_id = self._subnets[zones.training]
+        others = [one for zone, one in self._subnets.items() if zone != zones.training]
+        self.private_subnet_ids = [self.training_subnet_id, *others]
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def private_subnets(self, zones: Collection[str]) -> list[pulumi.Output[str]]:
         """Ids of the private subnets in these zones."""
-        return [one for zone, one in zip(self.zones, self.private_subnet_ids, strict=True) if zone in zones]
+        return [one for zone, one in self._subnets.items() if zone in zones]
 
     def _create(
         self,
         name: str,
         settings: NetworkSettings,
-        zone_names: Sequence[str],
+        zones: Zones,
         account: iam.Account,
         *,
         deployed: Deployed,
@@ -162,7 +162,7 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             # the private names of interface endpoints and of EKS's private endpoint need both
             enable_dns_hostnames=True,
-            tags={"Name": name, **deployed.tag(OWN_VPC)},
+            tags={"Name": name, **deployed.tag(OWN_VPC), TRAINING_ZONE_TAG: zones.training},
             opts=child,
         )
         # adopted to be emptied: AWS makes it so that everything in it may talk to everything
@@ -186,37 +186,35 @@ class Network(pulumi.ComponentResource):
             tags={"Name": f"{name}-public"},
             opts=child,
         )
-        zones: list[Zone] = []
-        for index, zone in enumerate(zone_names):
+        made: dict[str, Zone] = {}
+        for zone in zones.names:
             match settings.nat_gateways:
                 case "none":
                     nat = None
-                case "single" if zones:
-                    nat = zones[0].nat_gateway_id
+                case "single" if made:
+                    nat = made[zones.names[0]].nat_gateway_id
                 case _:
                     nat = "own"
-            zones.append(
-                Zone(
-                    f"{name}-{zone}",
-                    zone,
-                    vpc_id=main.id,
-                    private_range=private_range(settings.cidr, index),
-                    public_range=public_range(settings.cidr, index),
-                    public_route_table_id=public.id,
-                    nat=nat,
-                    opts=child,
-                )
+            made[zone] = Zone(
+                f"{name}-{zone}",
+                zone,
+                vpc_id=main.id,
+                private_range=private_range(settings.cidr, zones.places[zone]),
+                public_range=public_range(settings.cidr, zones.places[zone]),
+                public_route_table_id=public.id,
+                nat=nat,
+                opts=child,
             )
         self.vpc_id, self.cidr = main.id, main.cidr_block
-        self.private_subnet_ids = [zone.private_subnet_id for zone in zones]
+        self._subnets = {zone: one.private_subnet_id for zone, one in made.items()}
         self.egress = [
-            *(resource for zone in zones for resource in zone.egress),
+            *(resource for one in made.values() for resource in one.egress),
             ec2.VpcEndpoint(
                 f"{name}-s3",
                 vpc_id=main.id,
                 service_name=f"com.amazonaws.{account.region}.s3",
                 vpc_endpoint_type="Gateway",
-                route_table_ids=[zone.private_route_table_id for zone in zones],
+                route_table_ids=[one.private_route_table_id for one in made.values()],
                 tags={"Name": f"{name}-s3"},
                 opts=child,
             ),
@@ -227,7 +225,7 @@ class Network(pulumi.ComponentResource):
                 settings.interface_endpoints,
                 vpc_id=main.id,
                 cidr=settings.cidr,
-                subnet_ids=self.private_subnet_ids,
+                subnet_ids=[*self._subnets.values()],
                 account=account,
                 opts=child,
             )

@@ -8,6 +8,8 @@ SMALLEST_PREFIX = 20
 """Below /20 the public subnets would be smaller than the /28 that AWS allows."""
 SMALLEST_PREFIX_OF_MANY_ZONES = 18
 """From the fourth zone on a private subnet is a sixteenth of the VPC; below /22 it is too small for pods and EFA."""
+MOST_ZONES = 6
+"""How many zones the ranges of a VPC have room for."""
 WHOLE_SHARE_ZONES = 3
 """How many zones have a quarter of the VPC each for their private subnet."""
 PRIVATE_RANGES = tuple(ipaddress.IPv4Network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))

@@ -494,7 +494,12 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
 def get_vpc(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The VPC with an id."""
     [found] = described(aws, "vpcs", VpcIds=[inputs["id"]])
-    return {"arn": aws.arn("ec2", f"vpc/{inputs['id']}"), "cidrBlock": found["CidrBlock"], "id": inputs["id"]}
+    return {
+        "arn": aws.arn("ec2", f"vpc/{inputs['id']}"),
+        "cidrBlock": found["CidrBlock"],
+        "id": inputs["id"],
+        "tags": {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+    }
 
 
 @answers("aws:ec2/getVpcs:getVpcs", needs="ec2:DescribeVpcs")

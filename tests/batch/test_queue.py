@@ -568,15 +568,6 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
                 )
             ],
         ),
-        (
-            MULTI | {"instanceTypes": ["p5e.48xlarge"]},
-            [
-                (
-                    "instanceTypes: must be offered in us-west-2a, where the instances would be, "
-                    "got {'p5e.48xlarge': ['us-west-2c']}"
-                )
-            ],
-        ),
         ({"timeoutHours": 0.01}, ["timeoutHours: must be 0.0167 or more, 60 seconds, got 0.01"]),
         ({"waitHours": 0.1}, ["waitHours: must be 0.1667 or more, 600 seconds, got 0.1"]),
         ({"waitHours": 25}, ["waitHours: must be at most 24, got 25"]),
