@@ -19,7 +19,15 @@ account, deployed, in_use = facts.account, facts.deployed, bool(settings.in_defa
 network = Network(
     "network", settings.network, zones=facts.zones, account=account, deployed=deployed, default_group_in_use=in_use
 )
-artifacts = Artifacts("artifacts", settings.artifacts, network=network, deployed=deployed, protect=settings.protect)
+artifacts = Artifacts(
+    "artifacts",
+    settings.artifacts,
+    account=account,
+    network=network,
+    deployed=deployed,
+    images=settings.images,
+    protect=settings.protect,
+)
 queues = {
     name: TaskQueue(name, queue, deployed=deployed, reclaims=settings.reclaims(name), protect=settings.protect)
     for name, queue in settings.queues.items()
@@ -30,6 +38,8 @@ pulumi.export("private_subnet_ids", network.private_subnet_ids)
 pulumi.export("training_subnet_id", network.training_subnet_id)
 pulumi.export("artifacts_bucket", artifacts.bucket)
 pulumi.export("image_repository_url", artifacts.repository_url)
+if artifacts.cached:
+    pulumi.export("image_cache_urls", artifacts.cached)
 
 if queues:
     pulumi.export("queue_urls", {name: queue.url for name, queue in queues.items()})
@@ -82,6 +92,7 @@ if settings.eks:
         deployed=deployed,
         running=facts.cluster,
         network=network,
+        artifacts=artifacts,
         statements=[*artifacts.read_write(), *send_to(queues, settings.eks.send_to)],
         protect=settings.protect,
     )

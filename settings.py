@@ -24,6 +24,7 @@ from components.cluster import GpuClusterSettings, GpuNodeGroupSettings, Running
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
 from components.iam import Account
+from components.images import is_in_ecr
 from components.network import DeployedNetwork, NetworkSettings, Zones, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
@@ -105,6 +106,18 @@ class StackSettings(Settings):
         """
         counting = (fleet.queue for fleet in self.workers.values() if fleet.image is None)
         return RECLAIMS if queue in counting else 0
+
+    @property
+    def images(self) -> list[str]:
+        """Names of the images that its parts have pulled, as far as a cache can serve them.
+
+        Without NAT there is none: ECR needs a way to the internet when it first fetches an image for a VPC with
+        endpoints (ECR user guide, "interface VPC endpoints", considerations).
+        """
+        if _without_internet(self):
+            return []
+        named = [one.image for one in (*self.batch.values(), *self.workers.values()) if one.image is not None]
+        return [*named, *(() if self.eks is None else self.eks.images(self.eks.version))]
 
     @property
     def in_default_group(self) -> list[str]:
@@ -219,7 +232,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     ]
     for found in (
         _batch_preflight(settings, types, zones),
-        iter(()) if wrong_network else _eks_preflight(settings, types, zones, cluster),
+        iter(()) if wrong_network else _eks_preflight(settings, types, zones, cluster, account.region),
         _queues_preflight(settings, account.region),
         wrong_network,
         _network_lacks(settings, account, zones, there_now),
@@ -321,10 +334,14 @@ def _network(
 
 
 def _eks_preflight(
-    settings: StackSettings, types: Mapping[str, InstanceFacts], zones: Zones, cluster: RunningCluster
+    settings: StackSettings,
+    types: Mapping[str, InstanceFacts],
+    zones: Zones,
+    cluster: RunningCluster,
+    region: str,
 ) -> Iterator[Mistake]:
     if settings.eks is not None:
-        yield from settings.eks.preflight("eks", types, zones, cluster)
+        yield from settings.eks.preflight("eks", types, zones, cluster, region)
 
 
 def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:
@@ -439,27 +456,34 @@ def _subnets_of_the_cluster(settings: StackSettings, _raw: Mapping[str, Any]) ->
 
 
 def _endpoints_without_nat(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    if settings.network.existing is None and settings.network.nat_gateways == "none":
+    if _without_internet(settings):
         yield from settings.network.missing_endpoints("network", [key for key, section in raw.items() if section])
 
 
+def _without_internet(settings: StackSettings) -> bool:
+    return settings.network.existing is None and settings.network.nat_gateways == "none"
+
+
 def _images_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    if settings.network.existing is not None or settings.network.nat_gateways != "none":
+    if not _without_internet(settings):
         return
     images: dict[str, str | None] = {f"batch.{name}.image": one.image for name, one in settings.batch.items()}
     images |= {f"workers.{name}.image": one.image for name, one in settings.workers.items()}
     for path, image in images.items():
-        if image is not None and ".dkr.ecr." not in image:
-            yield mistake(path, "must be in ECR with network.natGateways none", image)
+        if image is not None and not is_in_ecr(image):
+            yield mistake(path, "must be in ECR with network.natGateways none, such as repository:TAG", image)
 
 
 def _charts_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    if settings.network.existing is not None or settings.network.nat_gateways != "none" or settings.eks is None:
+    if settings.eks is None or not _without_internet(settings):
         return
-    eks = settings.eks
-    for key, installed in {"devicePlugin": eks.device_plugin, "kueue": eks.kueue, "trainer": eks.trainer}.items():
-        if installed:
-            yield mistake(f"eks.{key}", "must be false with network.natGateways none: its image is not in ECR", True)
+    image_registry = settings.eks.image_registry
+    if image_registry is None or not is_in_ecr(image_registry):
+        rule = (
+            "must be in ECR with network.natGateways none, with copies of the images of the cluster's software"
+            " (python -m tools.images)"
+        )
+        yield mistake("eks.imageRegistry", rule, image_registry)
 
 
 RELATIONS = (

@@ -1,6 +1,6 @@
 """The store for what training makes: a bucket for checkpoints, a repository for images, Lustre over the bucket."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Literal
 
 import pulumi
@@ -9,8 +9,9 @@ from pydantic import Field, field_validator
 
 from components import iam
 from components.deployed import Deployed
+from components.images import OWN, UNTAGGED_EXPIRE, ImageCache, full, to_cache
 from components.network import Network
-from components.schema import Settings, mistake
+from components.schema import Like, Settings, mistake
 from stack_file.mistakes import Mistake
 
 CHECKPOINT_PREFIX = "checkpoints/"
@@ -23,7 +24,6 @@ INCOMPLETE_UPLOAD_DAYS = 7
 NONCURRENT_VERSION_DAYS = 30
 LONGEST_DAYS = 2**31 - 1
 """As many as S3 has numbers for (S3 API, `LifecycleExpiration`)."""
-UNTAGGED_IMAGE_DAYS = 14
 LUSTRE_VERSION = "2.15"
 """Always set, because a new default of AWS would replace the file system; the client of AL2023 supports it."""
 LUSTRE_STEP_GIB = 2400
@@ -32,6 +32,19 @@ LUSTRE_SIZE = "artifacts.lustre"
 """Path under which a later deployment finds the size of the file system."""
 LUSTRE_PORTS = ((988, 988), (1018, 1023))
 """Ports between Lustre clients and servers (FSx for Lustre user guide, "File system access control")."""
+
+
+RegistrySecret = Annotated[
+    str,
+    Like(
+        r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:ecr-pullthroughcache/[A-Za-z0-9/_+=.@-]+$",
+        (
+            "must be the ARN of a Secrets Manager secret whose name begins with ecr-pullthroughcache/, such as"
+            " arn:aws:secretsmanager:us-west-2:123456789012:secret:ecr-pullthroughcache/NAME-AbCdEf"
+        ),
+    ),
+]
+"""A secret with which ECR signs in at another registry (ECR API, `CredentialArn`)."""
 
 
 class LustreSettings(Settings):
@@ -59,6 +72,13 @@ class ArtifactsSettings(Settings):
     """Whether `pulumi destroy` may delete the bucket and the repository with their content.
 
     Deploy this setting before the destroy that needs it. Not together with `protect`.
+    """
+    registry_secrets: dict[Literal["docker.io", "ghcr.io"], RegistrySecret] = Field(
+        default_factory=dict[Literal["docker.io", "ghcr.io"], str]
+    )
+    """Registry -> ARN of the secret with which ECR signs in there, for images of it to come through the stack's cache.
+
+    Without one they come from there itself. Those of public.ecr.aws, registry.k8s.io and quay.io need none.
     """
     lustre: LustreSettings | None = None
     """A file system linked to the bucket, in `network.trainingZone`. It is paid by the hour, also when idle."""
@@ -92,17 +112,22 @@ class Artifacts(pulumi.ComponentResource):
     """Where images are pushed to, without a tag."""
     repository_arn: pulumi.Output[str]
     """ARN of the image repository."""
+    cached: Mapping[str, pulumi.Output[str]]
+    """Public registry -> what takes its place in the name of an image, to have it through the stack's cache."""
 
     def __init__(
         self,
         name: str,
         settings: ArtifactsSettings,
         *,
+        account: iam.Account,
         network: Network,
         deployed: Deployed,
+        images: Collection[str],
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`images`: names of those that the stack pulls, for which the cache is made."""
         super().__init__("distributed-training:index:Artifacts", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         # what holds data; without forceDestroy S3 and ECR themselves refuse to delete it while anything is in it
@@ -164,7 +189,7 @@ class Artifacts(pulumi.ComponentResource):
         ecr.LifecyclePolicy(
             name,
             repository=repository.name,
-            policy=pulumi.Output.json_dumps(_IMAGE_LIFECYCLE, sort_keys=True),
+            policy=pulumi.Output.json_dumps(UNTAGGED_EXPIRE, sort_keys=True),
             opts=child,
         )
         if settings.lustre is not None:
@@ -179,6 +204,17 @@ class Artifacts(pulumi.ComponentResource):
             )
         self.bucket, self.bucket_arn = bucket.bucket, bucket.arn
         self.repository_url, self.repository_arn = repository.repository_url, repository.arn
+        self.cached = {}
+        secrets: dict[str, str] = {**settings.registry_secrets}
+        if registries := to_cache(images, secrets, account):
+            self.cached = ImageCache(
+                f"{name}-images",
+                registries,
+                below=repository.name,
+                secrets=secrets,
+                account=account,
+                opts=child,
+            ).prefixes
         self.register_outputs({"bucket": self.bucket, "repositoryUrl": self.repository_url})
 
     def read(self) -> list[iam.Statement]:
@@ -198,16 +234,30 @@ class Artifacts(pulumi.ComponentResource):
             iam.allow(["s3:ListBucket", "s3:ListBucketMultipartUploads"], [self.bucket_arn]),
         ]
 
+    def image(self, name: str) -> pulumi.Input[str]:
+        """The address of an image: in the stack's own repository, through the cache, or as it is named."""
+        if name.startswith(f"{OWN}:"):
+            return pulumi.Output.concat(self.repository_url, name.removeprefix(OWN))
+        registry, _, path = full(name).partition("/")
+        return pulumi.Output.concat(self.cached[registry], "/", path) if registry in self.cached else name
+
     def pull(self) -> list[iam.Statement]:
-        """Statements that allow pulling images from the repository."""
+        """Statements that allow pulling images from the repository and through the cache."""
+        cached = [pulumi.Output.concat(self.repository_arn, "/*")] if self.cached else []
         return [
             iam.allow(
                 ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                [self.repository_arn],
+                [self.repository_arn, *cached],
             ),
             # the token is the account's: AWS knows no narrower resource for it
             iam.allow(["ecr:GetAuthorizationToken"], ["*"]),
+            *self.fill_cache(),
         ]
+
+    def fill_cache(self) -> list[iam.Statement]:
+        """Statements that allow having the cache fetch an image (ECR user guide, "pull through cache", IAM)."""
+        below = pulumi.Output.concat(self.repository_arn, "/*")
+        return [iam.allow(["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"], [below])] if self.cached else []
 
 
 class Lustre(pulumi.ComponentResource):
@@ -275,26 +325,6 @@ class Lustre(pulumi.ComponentResource):
         )
         # what a client mounts: DNS_NAME@tcp:/MOUNT_NAME
         self.register_outputs({"dnsName": file_system.dns_name, "mountName": file_system.mount_name})
-
-
-# only what lost its tag: a tagged image may be in use for as long as a job, a task definition or a pod names it, and no
-# rule of ECR can tell. Parts of a multi-platform image have no tag of their own, and ECR keeps them as long as the
-# image that lists them (ECR user guide, "Lifecycle policies")
-_IMAGE_LIFECYCLE = {
-    "rules": [
-        {
-            "rulePriority": 1,
-            "description": "images that lost their tag",
-            "selection": {
-                "tagStatus": "untagged",
-                "countType": "sinceImagePushed",
-                "countUnit": "days",
-                "countNumber": UNTAGGED_IMAGE_DAYS,
-            },
-            "action": {"type": "expire"},
-        }
-    ]
-}
 
 
 def _lifecycle_rules(settings: ArtifactsSettings) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:

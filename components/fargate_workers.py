@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from components import iam, quotas
 from components.artifacts import RECORDS_PREFIX, Artifacts
 from components.batch import BatchJobQueue
+from components.images import OWN
 from components.network import Network
 from components.schema import Image, Like, Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import SendTo, TaskQueue, TaskQueueSettings, send_to, urls
@@ -70,7 +71,10 @@ class WorkerSettings(Settings):
     image_tag: ImageTag = "worker-1"
     """Tag of the reference worker (`worker/`) in the stack's own image repository."""
     image: Image | None = None
-    """Another container image, without the health check and the rules of the reference worker."""
+    """Another container image, without the health check and the rules of the reference worker.
+
+    `repository:TAG` is one in the stack's own repository.
+    """
     command: tuple[str, ...] | None = None
     """Command of the container. Default: the command of its image."""
     cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
@@ -284,8 +288,7 @@ class FargateWorkers(pulumi.ComponentResource):
                 [
                     container_definition(
                         settings,
-                        image=settings.image
-                        or pulumi.Output.concat(artifacts.repository_url, f":{settings.image_tag}"),
+                        image=artifacts.image(settings.image or f"{OWN}:{settings.image_tag}"),
                         log_group=log_group.name,
                         region=account.region,
                         environment={

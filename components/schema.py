@@ -127,8 +127,17 @@ SecretArn = Annotated[
 ]
 """A Secrets Manager secret, or one key of it, or an SSM parameter."""
 
-Image = Annotated[str, Like(r"^\S+$", "must be an image without white space, such as pytorch/pytorch:2.8.0")]
-"""A container image."""
+Image = Annotated[
+    str,
+    Like(
+        r"^(?!repository([:@/]|$))\S+$|^repository:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+        (
+            "must be an image without white space, such as public.ecr.aws/docker/library/python:3.13, or repository:TAG"
+            " for one in the stack's own repository"
+        ),
+    ),
+]
+"""A container image; `repository` stands for the stack's own repository."""
 
 
 ReservationId = Annotated[

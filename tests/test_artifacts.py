@@ -176,7 +176,13 @@ def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) 
             default_group_in_use=False,
         )
         artifacts = Artifacts(
-            "artifacts", ArtifactsSettings(), network=network, deployed=Deployed(stack="test"), protect=False
+            "artifacts",
+            ArtifactsSettings(),
+            account=account,
+            network=network,
+            deployed=Deployed(stack="test"),
+            images=[],
+            protect=False,
         )
         pulumi.export("bucket", artifacts.bucket_arn)
         pulumi.export("repository", artifacts.repository_arn)

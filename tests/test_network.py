@@ -24,6 +24,7 @@ PUBLIC = ["10.0.240.0/24", "10.0.241.0/24", "10.0.242.0/24", "10.0.243.0/24", "1
 
 NO_NAT = {"natGateways": "none"}
 ENDPOINTS = ["ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs", "sqs", "ec2", "eks-auth"]
+MIRROR = "123456789012.dkr.ecr.us-west-2.amazonaws.com/mirror"
 ECR_IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/train:1"
 
 
@@ -309,7 +310,7 @@ def test_a_network_that_cannot_be_is_refused(network: dict[str, Any], line: str,
             {"queues": {"tasks": {}, "results": {}}, "workers": {"workers": {}}},
             {"workers": "ecr.api, ecr.dkr, logs, sqs"},
         ),
-        ({"eks": {"devicePlugin": False}}, {"eks": "ec2, ecr.api, ecr.dkr, eks-auth"}),
+        ({"eks": {"imageRegistry": MIRROR}}, {"eks": "ec2, ecr.api, ecr.dkr, eks-auth"}),
     ],
     ids=lambda value: "+".join(value),
 )
@@ -324,14 +325,25 @@ def test_without_nat_the_missing_endpoints_of_each_part_are_named(
 
 def test_without_nat_nothing_may_come_from_the_internet(mistakes_in: MistakesIn) -> None:
     network = NO_NAT | {"interfaceEndpoints": ENDPOINTS}
+    in_ecr = "must be in ECR with network.natGateways none"
     assert mistakes_in(WHOLE | {"network": network, "workers": {"f": {"image": "python:3.12"}}}) == [
         (
-            "batch.single.image: must be in ECR with network.natGateways none, "
-            "got 'pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime'"
+            f"batch.single.image: {in_ecr}, such as repository:TAG,"
+            " got 'public.ecr.aws/deep-learning-containers/pytorch:2.13-cu133-amzn2023'"
         ),
-        "workers.f.image: must be in ECR with network.natGateways none, got 'python:3.12'",
-        "eks.devicePlugin: must be false with network.natGateways none: its image is not in ECR, got true",
+        f"workers.f.image: {in_ecr}, such as repository:TAG, got 'python:3.12'",
+        (
+            f"eks.imageRegistry: {in_ecr}, with copies of the images of the cluster's software"
+            " (python -m tools.images), got null"
+        ),
     ]
+
+
+def test_without_nat_a_registry_outside_ecr_is_refused(mistakes_in: MistakesIn) -> None:
+    network = NO_NAT | {"interfaceEndpoints": ENDPOINTS}
+    (line,) = mistakes_in({"network": network, "eks": {"imageRegistry": "registry.example.com/mirror"}})
+    assert line.startswith("eks.imageRegistry: must be in ECR")
+    assert line.endswith("got 'registry.example.com/mirror'")
 
 
 def test_with_its_endpoints_every_part_lives_without_nat(run_sections: RunStack) -> None:
@@ -340,12 +352,14 @@ def test_with_its_endpoints_every_part_lives_without_nat(run_sections: RunStack)
         | {
             "network": NO_NAT | {"interfaceEndpoints": ENDPOINTS},
             "batch": {"single": {"image": ECR_IMAGE}},
-            "eks": {"devicePlugin": False},
+            "eks": {"imageRegistry": MIRROR, "kueue": True, "trainer": True},
         }
     )
     assert all_of(run, "aws:ec2/natGateway:NatGateway") == {}
     assert all_of(run, "aws:ec2/eip:Eip") == {}
     assert len(all_of(run, "aws:ec2/vpcEndpoint:VpcEndpoint")) == len(ENDPOINTS) + 1
+    # the first pull through a cache needs a way to the internet
+    assert all_of(run, "aws:ecr/pullThroughCacheRule:PullThroughCacheRule") == {}
 
 
 def make_vpc(aws: Aws, cidr: str, *zones: str) -> tuple[str, list[str]]:

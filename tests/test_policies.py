@@ -147,6 +147,18 @@ def test_an_execution_role_pulls_the_stacks_images_and_writes_its_own_logs_and_n
     assert not may("s3:GetObject", f"arn:aws:s3:::{whole.exports['artifacts_bucket']}/1")
 
 
+@pytest.mark.parametrize("role", ["single-execution", "single-instance", "training-node", "workers-execution"])
+def test_who_pulls_through_the_cache_makes_repositories_of_the_stack_alone(whole: Run, role: str) -> None:
+    may = allowed(whole, role)
+    repository = f"arn:aws:ecr:us-west-2:123456789012:repository/{whole.exports['image_repository_url'].split('/')[1]}"
+    for action in ("CreateRepository", "BatchImportUpstreamImage"):
+        assert may(f"ecr:{action}", f"{repository}/public/deep-learning-containers/pytorch")
+        assert not may(f"ecr:{action}", repository)
+        assert not may(f"ecr:{action}", "arn:aws:ecr:us-west-2:123456789012:repository/other/public/pytorch")
+    assert not may("ecr:DeleteRepository", f"{repository}/public/deep-learning-containers/pytorch")
+    assert not may("ecr:PutImage", f"{repository}/public/deep-learning-containers/pytorch")
+
+
 def test_flow_logs_are_written_to_their_own_group_and_no_other(whole: Run) -> None:
     may = allowed(whole, "network-flow-logs")
     log_group = all_of(whole, "aws:cloudwatch/logGroup:LogGroup")["network-flow"]
@@ -181,11 +193,14 @@ def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: 
 def test_every_role_with_permissions_of_its_own_is_proved_here(whole: Run) -> None:
     assert set(all_of(whole, "aws:iam/rolePolicy:RolePolicy")) == {
         "multi-execution",
+        "multi-instance",
         "multi-job",
         "network-flow-logs",
         "single-execution",
+        "single-instance",
         "single-job",
         "training-autoscaler",
+        "training-node",
         "training-trainer",
         "workers-execution",
         "workers-task",

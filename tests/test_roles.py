@@ -60,6 +60,7 @@ NEEDED_FOR_WHAT_IS_NOT_DONE = {
     "rds:DescribeAccountAttributes",
     "route53:GetAccountLimit",
     "billing:GetBillingViewData",  # a budget over a billing view
+    "ecr:SetRepositoryPolicy",  # repositories of a cache with a policy of their own
     "ecs:ListClusters",  # flow logs with fields of ECS
     "ecs:ListContainerInstances",
     "ecs:ListServices",

@@ -307,11 +307,17 @@ def test_a_key_of_another_region_is_refused(mistakes_in: MistakesIn) -> None:
     assert line == f"queues.tasks.kmsKeyArn: must be a key in us-west-2, where the queue is, got '{key}'"
 
 
-@pytest.mark.parametrize("image", ["", " ", "two words"])
+@pytest.mark.parametrize(
+    "image",
+    ["", " ", "two words", "repository", "repository:", "repository:-1", "repository/train:1", "repository@sha256:0"],
+)
 def test_an_image_that_is_none_is_refused(image: str, mistakes_in: MistakesIn) -> None:
     sections = {"batch": {"a": {"image": image}}, "workers": {"f": {"queue": "results", "image": image}}}
     lines = mistakes_in({**sections, "queues": {"results": {}}})
-    rule = f"must be an image without white space, such as pytorch/pytorch:2.8.0, got '{image}'"
+    rule = (
+        "must be an image without white space, such as public.ecr.aws/docker/library/python:3.13, or repository:TAG for"
+        f" one in the stack's own repository, got '{image}'"
+    )
     assert lines == [f"batch.a.image: {rule}", f"workers.f.image: {rule}"]
 
 

@@ -26,7 +26,12 @@ ALWAYS_EXPORTED = {
 }
 EXPORTED_WITH = {
     "queues": {"queue_urls", "queue_arns", "dead_letter_queue_urls", "dead_letter_queue_arns"},
-    "batch": {"batch_compute_environment_arns", "batch_job_queue_arns", "batch_job_definition_arns"},
+    "batch": {
+        "image_cache_urls",
+        "batch_compute_environment_arns",
+        "batch_job_queue_arns",
+        "batch_job_definition_arns",
+    },
     "workers": {
         "ecs_cluster_names",
         "ecs_cluster_arns",
@@ -34,7 +39,7 @@ EXPORTED_WITH = {
         "ecs_service_arns",
         "ecs_task_definition_arns",
     },
-    "eks": {"eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"},
+    "eks": {"image_cache_urls", "eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"},
 }
 COMBINATIONS = [
     {name: WHOLE[name] for name in names}

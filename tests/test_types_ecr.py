@@ -45,3 +45,14 @@ def test_a_lifecycle_policy_that_somebody_changed_is_seen(aws: Aws) -> None:
     assert one.seen()["policy"] == rules(7)
     one.delete()
     repository.delete()
+
+
+def test_a_cache_is_answered_as_ecr_would_and_other_registries_take_its_place(aws: Aws) -> None:
+    inputs = {"ecrRepositoryPrefix": "artifacts-1a2b3c4/k8s", "upstreamRegistryUrl": "registry.k8s.io"}
+    rule = Life(aws, "aws:ecr/pullThroughCacheRule:PullThroughCacheRule", inputs)
+    assert (rule.state.id, rule.outputs["registryId"]) == ("artifacts-1a2b3c4/k8s", aws.account_id)
+    assert rule.read() == rule.state
+    template = {"prefix": "artifacts-1a2b3c4", "appliedFors": ["PULL_THROUGH_CACHE"], "lifecyclePolicy": rules(14)}
+    made = Life(aws, "aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate", template)
+    assert (made.state.id, made.outputs["imageTagMutability"]) == ("artifacts-1a2b3c4", "MUTABLE")
+    made.update(lifecyclePolicy=rules(7))

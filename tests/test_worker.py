@@ -465,7 +465,10 @@ def test_a_queue_without_visibility_timeout_is_a_mistake(make_queues: MakeQueues
 
 def test_the_image_holds_what_the_worker_imports_and_runs_it_without_root() -> None:
     lines = (ROOT / "worker" / "Dockerfile").read_text().splitlines()
-    assert re.fullmatch(r"FROM python:3\.\d+-slim", next(line for line in lines if line.startswith("FROM")))
+    assert re.fullmatch(
+        r"FROM public\.ecr\.aws/docker/library/python:3\.\d+-slim",
+        next(line for line in lines if line.startswith("FROM")),
+    )
     user = next(line for line in lines if line.startswith("USER")).split()[1]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     assert lines[-1] == 'CMD ["python", "-m", "worker"]'

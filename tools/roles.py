@@ -29,11 +29,13 @@ SMOKE = "ecr:DescribeImages eks:ListNodegroups"
 LINKED_ROLES = (
     "autoscaling.amazonaws.com",
     "batch.amazonaws.com",
+    "ecr.amazonaws.com",
     "ecs.amazonaws.com",
     "ecs.application-autoscaling.amazonaws.com",
     "eks-nodegroup.amazonaws.com",
     "eks.amazonaws.com",
     "fsx.amazonaws.com",
+    "pullthroughcache.ecr.amazonaws.com",
     "s3.data-source.lustre.fsx.amazonaws.com",
     "spot.amazonaws.com",
 )

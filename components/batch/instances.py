@@ -227,9 +227,13 @@ class BatchInstances(pulumi.ComponentResource):
         deployed: Deployed,
         network: Network,
         needs: Set[str],
+        statements: Sequence[iam.Statement],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`needs`: what `settings.needs` were of the instances that are still there."""
+        """`needs`: what `settings.needs` were of the instances that are still there.
+
+        `statements`: what their agent may do besides what every agent does.
+        """
         super().__init__("distributed-training:index:BatchInstances", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         group = ec2.SecurityGroup(
@@ -257,6 +261,7 @@ class BatchInstances(pulumi.ComponentResource):
             f"{name}-instance",
             service="ec2.amazonaws.com",
             managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
+            statements=statements,
             opts=child,
         )
         profile = aws_iam.InstanceProfile(name, role=role.role_name, opts=child)

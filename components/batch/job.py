@@ -11,6 +11,7 @@ from pulumi_aws import batch
 from pydantic import Field, model_validator
 
 from components.accelerators import InstanceFacts
+from components.images import TRAINING_IMAGE, lacks_efa
 from components.schema import Image, SecretArn, Settings, refuse
 from components.task_queue import SendTo
 
@@ -38,8 +39,8 @@ class JobSettings(Settings):
 
     nodes: Annotated[int, Field(ge=1, le=LARGEST_JOB_NODES)] = 1
     """Instances for one job. 2 or more make a multi-node parallel job: not on spot, one instance type."""
-    image: Image = "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime"
-    """Container image of the job definition."""
+    image: Image = TRAINING_IMAGE
+    """Container image of the job definition. `repository:TAG` is one in the stack's own repository."""
     command: tuple[str, ...] = ("nvidia-smi",)
     """Command of the container, unless a job names another."""
     vcpus: Annotated[int, Field(ge=1)] = 40
@@ -77,6 +78,14 @@ class JobSettings(Settings):
         parallel jobs"). With EFA it has none: the API refuses groups beside network interfaces in the launch template.
         """
         return self.nodes > 1 and self.efa
+
+    def notices(self, path: str) -> Iterator[str]:
+        """Warnings before a deployment of settings that are right."""
+        if self.efa and lacks_efa(self.image):
+            yield (
+                f"{path}.image: {self.image} holds neither libfabric nor aws-ofi-nccl, so its jobs do not use EFA;"
+                f" build it on {TRAINING_IMAGE}"
+            )
 
     @model_validator(mode="after")
     def _can_ever_run(self) -> Self:
@@ -128,6 +137,7 @@ def container_properties(
     settings: JobSettings,
     facts: InstanceFacts,
     *,
+    image: pulumi.Input[str],
     job_role_arn: pulumi.Input[str],
     execution_role_arn: pulumi.Input[str],
     log_group: pulumi.Input[str],
@@ -138,7 +148,7 @@ def container_properties(
     requirements = {"GPU": settings.gpus, "VCPU": settings.vcpus, "MEMORY": settings.memory_mib}
     devices = [f"/dev/infiniband/uverbs{index}" for index in range(facts.efa_interfaces if settings.efa else 0)]
     return {
-        "image": settings.image,
+        "image": image,
         "command": list(settings.command),
         "jobRoleArn": job_role_arn,
         "executionRoleArn": execution_role_arn,

@@ -140,6 +140,8 @@ class BatchJobQueue(pulumi.ComponentResource):
     ) -> None:
         """`others`: compute environments that the queue has on AWS, but for those that these settings give it."""
         super().__init__("distributed-training:index:BatchJobQueue", name, {}, opts)
+        for notice in settings.notices(f"batch.{name}"):
+            pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
         log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
@@ -154,6 +156,8 @@ class BatchJobQueue(pulumi.ComponentResource):
             deployed=deployed,
             network=network,
             needs=frozenset[str]().union(*(one.needs for one in draining)),
+            # ECS has its agent pull with the instance's role (ECR user guide, "Using ECR images with ECS")
+            statements=artifacts.fill_cache(),
             opts=child,
         )
         environments = [
@@ -251,6 +255,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         container = container_properties(
             settings,
             type_facts,
+            image=artifacts.image(settings.image),
             job_role_arn=job_role.arn,
             execution_role_arn=execution_role.arn,
             log_group=log_group.name,

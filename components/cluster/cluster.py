@@ -8,13 +8,15 @@ from pydantic import Field
 
 from components import iam, quotas
 from components.accelerators import InstanceFacts
+from components.artifacts import Artifacts
 from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
 from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
 from components.cluster.running import FIRST, GPU_NODES, SYSTEM_NODES, RunningCluster
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
+from components.images import ADDONS_REGISTRIES
 from components.network import Network, Zones
-from components.schema import Name, as_far_as_right
+from components.schema import Name, as_far_as_right, mistake
 from components.task_queue import SendTo
 from stack_file.mistakes import Mistake
 
@@ -35,10 +37,14 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
         yield from ((f"gpuNodeGroups.{name}", group) for name, group in self.gpu_node_groups.items())
 
     def preflight(
-        self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones, running: RunningCluster
+        self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones, running: RunningCluster, region: str
     ) -> Iterator[Mistake]:
-        """Mistakes that only AWS can find: about the instance types, the network's zones and what runs already."""
+        """Mistakes that only AWS can find: about the instance types, the network's zones, the region, what runs."""
         yield from running.preflight(zones.names)
+        plugin = self.device_plugin and self.image_registry is None
+        if plugin and region not in ADDONS_REGISTRIES and any(one.efa for one in self.gpu_node_groups.values()):
+            rule = f"is required in {region} with efa, because no registry of EFA's device plugin there is known"
+            yield mistake(f"{path}.imageRegistry", rule, self.image_registry)
         system = self.system_nodes.preflight(f"{path}.systemNodes", facts, running.nodes(SYSTEM_NODES))
         yield from as_far_as_right(system)
         for name, group in self.gpu_node_groups.items():
@@ -91,6 +97,7 @@ class GpuCluster(pulumi.ComponentResource):
         deployed: Deployed,
         running: RunningCluster,
         network: Network,
+        artifacts: Artifacts,
         statements: Sequence[iam.Statement],
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
@@ -123,6 +130,7 @@ class GpuCluster(pulumi.ComponentResource):
                     "AmazonEKS_CNI_Policy",
                 )
             ],
+            statements=artifacts.fill_cache(),
             opts=child,
         )
         system = SystemNodes(
@@ -172,6 +180,7 @@ class GpuCluster(pulumi.ComponentResource):
             settings,
             version=settings.version,
             shapes=shapes,
+            cached=artifacts.cached,
             cluster_name=self.cluster_name,
             statements=statements,
             account=account,

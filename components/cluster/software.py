@@ -4,9 +4,9 @@ Device plugins offer accelerators and EFA to pods, Cluster Autoscaler turns a wa
 Kubeflow Trainer are there when the stack file asks for them. All of it but the roles goes through the Kubernetes API.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -15,44 +15,30 @@ from pulumi_aws import eks
 from components import iam
 from components.cluster.nodes import NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
 from components.cluster.running import EFA_LABEL
-from components.schema import Settings
+from components.images import ADDONS_REGISTRIES, TRAINING_IMAGE
+from components.schema import Like, Settings
 
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
 """The service account of training jobs."""
 AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
 KUEUE_API = "kueue.x-k8s.io/v1beta2"
 TRAINER_API = "trainer.kubeflow.org/v1alpha1"
-TRAINING_RUNTIMES: Mapping[str, Mapping[str, Any]] = {
-    # as the chart has it, of whose name TrainJobs and the SDK know it
-    "torch-distributed": {
-        "mlPolicy": {"numNodes": 1, "torch": {}},
-        "template": {
-            "spec": {
-                "replicatedJobs": [
-                    {
-                        "name": "node",
-                        "template": {
-                            "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
-                            "spec": {
-                                "template": {
-                                    "spec": {
-                                        "containers": [
-                                            {
-                                                "name": "node",
-                                                "image": "pytorch/pytorch:2.10.0-cuda12.8-cudnn9-runtime",
-                                            }
-                                        ]
-                                    }
-                                }
-                            },
-                        },
-                    }
-                ]
-            }
-        },
-    }
-}
-"""Name -> what a TrainJob that refers to it is made from."""
+TRAINING_RUNTIME = "torch-distributed"
+"""What TrainJobs refer to, under the name that the chart and the SDK know it by."""
+PUBLIC_EFA_HOST = "602401143452.dkr.ecr.us-west-2.amazonaws.com"
+"""Where the chart of EFA's device plugin has its image; every region has a copy of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartImage:
+    """An image that a chart has pulled, as its own values name it."""
+
+    name: str
+    """Registry, path and tag."""
+    values: str
+    """Dotted path of the values that name it."""
+    apart: bool = False
+    """Whether the values have the registry apart from the path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +55,48 @@ class Chart:
     """Where it is installed."""
     after: tuple[str, ...] = ()
     """Charts that must be installed before it."""
+    images: tuple[ChartImage, ...] = ()
+    """What it has pulled with the values below; where `eks.imageRegistry` is set it is taken from there."""
 
 
 CHARTS: Mapping[str, Chart] = {
     # kubernetes.github.io/autoscaler; the image is the cluster version's own, below
     "cluster-autoscaler": Chart(
-        chart="cluster-autoscaler", version="9.59.0", repository="https://kubernetes.github.io/autoscaler"
+        chart="cluster-autoscaler",
+        version="9.59.0",
+        repository="https://kubernetes.github.io/autoscaler",
+        images=(ChartImage(name="registry.k8s.io/autoscaling/cluster-autoscaler", values="image"),),
     ),
     # github.com/NVIDIA/k8s-device-plugin
     "device-plugin": Chart(
-        chart="nvidia-device-plugin", version="0.19.2", repository="https://nvidia.github.io/k8s-device-plugin"
+        chart="nvidia-device-plugin",
+        version="0.19.2",
+        repository="https://nvidia.github.io/k8s-device-plugin",
+        images=(ChartImage(name="nvcr.io/nvidia/k8s-device-plugin:v0.19.2", values="image"),),
     ),
     # AWS Neuron documentation, "Neuron Helm Chart"
-    "neuron-device-plugin": Chart(chart="oci://public.ecr.aws/neuron/neuron-helm-chart", version="1.10.0"),
+    "neuron-device-plugin": Chart(
+        chart="oci://public.ecr.aws/neuron/neuron-helm-chart",
+        version="1.10.0",
+        images=(ChartImage(name="public.ecr.aws/neuron/neuron-device-plugin:2.32.0.0", values="devicePlugin.image"),),
+    ),
     # github.com/aws/eks-charts
     "efa-device-plugin": Chart(
-        chart="aws-efa-k8s-device-plugin", version="v0.5.29", repository="https://aws.github.io/eks-charts"
+        chart="aws-efa-k8s-device-plugin",
+        version="v0.5.29",
+        repository="https://aws.github.io/eks-charts",
+        images=(ChartImage(name=f"{PUBLIC_EFA_HOST}/eks/aws-efa-k8s-device-plugin:v0.5.29", values="image"),),
     ),
     # github.com/kubeflow/trainer; a TrainJob is v1alpha1, and changes between minor versions
     "trainer": Chart(
-        chart="oci://ghcr.io/kubeflow/charts/kubeflow-trainer", version="2.3.0", namespace="kubeflow-system"
+        chart="oci://ghcr.io/kubeflow/charts/kubeflow-trainer",
+        version="2.3.0",
+        namespace="kubeflow-system",
+        images=(
+            ChartImage(name="ghcr.io/kubeflow/trainer/trainer-controller-manager:v2.3.0", values="image", apart=True),
+            # a chart within the chart, at the version that its Chart.yaml names
+            ChartImage(name="registry.k8s.io/jobset/jobset:v0.12.0", values="jobset.image", apart=True),
+        ),
     ),
     # github.com/kubernetes-sigs/kueue; the first that queues TrainJobs of Trainer 2.3 (changelog of 0.20). It looks at
     # its start for the kinds of job that there are
@@ -97,12 +105,26 @@ CHARTS: Mapping[str, Chart] = {
         version="0.20.0",
         namespace="kueue-system",
         after=("trainer",),
+        images=(ChartImage(name="registry.k8s.io/kueue/kueue:v0.20.0", values="controllerManager.manager.image"),),
     ),
 }
 """Everything that Helm installs: name of the release -> chart, in the order of installation."""
 
 AUTOSCALER_IMAGES = {"1.34": "v1.34.4", "1.35": "v1.35.2", "1.36": "v1.36.1"}
 """Kubernetes version -> tag of Cluster Autoscaler's image, which must be of the same minor version (its README)."""
+
+
+Registry = Annotated[
+    str,
+    Like(
+        r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
+        (
+            "must be a registry and what its repositories begin with, without a slash at the end, such as"
+            " 123456789012.dkr.ecr.us-west-2.amazonaws.com/mirror"
+        ),
+    ),
+]
+"""Where copies of images are."""
 
 
 class SoftwareSettings(Settings):
@@ -114,6 +136,33 @@ class SoftwareSettings(Settings):
     """Whether Kueue is installed, with one queue for each GPU node group."""
     trainer: bool = False
     """Whether Kubeflow Trainer is installed."""
+    image_registry: Registry | None = None
+    """A registry of your own that has copies of all images of this software, each under its own path.
+
+    `python -m tools.images` says which they are, and copies them. Left out, they come through the stack's cache; from
+    where their charts say, what ECR does not cache: NVIDIA's device plugin (nvcr.io), and Trainer (ghcr.io) without
+    `artifacts.registrySecrets`.
+    """
+
+    def images(self, version: str) -> Iterator[str]:
+        """Names of the images that may be pulled from where their charts say."""
+        if self.image_registry is None:
+            wanted = {
+                "cluster-autoscaler": True,
+                "device-plugin": self.device_plugin,
+                "neuron-device-plugin": self.device_plugin,
+                "efa-device-plugin": self.device_plugin,
+                "trainer": self.trainer,
+                "kueue": self.kueue,
+            }
+            yield from (image for chart, used in wanted.items() if used for image in images_of(chart, version))
+            yield from (TRAINING_IMAGE,) if self.trainer else ()
+
+
+def images_of(chart: str, version: str) -> Iterator[str]:
+    """Names, with their tags, of the images of a chart on a cluster of this Kubernetes version."""
+    tag = f":{AUTOSCALER_IMAGES[version]}" if chart == "cluster-autoscaler" else ""
+    yield from (f"{one.name}{tag}" for one in CHARTS[chart].images)
 
 
 class ClusterSoftware(pulumi.ComponentResource):
@@ -126,6 +175,7 @@ class ClusterSoftware(pulumi.ComponentResource):
         *,
         version: str,
         shapes: Mapping[str, NodeShape],
+        cached: Mapping[str, pulumi.Output[str]],
         cluster_name: pulumi.Output[str],
         statements: Sequence[iam.Statement],
         account: iam.Account,
@@ -133,7 +183,10 @@ class ClusterSoftware(pulumi.ComponentResource):
         protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API."""
+        """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API.
+
+        `cached`: what takes the place of a public registry in the name of an image.
+        """
         super().__init__("distributed-training:index:ClusterSoftware", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         autoscaler = PodIdentity(
@@ -152,6 +205,13 @@ class ClusterSoftware(pulumi.ComponentResource):
             statements=statements,
             opts=child,
         )
+        registries: dict[str, pulumi.Input[str]] = {**cached}
+        if account.region in ADDONS_REGISTRIES:
+            registries[PUBLIC_EFA_HOST] = ADDONS_REGISTRIES[account.region]
+
+        def registry(host: str) -> pulumi.Input[str] | None:
+            return registries.get(host) if settings.image_registry is None else settings.image_registry
+
         values = {
             "cluster-autoscaler": _autoscaler_values(version, cluster_name, account),
             **(_device_plugin_values(shapes.values()) if settings.device_plugin else {}),
@@ -170,7 +230,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                     repository_opts=None if chart.repository is None else {"repo": chart.repository},
                     namespace=chart.namespace,
                     create_namespace=chart.namespace != "kube-system",
-                    values=values[chart_name],
+                    values=_with_images(values[chart_name], chart.images, registry),
                     opts=pulumi.ResourceOptions(
                         parent=self,
                         # pods need nodes to start on and to be taken off from; a pod gets the identity that its
@@ -182,17 +242,20 @@ class ClusterSoftware(pulumi.ComponentResource):
             ClusterQueue(f"{name}-{group}", group, shape, release=releases["kueue"], opts=child)
             for group, shape in (shapes.items() if settings.kueue else ())
         ]
-        runtimes = [
-            kubernetes.apiextensions.CustomResource(
-                f"{name}-{runtime}",
-                api_version=TRAINER_API,
-                kind="ClusterTrainingRuntime",
-                metadata={"name": runtime, "labels": {"trainer.kubeflow.org/framework": "torch"}},
-                spec=spec,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[releases["trainer"]]),
-            )
-            for runtime, spec in (TRAINING_RUNTIMES.items() if settings.trainer else ())
-        ]
+        runtimes = (
+            [
+                kubernetes.apiextensions.CustomResource(
+                    f"{name}-{TRAINING_RUNTIME}",
+                    api_version=TRAINER_API,
+                    kind="ClusterTrainingRuntime",
+                    metadata={"name": TRAINING_RUNTIME, "labels": {"trainer.kubeflow.org/framework": "torch"}},
+                    spec=_runtime(_moved(TRAINING_IMAGE, registry)),
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[releases["trainer"]]),
+                )
+            ]
+            if settings.trainer
+            else []
+        )
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata={"name": NAMESPACE},
@@ -296,6 +359,49 @@ class PodIdentity(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
         self.register_outputs({})
+
+
+def _moved(image: str, registry: Callable[[str], pulumi.Input[str] | None]) -> pulumi.Input[str]:
+    """An image in the registry that takes the place of its own."""
+    host, _, path = image.partition("/")
+    there = registry(host)
+    return image if there is None else pulumi.Output.concat(there, "/", path)
+
+
+def _with_images(
+    values: Mapping[str, Any], images: Iterable[ChartImage], registry: Callable[[str], pulumi.Input[str] | None]
+) -> dict[str, Any]:
+    """The values of a chart, and where its images are taken from if not from where it says."""
+    found = dict(values)
+    for one in images:
+        host, _, path = one.name.partition("/")
+        path = path.partition(":")[0]
+        there = registry(host)
+        if there is None:
+            continue
+        at = found
+        for key in one.values.split("."):
+            at[key] = dict(at.get(key, {}))
+            at = at[key]
+        at |= (
+            {"registry": there, "repository": path}
+            if one.apart
+            else {"repository": pulumi.Output.concat(there, "/", path)}
+        )
+    return found
+
+
+def _runtime(image: pulumi.Input[str]) -> dict[str, Any]:
+    """What a TrainJob is made from, as Trainer's chart has it."""
+    pod = {"containers": [{"name": "node", "image": image}]}
+    node = {
+        "name": "node",
+        "template": {
+            "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
+            "spec": {"template": {"spec": pod}},
+        },
+    }
+    return {"mlPolicy": {"numNodes": 1, "torch": {}}, "template": {"spec": {"replicatedJobs": [node]}}}
 
 
 def _autoscaler_values(version: str, cluster_name: pulumi.Output[str], account: iam.Account) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Amazon ECR: image repositories and their lifecycle policies."""
+"""Amazon ECR: image repositories, their lifecycle policies, and caches of other registries."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -87,3 +87,36 @@ class LifecyclePolicy(ResourceType, token="aws:ecr/lifecyclePolicy:LifecyclePoli
     def delete(self, aws: Aws, there: State) -> None:
         """Take it away."""
         aws.client("ecr").delete_lifecycle_policy(repositoryName=there.id)
+
+
+class PullThroughCacheRule(ResourceType, token="aws:ecr/pullThroughCacheRule:PullThroughCacheRule"):
+    """A cache of another registry, which moto does not have."""
+
+    simulated = True
+    takes = ("ecr", "CreatePullThroughCacheRule")
+    needs = (
+        "ecr:CreatePullThroughCacheRule ecr:DeletePullThroughCacheRule ecr:DescribePullThroughCacheRules"
+        " ecr:UpdatePullThroughCacheRule iam:CreateServiceLinkedRole"
+    )
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
+        return Created(id=new.inputs["ecrRepositoryPrefix"], outputs={"registryId": aws.account_id})
+
+
+class RepositoryCreationTemplate(ResourceType, token="aws:ecr/repositoryCreationTemplate:RepositoryCreationTemplate"):
+    """What ECR makes repositories of a cache like, which moto does not have."""
+
+    simulated = True
+    takes = ("ecr", "CreateRepositoryCreationTemplate")
+    rename = {"appliedFors": "appliedFor"}
+    needs = (
+        "ecr:CreateRepository ecr:CreateRepositoryCreationTemplate ecr:DeleteRepositoryCreationTemplate"
+        " ecr:DescribeRepositoryCreationTemplates ecr:PutLifecyclePolicy ecr:UpdateRepositoryCreationTemplate"
+        " iam:CreateServiceLinkedRole"
+    )
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Name it."""
+        inputs = {"imageTagMutability": "MUTABLE"} | dict(new.inputs)
+        return Created(id=inputs["prefix"], outputs={"registryId": aws.account_id, **inputs})

@@ -22,7 +22,10 @@ from tests.support import all_of, one_of
 
 def expected_container(name: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {
-        "image": "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime",
+        "image": (
+            "123456789012.dkr.ecr.us-west-2.amazonaws.com/artifacts-Repository/public/deep-learning-containers/pytorch"
+            ":2.13-cu133-amzn2023"
+        ),
         "command": ["nvidia-smi"],
         "jobRoleArn": f"arn:aws:role:us-west-2:123456789012:{name}-job-Role",
         "executionRoleArn": f"arn:aws:role:us-west-2:123456789012:{name}-execution-Role",

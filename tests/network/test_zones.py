@@ -8,6 +8,7 @@ import pytest
 
 from components.network import DeployedNetwork, NetworkSettings, Zones
 from components.network.deployed import TRAINING_ZONE_TAG
+from components.network.existing import ExistingNetwork
 from local.aws import Aws
 from local.provider import Provider
 from local.run import Run
@@ -240,7 +241,11 @@ def test_a_vpc_that_was_adopted_before_its_training_zone_was_noted_trains_in_its
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ids = {B: "subnet-12345678", C: "subnet-87654321"}
-    monkeypatch.setattr("components.network.existing.ExistingNetwork.zones", lambda _: ids)
+
+    def zones_of(_: ExistingNetwork) -> dict[str, str]:
+        return ids
+
+    monkeypatch.setattr(ExistingNetwork, "zones", zones_of)
     existing = {"vpc_id": "vpc-12345678", "private_subnet_ids": [*ids.values()]}
     needs = {"batch.a": frozenset({C})}
     zones = chosen(DeployedNetwork(adopted=["vpc-12345678"]), needs=needs, existing=existing)
