@@ -11,7 +11,7 @@ from local.moto_gaps import CUSTOM_ID
 from local.stack_files import StackFile
 
 RANGE = ipaddress.IPv4Network("10.0.0.0/16")
-"""Of the VPC, a /24 of it each private subnet's; the last /24 is for the NAT gateway."""
+"""Addresses of the VPC. Each private subnet has a /24 of them; the last /24 is for the NAT gateway."""
 MOST_SUBNETS = 255
 
 
@@ -24,7 +24,7 @@ class Existing:
 
 
 def existing(stack: StackFile) -> Existing | None:
-    """What a stack file adopts; None when it adopts nothing, or what cannot be ids, which the program refuses."""
+    """The network that a stack file adopts; None without one, or with malformed ids, which the program refuses."""
     try:
         match json.loads(stack.config.get(f"{stack.project}:network", "{}")):
             case {"existing": {"vpcId": str() as vpc_id, "privateSubnetIds": [str(), *_] as subnet_ids}}:
@@ -40,7 +40,7 @@ def existing(stack: StackFile) -> Existing | None:
 
 
 def make(aws: Aws, network: Existing) -> str:
-    """Make the VPC, each private subnet in a zone of its own with a route to one NAT gateway; a line that says so."""
+    """Create the VPC with its private subnets, spread over the zones, and a NAT gateway; return a line about it."""
     aws.is_new = False
     ec2 = aws.client("ec2")
     zones = sorted(one["ZoneName"] for one in ec2.describe_availability_zones()["AvailabilityZones"])
@@ -49,7 +49,7 @@ def make(aws: Aws, network: Existing) -> str:
     (group,) = ec2.describe_security_groups(
         Filters=[{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": ["default"]}]
     )["SecurityGroups"]
-    # AWS makes the group with this rule beside the one that lets all out, moto without
+    # AWS creates the group with this rule and one that allows all egress; moto creates only the latter
     ec2.authorize_security_group_ingress(
         GroupId=group["GroupId"],
         IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group["GroupId"]}]}],

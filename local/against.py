@@ -1,7 +1,7 @@
-"""What a deployment would change: an earlier stack file is deployed on an AWS of its own, another previewed on it.
+"""What a deployment would change: an earlier stack file is deployed to a local AWS, then the current one is previewed.
 
-Both with the program as it is now. Pulumi's own engine says what changes where its CLI is, and `local/planned.py` where
-there is none.
+Both use the program as it is now. Pulumi's own engine plans the changes where its CLI is installed, `local/planned.py`
+where it is not.
 """
 
 import json
@@ -33,7 +33,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "replace": "replace",
     "delete": "delete",
 }
-"""The engine's steps -> what they come to; a replacement has others besides."""
+"""The engine's step -> operation. A replacement has more steps, which are not counted."""
 DONE: Mapping[Operation, str] = {
     "create": "created",
     "update": "updated",
@@ -42,9 +42,9 @@ DONE: Mapping[Operation, str] = {
 }
 TAGS_ALONE = ("tagsAll",)
 OF_THE_END = ("preview failed", "an unhandled error occurred", "update failed")
-"""Words of the errors by which the engine only says that there was another."""
+"""Parts of the engine's errors that only say that there was another error."""
 OF_PROTECTION = ("because it is protected", "marked for protection")
-"""Words of the errors by which the engine keeps what is protected, from its end and from another in its place."""
+"""Parts of the errors by which the engine refuses to delete or replace a protected resource."""
 PROTECTED = Effect(
     work="refused",
     what="is protected against deletion",
@@ -53,7 +53,7 @@ PROTECTED = Effect(
 
 
 class EarlierError(Exception):
-    """There is no such earlier stack file."""
+    """The earlier stack file does not exist, or cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +61,24 @@ class Earlier:
     """The stack file that is deployed first."""
 
     name: str
-    """Where it is from, in words."""
+    """Where it comes from, for messages."""
     text: str
     stack: StackFile
-    """What it says."""
+    """Its content."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a deployment would do."""
+    """What a deployment would change."""
 
     edits: Sequence[Edit]
     protected: frozenset[str] = field(default_factory=frozenset[str])
-    """URNs of what would be deleted and must not."""
+    """URNs of protected resources that would be deleted or replaced."""
     mistakes: Sequence[str] = ()
-    """What else the engine refuses, a line each."""
+    """Other errors of the engine, a line each."""
 
     def effects(self) -> dict[Effect, list[Edit]]:
-        """What becomes of running work -> by which edits; the worst last. What is refused does nothing else."""
+        """Effect on running work -> edits that cause it, the worst last. With a refused edit nothing else happens."""
         refused = [one for one in self.edits if one.urn in self.protected]
         if refused:
             return {PROTECTED: refused}
@@ -92,10 +92,10 @@ class Plan:
 
 
 def earlier(project: Path, stack: str, named: str) -> Earlier:
-    """A file, or the stack file of a git revision.
+    """Read a file, or the stack file in a git revision.
 
     Raises:
-        EarlierError: when it is neither, or cannot be read.
+        EarlierError: when `named` is neither a file nor a revision, or cannot be read.
 
     """
     file = f"Pulumi.{stack}.yaml"
@@ -111,7 +111,7 @@ def earlier(project: Path, stack: str, named: str) -> Earlier:
 
 
 def planned(stack: StackFile, before: Earlier, aws: Aws) -> Plan:
-    """What a deployment of a stack file would do to the stack of an earlier one.
+    """Plan the deployment of a stack file over the stack of an earlier one.
 
     Raises:
         CliError: when the earlier one cannot be deployed.
@@ -139,12 +139,12 @@ def planned(stack: StackFile, before: Earlier, aws: Aws) -> Plan:
 
 
 def beside(there: Run, stack: StackFile, aws: Aws) -> Plan:
-    """What a deployment of a stack file would do to what an earlier run made, without a CLI."""
+    """Plan, without a CLI, the deployment of a stack file over what an earlier run created."""
     provider = Provider(_tagging(aws, stack))
     planner = Planner(provider, there)
     run = engine.run(stack, provider, preview=True, planner=planner)
     if run.error is not None and not isinstance(run.error, pulumi.RunError | RefusedError):
-        # of the program itself, not of the stack file
+        # an error of the program itself, not of the stack file
         raise run.error
     return Plan(
         edits=planner.edits,
@@ -154,15 +154,15 @@ def beside(there: Run, stack: StackFile, aws: Aws) -> Plan:
 
 
 def _tagging(aws: Aws, stack: StackFile) -> Aws:
-    """The same AWS, under a provider with the tags of a stack file."""
+    """The same AWS, with the default tags of a stack file."""
     return Aws(aws.region, stack.default_tags, endpoint_url=aws.endpoint_url)
 
 
 def previewed(cli: Engine, stack: str) -> Plan:
-    """What the engine says that a deployment would do.
+    """The plan of the engine's preview.
 
     Raises:
-        CliError: when it says nothing of the kind.
+        CliError: when the preview prints no plan.
 
     """
     preview = cli.run("preview", "--stack", stack, "--json")
@@ -188,7 +188,7 @@ def previewed(cli: Engine, stack: str) -> Plan:
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """What would be done, resources of a type with the same changes in a line."""
+    """The plan in lines; resources of one type with the same changes share a line."""
     for operation, done in DONE.items():
         edits = [one for one in plan.edits if one.operation == operation]
         if not edits:
@@ -206,7 +206,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 
 def by() -> str:
-    """Who says it."""
+    """The engine that made the plan, for messages."""
     return (
         "Pulumi's engine"
         if shutil.which("pulumi")
@@ -215,7 +215,7 @@ def by() -> str:
 
 
 def work_lines(plan: Plan) -> Iterator[str]:
-    """What becomes of running work, and what to do first; the worst last."""
+    """What happens to running work, and what to do before the deployment; the worst last."""
     effects = plan.effects()
     if not effects:
         yield "running work: nothing happens to it"
@@ -228,7 +228,7 @@ def work_lines(plan: Plan) -> Iterator[str]:
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """All of it for machines."""
+    """The whole plan as data."""
     return {
         **{
             done: [
@@ -261,14 +261,14 @@ def _read(project: Path, stack: str, name: str, text: str) -> Earlier:
 
 
 def edits(steps: Iterable[Mapping[str, Any]]) -> Iterator[Edit]:
-    """The steps of a preview that make, change or end something in the cloud."""
+    """The steps of a preview that create, change or delete a resource in the cloud."""
     for step in steps:
         state: Mapping[str, Any] = step.get("newState") or step["oldState"]
         operation = OPERATIONS.get(step["op"])
         if operation is None or not state.get("custom") or state["type"].startswith(PROVIDER_PREFIX):
             continue
         details = {place_of(path) for path in step.get("detailedDiff") or ()}
-        # what changes without an input, such as the provider's own tags
+        # changes that are in no input, such as the provider's own tags
         tops = {one.partition(".")[0] for one in details}
         changed = details | {one for one in step.get("diffReasons") or () if one not in tops}
         yield Edit(
@@ -293,7 +293,7 @@ def short(type_: str) -> str:
 
 
 def _errors(said: str) -> list[str]:
-    """The lines of the CLI that say what went wrong."""
+    """The errors in the output of the CLI."""
     found = [
         line.partition("error: ")[2].strip()
         for line in said.splitlines()
@@ -303,7 +303,7 @@ def _errors(said: str) -> list[str]:
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """What git says; None when it refuses, or is not there."""
+    """The output of git; None when git fails or is not installed."""
     try:
         asked = subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True)
     except OSError:

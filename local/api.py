@@ -1,7 +1,7 @@
-"""Values against the shapes of the APIs that take them, which botocore ships with every service's constraints.
+"""Checks values against the shapes of AWS's APIs, which botocore contains with all their constraints.
 
-Botocore itself checks types, required members and the lower ends of ranges, and only when a call is made. AWS checks
-enumerations, both ends, lengths and patterns as well, from the same shapes, and so do these, in AWS's words.
+Botocore itself checks only types, required members and minimums, and only when a call is made. AWS also checks
+enumerations, maximums, lengths and patterns of the same shapes. So does this module, in AWS's words.
 """
 
 import gc
@@ -24,7 +24,7 @@ from local.wire import UNKNOWN, is_list, is_object
 
 MODELS = Path(botocore.__file__).parent / "data"
 LONGEST_ENUM_SHOWN = 12
-"""An instance type's enumeration has over a thousand members; nobody reads them in a message."""
+"""Longer enumerations, such as the over thousand instance types, are not listed in a message."""
 TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "boolean": (bool, "true or false"),
     "double": ((int, float), "a number"),
@@ -36,15 +36,15 @@ TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "string": (str, "text"),
     "structure": (dict, "an object"),
 }
-"""Type of a shape -> the type that JSON gives it, and how a person calls it."""
+"""Type of a shape -> its type in Python, and its name in messages."""
 
 
 @cache
 def model(service: str) -> Any:
-    """A service's newest API; read here, because botocore's own loader takes half as long again."""
+    """A service's newest API. It is read here, because botocore's own loader takes one and a half times as long."""
     newest = max((MODELS / service).iterdir())
     text = gzip.decompress((newest / "service-2.json.gz").read_bytes())
-    # meanwhile the collector would walk through all that Pulumi has loaded, and find nothing
+    # otherwise the garbage collector searches all that Pulumi has loaded, and finds nothing
     gc.disable()
     try:
         return ServiceModel(json.loads(text), service)
@@ -58,12 +58,12 @@ def parameters(service: str, operation: str) -> Any:
 
 
 def document(service: str, shape: str) -> Document:
-    """JSON whose content is this shape of this service's API."""
+    """A check of JSON whose content is this shape of this service's API."""
     return lambda value, path: exactly(model(service).shape_for(shape), Property(path, value))
 
 
 def list_of(service: str, shape: str) -> Document:
-    """JSON whose content is a list of this shape of this service's API."""
+    """A check of JSON whose content is a list of this shape of this service's API."""
 
     def check(value: Any, path: str) -> Iterator[str]:
         for one in Property(path, value).elements():
@@ -73,7 +73,7 @@ def list_of(service: str, shape: str) -> Document:
 
 
 def document_mistakes(given: Property, path: str, grammar: Document) -> Iterator[str]:
-    """What is wrong with the JSON text at a path."""
+    """Mistakes in the JSON text at a path."""
     for one in given.select(path):
         if isinstance(one.value, str) and one.value:
             try:
@@ -85,7 +85,7 @@ def document_mistakes(given: Property, path: str, grammar: Document) -> Iterator
 
 
 def exactly(shape: Any, one: Property) -> Iterator[str]:
-    """JSON in the API's own words: types, unknown and required keys, and every constraint."""
+    """Mistakes in JSON with the API's own keys: types, unknown and required keys, and every constraint."""
     if not one.is_known:
         return
     if not _fits(shape.type_name, one.value):
@@ -119,7 +119,7 @@ def _fits(type_name: str, value: object) -> bool:
 
 
 def loosely(shape: Any, inputs: Mapping[str, Any], rename: Mapping[str, str]) -> Iterator[str]:
-    """Inputs in the provider's words, as far as they are parameters of an operation in another case or number."""
+    """Mistakes in the provider's inputs whose names are those of API parameters but for case or plural."""
     yield from _members(shape, Property("", dict(inputs)), "", rename)
 
 
@@ -191,7 +191,7 @@ def _constraints(shape: Any, value: Any, one: Property) -> Iterator[str]:
 
 @cache
 def _pattern(text: str) -> re.Pattern[str] | None:
-    """A pattern in Java's words, as Python has it; None where Python has no such words."""
+    """A pattern of Java as one of Python; None where Python cannot express it."""
     if r"\p{" in text:
         return None
     try:

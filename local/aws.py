@@ -17,8 +17,7 @@ from local.moto_process import ACCOUNT_ID
 class Aws:
     """One region of an AWS account on this machine.
 
-    Use it as a context manager: the server is started when it is needed first, or before by `start`, and ended at the
-    end.
+    Use it as a context manager: the server starts at the first use, or earlier by `start`, and ends with the block.
     """
 
     def __init__(
@@ -31,17 +30,17 @@ class Aws:
     ) -> None:
         self.region = region
         self.managed_policies = managed_policies
-        """Whether it knows the policies that AWS keeps, which a preview has no use for."""
+        """Whether AWS's managed policies are loaded, which a preview does not need."""
         self.default_tags = default_tags or {}
         """Tags that the provider adds to every resource."""
         self.account_id = ACCOUNT_ID
         self.partition = "aws"
         self.is_new = endpoint_url is None
-        """Whether nothing was made in it yet: what it says is then the same every time."""
+        """Whether nothing has been created yet: its answers are then the same in every run."""
         self.last_call = ""
         """The operation that was called last, for messages that do not name it."""
         if endpoint_url is not None:
-            # of a server that somebody else keeps
+            # of a server that another process owns
             self.endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -51,7 +50,7 @@ class Aws:
         return self
 
     def start(self) -> "subprocess.Popen[str]":
-        """Let the server begin to start, if it has not yet; nothing waits for it here."""
+        """Start the server if it is not started yet, without waiting for it."""
         if self._server is None:
             options = ["managed-policies"] * self.managed_policies
             self._server = interrupt.start(
@@ -70,7 +69,7 @@ class Aws:
 
     @cached_property
     def endpoint_url(self) -> str:
-        """Where this AWS listens; waits until it does.
+        """The address of this AWS; waits until it listens.
 
         Raises:
             RuntimeError: when the server ended before it listened.
@@ -94,7 +93,7 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this AWS, made once per service."""
-        # here, because the server can start meanwhile
+        # imported here, while the server starts
         import boto3
         from botocore.config import Config
 
@@ -115,10 +114,10 @@ class Aws:
         self.last_call = model.name
 
     def arn(self, service: str, path: str, *, regional: bool = True) -> str:
-        """An ARN of this account, for what moto does not name itself."""
+        """An ARN of this account, for resources to which moto gives none."""
         return f"arn:{self.partition}:{service}:{self.region if regional else ''}:{self.account_id}:{path}"
 
 
 def hex_digits(count: int) -> str:
-    """So many random hexadecimal digits, as AWS ends its ids and Pulumi its names."""
+    """Random hexadecimal digits, as at the end of AWS's ids and Pulumi's names."""
     return secrets.token_hex((count + 1) // 2)[:count]

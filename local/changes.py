@@ -1,6 +1,6 @@
-"""What the AWS provider would plan for a changed resource: update in place or replacement, and what of it is unknown.
+"""What the AWS provider plans for a changed resource: update in place or replacement, and which values are unknown.
 
-Known from the provider's own plans, kept in `types/replacements.json`, which says where they are from.
+The plans are in `types/replacements.json`, which names their source.
 """
 
 import json
@@ -19,22 +19,22 @@ Kind = Literal["added", "removed", "raised", "lowered", "changed", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """An input that has another value than before."""
+    """An input whose value changes."""
 
     path: str
-    """Where it stands, as the engine writes it: `a.b[0].c`, `tags["with.dots"]`."""
+    """Its path, as the engine writes it: `a.b[0].c`, `tags["with.dots"]`."""
     kind: Kind
     replaces: bool
-    """Whether the resource is made anew for it."""
+    """Whether the change replaces the resource."""
 
     @property
     def place(self) -> str:
-        """Where it stands, without the indices."""
+        """Its path without indices."""
         return place_of(self.path)
 
 
 def between(type_: str, there: State, inputs: Mapping[str, Any], tags: Mapping[str, str] | None) -> list[Change]:
-    """What changes when a resource is to have these inputs, and these tags with those of the provider."""
+    """What changes when a resource gets these inputs; `tags` are all its tags, the provider's included."""
     found = [
         Change(path=path, kind=kind, replaces=_replaces(type_, place_of(path), kind))
         for path, kind in _differences(there.inputs, inputs, "")
@@ -56,7 +56,7 @@ def planned(type_: str, there: State, inputs: Mapping[str, Any], changes: list[C
 
 
 def properties(there: State, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties of a resource that has other inputs now: what AWS computed stays, also inside an object."""
+    """The properties of a resource after a change of its inputs: what AWS computed is kept, also inside an object."""
     return _laid_over(there.outputs, there.inputs, inputs)
 
 
@@ -69,7 +69,7 @@ def _laid_over(outputs: Mapping[str, Any], before: Mapping[str, Any], after: Map
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Kind]]:
-    """Path and kind of every difference; of a block that comes or goes also those of what it holds."""
+    """Path and kind of every difference; for an added or removed block also those of its content."""
     if isinstance(old, dict | None) and isinstance(new, dict | None) and (path == "" or old or new):
         before, after = cast("dict[str, Any]", old or {}), cast("dict[str, Any]", new or {})
         if path and (old is None) is not (new is None):

@@ -1,7 +1,7 @@
-"""The Pulumi CLI and the AWS CLI on the AWS that stays: this process becomes the CLI, with its arguments untouched.
+"""Runs the Pulumi CLI or the AWS CLI on the kept local AWS: this process becomes the CLI, with unchanged arguments.
 
-The Pulumi CLI runs in a shadow of the project, links and copies of stack files, because it rewrites these; its home and
-its state are in the same folder, so that nothing of the person's own is read or written.
+The Pulumi CLI runs in a shadow of the project: links, and copies of the stack files, because the CLI rewrites them. Its
+home and state are in the same folder, so that the user's own are neither read nor written.
 """
 
 import argparse
@@ -22,27 +22,27 @@ from local.plugin import PACKAGES, version_of
 WHERE_FROM = "https://www.pulumi.com/docs/install/"
 DEFAULT_STACK = "dev"
 PASSPHRASE = "local"  # noqa: S105
-"""Of the secrets in the state, of which there are none but random ones."""
+"""Passphrase of the secrets in the state, which are random values only."""
 
 
 class CliError(Exception):
-    """A CLI cannot be run; the message is a line."""
+    """A CLI cannot be run, or it fails."""
 
 
 def aws(project: Path, arguments: list[str]) -> NoReturn:
-    """Become the AWS CLI."""
+    """Replace this process by the AWS CLI."""
     there = Kept(project / FOLDER).started(stack_files.region_of(project, DEFAULT_STACK))
     own = str(Path(sys.prefix) / "bin" / "aws")
-    # its version 1 asks SQS at AWS's own address, whatever the environment says
+    # version 1 of the CLI calls SQS at AWS's own address, whatever the environment says
     command = [shutil.which("aws") or own, "--endpoint-url", there.endpoint_url, *arguments]
     os.execve(command[0], command, {**os.environ, **there.environment})
 
 
 def pulumi(project: Path, arguments: list[str]) -> NoReturn:
-    """Become the Pulumi CLI, with a stack to work on.
+    """Replace this process by the Pulumi CLI; first create the stack that it works on, if it is missing.
 
     Raises:
-        CliError: when there is none, or it makes no stack.
+        CliError: when there is no CLI, or it cannot create the stack.
 
     """
     kept = Kept(project / FOLDER)
@@ -50,7 +50,7 @@ def pulumi(project: Path, arguments: list[str]) -> NoReturn:
     made = _made_by(arguments)
     stack = _stack_in(arguments) or (None if engine.stacks() or made else DEFAULT_STACK)
     named = made or stack
-    # without a name it is one of those that are there, and so is their AWS
+    # without a name it is a stack that exists, and its AWS runs
     there = kept.there() if named is None else kept.started(stack_files.region_of(project, named))
     engine.prepare(project, there, None if made else stack)
     os.chdir(engine.shadow)
@@ -62,7 +62,7 @@ class Engine:
     """The Pulumi CLI, with a home, a state and a shadow of a project in a folder.
 
     Raises:
-        CliError: when there is none.
+        CliError: when no CLI is installed.
 
     """
 
@@ -79,10 +79,10 @@ class Engine:
         return {one.stem for one in (self.folder / "state").glob(".pulumi/stacks/*/*.json")}
 
     def prepare(self, project: Path, aws: Aws, stack: str | None) -> None:
-        """Point it at a project and an AWS, and let there be a stack.
+        """Point the CLI at a project and an AWS, and create the stack if it is missing.
 
         Raises:
-            CliError: when it makes no stack.
+            CliError: when the CLI cannot create the stack.
 
         """
         state, home = self.folder / "state", self.folder / "home"
@@ -94,7 +94,7 @@ class Engine:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_HOME": str(home),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # where a language host looks that does not read Pulumi.yaml
+            # for a language host that does not read Pulumi.yaml
             "VIRTUAL_ENV": sys.prefix,
         }
         state.mkdir(exist_ok=True)
@@ -107,11 +107,11 @@ class Engine:
                 raise CliError(" ".join(made.stderr.split()))
 
     def configure(self, stack: str, file: Path) -> None:
-        """Let a file be that of a stack."""
+        """Use this file as the file of a stack."""
         _copy(file, self.shadow / f"Pulumi.{stack}.yaml")
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end."""
+        """Run a command and wait for its end."""
         process = interrupt.start(
             [self.cli, *arguments, "--non-interactive"],
             cwd=self.shadow,
@@ -133,7 +133,7 @@ def _stack_in(arguments: list[str]) -> str | None:
 
 
 def _made_by(arguments: list[str]) -> str | None:
-    """The stack that the CLI is told to make."""
+    """The stack that these arguments tell the CLI to create."""
     match arguments:
         case ["stack", "init", *rest]:
             return _stack_in(rest) or next((one.rpartition("/")[2] for one in rest if not one.startswith("-")), None)
@@ -142,7 +142,7 @@ def _made_by(arguments: list[str]) -> str | None:
 
 
 def _plugins(folder: Path) -> None:
-    """What the engine starts as the plugins of the SDKs that are installed."""
+    """Write the programs that the engine starts as plugins for the installed SDKs."""
     here = Path(__file__).parents[1]
     for package in PACKAGES:
         start = folder / f"resource-{package}-v{version_of(package)}" / f"pulumi-resource-{package}"
@@ -153,11 +153,11 @@ def _plugins(folder: Path) -> None:
 
 
 def _shadow(project: Path, shadow: Path) -> None:
-    """The project, with the Python that runs now as its own and as that of a policy pack that has none."""
+    """Link the project, with the Python that runs now as the `.venv` of the project and of each policy pack."""
     shadow.mkdir(exist_ok=True)
     for file in project.glob("Pulumi*.yaml"):
         copy = shadow / file.name
-        # what `pulumi config set` wrote stays until somebody edits the stack file
+        # what `pulumi config set` wrote is kept until somebody edits the stack file
         if not copy.exists() or copy.stat().st_mtime_ns < file.stat().st_mtime_ns:
             _copy(file, copy)
     for gone in [one for one in shadow.glob("Pulumi.*.yaml") if not (project / one.name).exists()]:
@@ -171,7 +171,7 @@ def _shadow(project: Path, shadow: Path) -> None:
 
 
 def _copy(file: Path, copy: Path) -> None:
-    """Copy the project's file or a stack's; of a copy stays the line by which the CLI knows its passphrase."""
+    """Copy the project's file or a stack's, but keep the copy's line by which the CLI checks its passphrase."""
     salts = []
     if copy.exists():
         salts = [line for line in copy.read_text(encoding="utf-8").splitlines() if line.startswith("encryptionsalt:")]
@@ -180,7 +180,7 @@ def _copy(file: Path, copy: Path) -> None:
 
 def _link_all(folder: Path, shadow: Path) -> None:
     for link in [one for one in shadow.iterdir() if one.is_symlink()]:
-        # another program may have been there before
+        # the shadow may have been of another program
         if not link.exists() or (link.name != ".venv" and link.readlink().parent != folder):
             link.unlink()
     for one in folder.iterdir():

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; the exit status."""
+    """Run a command; return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command == "up" and options.json and options.keep:
@@ -42,12 +42,12 @@ def _stack(options: argparse.Namespace) -> int:
     facts = Facts(PROJECT / ".cache", stack.region)
     deploys = options.command == "up" or options.against is not None
     with Aws(stack.region, stack.default_tags, managed_policies=deploys) as aws:
-        # a stack file that is wrong needs it only for what its program asks
+        # for a wrong stack file the AWS only answers what the program asks, and `facts` may know that
         needed = not stack.mistakes and (deploys or options.adopt or not facts)
         if needed:
             aws.start()
         with _starting(options):
-            # here, because only these commands need Pulumi, and moto starts meanwhile
+            # imported here, because only these commands need Pulumi, and while moto starts
             from local import stack_commands
 
             if needed:
@@ -56,7 +56,7 @@ def _stack(options: argparse.Namespace) -> int:
 
 
 def _starting(options: argparse.Namespace) -> AbstractContextManager[object]:
-    """What a terminal shows until there is something to show."""
+    """What a terminal shows until the command prints something."""
     if not sys.stdout.isatty() or options.json or options.command == "graph":
         return nullcontext()
     from rich.console import Console
@@ -65,7 +65,7 @@ def _starting(options: argparse.Namespace) -> AbstractContextManager[object]:
 
 
 def _unwritable(path: Path | None) -> str | None:
-    """Why a file cannot be written; what it holds stays."""
+    """Why a file cannot be written, or None; its content is kept."""
     try:
         if path is not None:
             path.open("a").close()
@@ -75,7 +75,7 @@ def _unwritable(path: Path | None) -> str | None:
 
 
 def _stack_name(text: str) -> str:
-    """The name of a stack, also of one that is called by its file's."""
+    """The name of a stack, also when the name of its file is given."""
     return text.removeprefix("Pulumi.").removesuffix(".yaml") if text.startswith("Pulumi.") else text
 
 
@@ -143,19 +143,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def to_its_end() -> int:
-    """Run the command of this process to the last byte written; the exit status.
+    """Run the command of this process and flush its output; return the exit status.
 
-    What cannot be written is a failure like any other.
+    Output that cannot be written is a failure like any other.
     """
     try:
         try:
             status = main()
         except SystemExit as ended:
-            # of help, or of a wrong command line
+            # after help, or after a wrong command line
             status = int(ended.code or 0)
         sys.stdout.flush()
     except OSError as error:
-        # what is left in the buffer would fail once more while Python ends
+        # otherwise the rest of the buffer fails once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             print(f"error: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)

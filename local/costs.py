@@ -1,7 +1,7 @@
-"""What a stack costs, from one table of prices: at rest by the month, and at most by the hour.
+"""What a stack costs, from one table of prices: idle per month, and at most per hour.
 
 At most means that everything runs at its maximum at once, on demand: spot costs less and is not predictable. Traffic,
-requests and what is stored are paid by use and not counted; neither are free tiers and discounts.
+requests and stored data are paid by use and not counted; nor are free tiers and discounts.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Literal
 from local.run import Registration, Run
 
 HOURS_PER_MONTH = 730
-"""As AWS counts a month in its price examples."""
+"""Length of a month in AWS's price examples."""
 
 REGION = "us-west-2"
 """The region of every price below."""
@@ -27,11 +27,11 @@ class Price:
     usd: float
     per: Literal["hour", "month"]
     unit: str
-    """What is counted."""
+    """One of what the price is for."""
     source: str
-    """The page of the price."""
+    """Address of the page with the price."""
     as_of: str
-    """When the price was in force, as far as it could be read."""
+    """When the price was valid, as exactly as the source says."""
 
 
 EC2 = "https://aws.amazon.com/ec2/pricing/on-demand/"
@@ -40,8 +40,8 @@ EBS = "https://aws.amazon.com/ebs/pricing/"
 CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
 FARGATE = "https://aws.amazon.com/fargate/pricing/"
 
-# each read at second hand, from public pages that quote AWS's price list of the region; a price that could not be read
-# for this region is not here, and what needs it is said to have none
+# all read from public pages that quote AWS's price list of the region; where no page quoted a price for this region, it
+# is missing here, and reported as missing for the resources that need it
 PRICES: Mapping[str, Price] = {
     "NAT gateway": Price(usd=0.045, per="hour", unit="gateway", source=VPC, as_of="2026-10-04"),
     "public IPv4 address": Price(usd=0.005, per="hour", unit="address", source=VPC, as_of="2026-10-04"),
@@ -75,31 +75,31 @@ PRICES: Mapping[str, Price] = {
         )
     },
 }
-"""Name of what is paid for -> its price."""
+"""What is paid for -> its price."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """So much of one thing that one resource is paid for."""
+    """One item of a resource's cost, and how many of it."""
 
     resource: str
-    """Logical name; alarms are one."""
+    """Logical name; `alarms` for all alarms together."""
     price: str
-    """What is paid for: a name that may have a price."""
+    """What is paid for: a key of `PRICES`, or a name without a price."""
     at_rest: float
-    """How many while there is nothing to do."""
+    """How many when the stack is idle."""
     at_most: float
     """How many when everything runs."""
 
     def hourly(self, count: float) -> float:
-        """What so many cost an hour, in dollars; nothing when there is no price."""
+        """What this many cost per hour, in dollars; 0 when there is no price."""
         price = PRICES.get(self.price)
         if price is None:
             return 0
         return count * price.usd / (1 if price.per == "hour" else HOURS_PER_MONTH)
 
     def with_more(self, other: "Line") -> "Line":
-        """Two lines of the same thing as one."""
+        """The sum of two lines for the same item."""
         return replace(self, at_rest=self.at_rest + other.at_rest, at_most=self.at_most + other.at_most)
 
 
@@ -114,7 +114,7 @@ class Estimate:
 
     @property
     def idle_usd_per_month(self) -> float:
-        """What a month costs with nothing to do."""
+        """What an idle month costs."""
         return sum(line.hourly(line.at_rest) for line in self.lines) * HOURS_PER_MONTH
 
     @property
@@ -129,7 +129,7 @@ class Estimate:
         return f"idle about ${idle:,.0f} a month, at most about ${busiest:,.0f} an hour"
 
     def __str__(self) -> str:
-        """One line, and one more for what has no price."""
+        """One line, and a second one for what has no price."""
         said = f"{self.totals} (on-demand prices of {REGION}, without traffic and storage; see docs/costs.md)"
         return said if not self.without_price else f"{said}\nno price is known for: {', '.join(self.without_price)}"
 
@@ -140,12 +140,12 @@ class Costs:
 
     whole: Estimate
     parts: Mapping[str, Estimate]
-    """URN of what stands right under the stack -> what all that it is made of costs."""
+    """URN of each direct child of the stack -> the cost of everything in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Priced:
-    """A resource whose cost is asked for, and what it depends on."""
+    """A resource whose cost is estimated, and the run that registered it."""
 
     resource: Registration
     run: Run
@@ -153,7 +153,7 @@ class Priced:
     """How many vCPUs an instance type has."""
 
     def line(self, price: str, at_rest: float = 1, at_most: float | None = None) -> Line:
-        """So much of one thing for this resource; the same at rest and at most unless said."""
+        """An item of this resource's cost; at most as many as at rest unless said."""
         return Line(
             resource=self.resource.name, price=price, at_rest=at_rest, at_most=at_rest if at_most is None else at_most
         )
@@ -172,7 +172,7 @@ class Priced:
         )
 
     def instances(self, counts: Mapping[str, tuple[int, int]]) -> Iterator[Line]:
-        """Of several instance types, each with its least and most, the one that costs most; with its volumes."""
+        """The most expensive of several instance types, each with its minimum and maximum number; with its volumes."""
         lines = [self.line(one, at_rest, at_most) for one, (at_rest, at_most) in counts.items()]
         yield from (line for line in lines if line.price not in PRICES)
         dearest = max(lines, key=lambda line: line.hourly(line.at_most))
@@ -191,7 +191,7 @@ class Priced:
 
 
 def estimate(lines: Iterator[Line]) -> Estimate:
-    """What so many lines come to, those of one resource and thing added up, the dearest first."""
+    """The estimate of these lines, the most expensive first; lines of one resource for the same item are added."""
     together: dict[tuple[str, str], Line] = {}
     for line in lines:
         before = together.get(key := (line.resource, line.price))

@@ -1,4 +1,4 @@
-"""What a run looks like: a row for each part on a terminal, plain lines anywhere else."""
+"""Shows a run: a row for each part on a terminal, plain lines anywhere else."""
 
 import json
 from collections import Counter
@@ -20,15 +20,15 @@ from local.run import Registration, Run, State, Watcher
 
 COMPONENT_PREFIX = "distributed-training:index:"
 WIDE_COLUMNS = 70
-"""From here on a terminal has room for what a part is."""
+"""From this width on a terminal has room for the kind of each part."""
 LONGEST_VALUE = 200
-"""Characters of an output that are shown; of what is longer the length is."""
+"""Longest output in characters that is shown; of a longer one only the length is shown."""
 STATES = {"creating": "yellow", "created": "green", "simulated": "cyan", "would be created": "green", "failed": "red"}
-"""What can become of a resource -> its colour."""
+"""State of a resource -> its colour."""
 
 
 class Display:
-    """Writes to standard output as it is: a terminal gets colours and what is being worked on, a pipe plain lines."""
+    """Writes to standard output: colours and progress on a terminal, plain lines in a pipe."""
 
     def __init__(self, *, preview: bool, full: bool = False, quiet: bool = False) -> None:
         self.console = Console(highlight=False, quiet=quiet)
@@ -38,24 +38,24 @@ class Display:
         self.states: dict[str, str] = {}
 
     def phase(self, what: str) -> AbstractContextManager[object]:
-        """Let a terminal say what is waited for."""
+        """Show on a terminal what the command waits for."""
         return self.console.status(what) if self.on_terminal else nullcontext()
 
     @contextmanager
     def watching(self) -> Generator[Watcher]:
-        """Show resources while the program runs; of `up` in full, the whole tree when it has run."""
+        """Show resources while the program runs; for `up --full` also the whole tree afterwards."""
         if self.on_terminal:
             with Live(console=self.console, get_renderable=self._working, refresh_per_second=8, transient=True):
                 yield self.note
         else:
             yield self._line
-        # nothing is created any more: what still was is what the run ended at
+        # the run has ended: a resource that is still being created has failed
         self.states |= {urn: "failed" for urn, state in self.states.items() if state == "creating"}
         if not self.preview and self.on_terminal and self.full and self.run.registrations:
             self.resources(self.run)
 
     def note(self, registration: Registration, state: State | None) -> None:
-        """Remember what becomes of a resource."""
+        """Remember the state of a resource."""
         self.run.registrations[registration.urn] = registration
         if not registration.provided:
             return
@@ -66,7 +66,7 @@ class Display:
         )
 
     def resources(self, run: Run) -> None:
-        """Show every resource: on a terminal when asked for, as a tree."""
+        """Show every resource; on a terminal only with `--full`, as a tree."""
         if not self.on_terminal:
             for urn in self.states:
                 self.say(f"{self.states[urn]} {run.registrations[urn].type} {run.registrations[urn].name}")
@@ -74,7 +74,7 @@ class Display:
             self.console.print(self._tree(), overflow="ellipsis", no_wrap=True)
 
     def parts(self, run: Run, costs: Costs | None = None) -> None:
-        """Show a row for each part of the stack, with what it costs, and what it costs together."""
+        """Show a row for each part of the stack, each with its cost, and the cost of the whole stack."""
         self.say()
         if self.on_terminal:
             self.console.print(self._table(run, costs))
@@ -92,7 +92,7 @@ class Display:
             self.say(str(costs.whole))
 
     def document(self, run: Run, costs: Costs | None, mistakes: Sequence[Failure | str]) -> dict[str, Any]:
-        """All of a run as one JSON document."""
+        """The whole run as one JSON document."""
         return {
             "resources": [
                 {"urn": urn, "type": one.type, "name": one.name, "state": self.states[urn], "part": run.top(urn)}
@@ -119,16 +119,16 @@ class Display:
             self.say(line)
 
     def warn(self, messages: list[str]) -> None:
-        """Show what the program warned of."""
+        """Show the warnings of the program."""
         for message in messages:
             self.say(f"warning: {message}", "yellow")
 
     def say(self, line: str = "", style: str | None = None) -> None:
-        """Show one line; a terminal breaks it where it must, so that it can be copied whole."""
+        """Show one line; only the terminal wraps it, so that it can be copied as one."""
         self.console.print(escape(line), style=style, soft_wrap=True)
 
     def summary(self, seconds: float) -> str:
-        """One line: how many resources came to what, and how long it took."""
+        """One line: how many resources are in which state, and how long it took."""
         counted = Counter(self.states.values())
         words = {"created": "created in moto", "simulated": "only simulated"}
         parts = [f"{counted[state]} {words.get(state, state)}" for state in STATES if counted[state]]
@@ -140,8 +140,8 @@ class Display:
             print(f"{self.states[registration.urn]:<9} {registration.type} {registration.name}", flush=True)
 
     def _working(self) -> RenderableType:
-        """The parts so far, and what is being made: a whole stack is taller than a terminal."""
-        # the program goes on in another thread meanwhile
+        """The parts so far, and what is being created; all resources would not fit on a terminal."""
+        # a copy, because the program goes on in another thread
         run = Run(registrations=dict(self.run.registrations))
         creating = [run.registrations[urn] for urn, state in [*self.states.items()] if state == "creating"]
         what = ", ".join(f"{one.type} {one.name}" for one in creating) if self.states else "the program runs"
@@ -176,7 +176,7 @@ class Display:
         return table
 
     def _came_to(self, members: Sequence[Registration]) -> tuple[int, str]:
-        """How many of these are resources of a cloud, and how many of those came to what."""
+        """How many of these are resources in the cloud, and how many of those are in which state."""
         counted = Counter(self.states[one.urn] for one in members if one.urn in self.states)
         if len(counted) == 1:
             return counted.total(), next(iter(counted))
@@ -196,7 +196,7 @@ class Display:
 
 
 def cost(estimate: Estimate) -> dict[str, float]:
-    """Both sums for machines."""
+    """Both sums as data."""
     return {
         "idle_usd_per_month": round(estimate.idle_usd_per_month, 2),
         "at_most_usd_per_hour": round(estimate.busiest_usd_per_hour, 4),
@@ -208,7 +208,7 @@ def _kind(one: Registration) -> str:
 
 
 def _money(estimate: Estimate) -> tuple[str, str]:
-    """What it costs idle by the month, and at most by the hour."""
+    """Idle cost per month and highest cost per hour, as text."""
     return f"${estimate.idle_usd_per_month:,.2f}", f"${estimate.busiest_usd_per_hour:,.2f}"
 
 

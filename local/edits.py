@@ -1,4 +1,4 @@
-"""What a deployment does to resources that exist, and what that does to the work that runs on them."""
+"""What a deployment does to existing resources, and to the work that runs on them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ WORK: Mapping[Work, str] = {
     "lost": "what is kept for it is gone",
     "stopped": "it is ended, and does not start again by itself",
 }
-"""What can become of running work, the worst last."""
+"""What can happen to running work, the worst last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,44 +27,44 @@ class Edit:
     """The logical name."""
     operation: Operation
     changed: tuple[str, ...] = ()
-    """Places of the inputs that get another value, without indices: `computeResources.instanceTypes`."""
+    """Paths of the inputs that change, without indices: `computeResources.instanceTypes`."""
     ignored: tuple[str, ...] = ()
-    """Places whose values the engine leaves as they were at the last deployment, whatever AWS has now."""
+    """Paths whose values the engine keeps from the last deployment, whatever AWS has now."""
     before: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Its inputs as they are; none when it is created."""
+    """Its inputs before the edit; empty when it is created."""
     after: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Its inputs as they will be; none when it is deleted."""
+    """Its inputs after the edit; empty when it is deleted."""
 
     @property
     def ends(self) -> bool:
-        """Whether what exists now is deleted in the end."""
+        """Whether the resource that exists now is deleted."""
         return self.operation in ("replace", "delete")
 
     def touches(self, *places: str) -> bool:
-        """Whether an input at one of these places, or within it, changes in place."""
+        """Whether an input at or under one of these paths changes, and the resource is not replaced."""
         return self.operation == "update" and any(
             f"{one}.".startswith(f"{place}.") for one in self.changed for place in places
         )
 
     def lowers(self, place: str) -> bool:
-        """Whether the number at a place becomes smaller in place."""
+        """Whether the number at a path becomes smaller, and the resource is not replaced."""
         before, after = at(self.before, place), at(self.after, place)
         return self.touches(place) and isinstance(before, int) and isinstance(after, int) and after < before
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What becomes of running work by one edit."""
+    """What one edit does to running work."""
 
     work: Work
     what: str
-    """In words, after the resource's name."""
+    """A sentence, which is shown after the resource's name."""
     first: str = ""
-    """What to do before the deployment, so that it does not happen or does no harm."""
+    """What to do before the deployment, so that the effect does not happen or does no harm."""
 
 
 def at(inputs: Mapping[str, Any], place: str) -> Any:
-    """The value at a dotted place; None where there is none."""
+    """The value at a dotted path; None where there is none."""
     value: Any = inputs
     for key in place.split("."):
         value = cast("Mapping[str, Any]", value).get(key) if isinstance(value, Mapping) else None

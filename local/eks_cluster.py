@@ -1,7 +1,8 @@
-"""`pulumi_eks.Cluster`, a component whose plugin makes a family of resources that the program does not name.
+"""`pulumi_eks.Cluster`, a component whose plugin creates a family of resources that the program does not name.
 
-Expanded here for both drivers, each of which registers a resource in its own way. Taken are the inputs that this
-project gives: no default node group, no security groups of the component's own, access by entries alone.
+It is expanded here for both drivers, each of which has its own way to register a resource. Only the inputs that this
+project gives are accepted: no default node group, no security groups of the component's own, access by access entries
+only.
 """
 
 import hashlib
@@ -36,14 +37,14 @@ TAKEN = {
     "vpcCniOptions",
     "vpcId",
 }
-"""Inputs of the component that are taken here."""
+"""Inputs of the component that are accepted here."""
 ALWAYS = {
     "authenticationMode": "API",
     "createInstanceRole": False,
     "skipDefaultNodeGroup": True,
     "skipDefaultSecurityGroups": True,
 }
-"""Inputs that have one value in this project; what another one would make is not known here."""
+"""Inputs that must have this value: what the component creates for another one is not known here."""
 CNI_VALUES = json.dumps({"env": {"WARM_ENI_TARGET": "1"}})
 """Configuration that the component gives the VPC CNI."""
 TOKEN_VERSION = "client.authentication.k8s.io/v1beta1"  # noqa: S105
@@ -57,10 +58,10 @@ class Component:
     name: str
     inputs: Mapping[str, Any]
     made_of: Mapping[str, Iterable[str]] = field(default_factory=dict[str, Iterable[str]])
-    """Input -> URNs of the resources that its value is made of."""
+    """Input -> URNs of the resources that its value comes from."""
 
     def of(self, *inputs: str) -> set[str]:
-        """URNs of what these inputs are made of."""
+        """URNs of the resources that the values of these inputs come from."""
         return {urn for one in inputs for urn in self.made_of.get(one, ())}
 
 
@@ -73,7 +74,7 @@ class Child:
     outputs: Mapping[str, Any]
 
     def get(self, *path: str | int) -> Any:
-        """A property, unknown where a preview does not have it."""
+        """A property; unknown when a preview does not have it."""
         value: Any = self.outputs
         for step in path:
             try:
@@ -94,20 +95,20 @@ class Register(Protocol):
         made_of: Mapping[str, Iterable[str]],
         parent: str | None = None,
     ) -> Child:
-        """Register it; `made_of` names, by input, the URNs of what its value is made of.
+        """Register it; `made_of` has, for each input, the URNs of the resources that its value comes from.
 
-        Its parent is the component where no other is given.
+        Its parent is the component unless another is given.
         """
         ...
 
 
 def expand(component: Component, register: Register, *, region: str, partition: str) -> dict[str, Any]:
-    """Register the family; the component's outputs.
+    """Register the family; return the component's outputs.
 
-    What the component hands on to them as it is, their own checks look at.
+    Inputs that the component passes on unchanged are checked with the resource that gets them.
 
     Raises:
-        RefusedError: naming the inputs that are not taken, a line each.
+        RefusedError: naming the inputs that are not accepted, a line each.
 
     """
     inputs = component.inputs
@@ -151,7 +152,7 @@ def expand(component: Component, register: Register, *, region: str, partition: 
     }
     for addon, options in addons.items():
         add("aws:eks/addon:Addon", addon, _addon(addon, name, options), in_cluster)
-    # with which the component would put objects into the cluster
+    # the provider by which the component would create objects in the cluster
     add("pulumi:providers:kubernetes", "eks-k8s", {}, {})
     for entry_name, entry in inputs.get("accessEntries", {}).items():
         own = {"clusterName": name, **{key: value for key, value in entry.items() if key != "accessPolicies"}}
@@ -162,7 +163,7 @@ def expand(component: Component, register: Register, *, region: str, partition: 
             add(type_, f"{entry_name}-{policy}", given, in_cluster, made.urn)
     kubeconfig = _kubeconfig(region, cluster)
     issuer = cluster.get("identities", 0, "oidcs", 0, "issuer")
-    # without groups of its own the component hands out the one that EKS made
+    # without groups of its own the component returns the one that EKS created
     group = cluster.get("vpcConfig", "clusterSecurityGroupId")
     return {
         "clusterSecurityGroupId": group,
@@ -176,7 +177,7 @@ def expand(component: Component, register: Register, *, region: str, partition: 
 
 
 def made_of(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Output of the component -> URNs of what its value is made of."""
+    """Output of the component -> URNs of the resources that its value comes from."""
     return {key: [outputs["eksCluster"]["urn"]] for key in outputs}
 
 
@@ -242,13 +243,13 @@ def _addon(name: str, cluster_name: str, options: Mapping[str, Any]) -> dict[str
 
 
 def asked(kubeconfig: str) -> tuple[str, str]:
-    """Region and name of the cluster whose API a kubeconfig leads to."""
+    """Region and name of the cluster that a kubeconfig connects to."""
     given = json.loads(kubeconfig)["users"][0]["user"]["exec"]["args"]
     return tuple(given[given.index(option) + 1] for option in ("--region", "--cluster-name"))
 
 
 def _kubeconfig(region: str, cluster: Child) -> dict[str, Any]:
-    """A kubeconfig that asks the AWS CLI for a token."""
+    """A kubeconfig that gets its token from the AWS CLI."""
     arguments = ["--region", region, "eks", "get-token", "--cluster-name", cluster.get("name"), "--output", "json"]
     environment = [{"name": "KUBERNETES_EXEC_INFO", "value": json.dumps({"apiVersion": TOKEN_VERSION})}]
     run = {"apiVersion": TOKEN_VERSION, "args": arguments, "command": "aws", "env": environment}

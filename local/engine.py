@@ -1,7 +1,7 @@
-"""A Pulumi program on Pulumi's own mock engine, any number of times in one process, under the real engine's rules.
+"""Runs a Pulumi program on Pulumi's mock engine, any number of times in one process, by the rules of the real engine.
 
-What the mocks let through and the real engine refuses is refused here: two resources with one URN. In a preview every
-computed value is unknown.
+Two resources with one URN are refused, as the real engine does and the mocks do not. In a preview every computed value
+is unknown.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from local.wire import plain, struct
 
 
 class _Mocks(mocks.Mocks):
-    """The monitor does it all itself: it sees options and parents, which these calls do not."""
+    """Never called: the monitor does everything itself, because it sees options and parents."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         raise NotImplementedError
@@ -52,11 +52,11 @@ class _Monitor(mocks.MockMonitor):
         self.planner = planner
         self.failure: BaseException | None = None
         self.said: pulumi.RunError | None = None
-        """What the program itself ended with, which the SDK hides behind a failure."""
+        """The program's own error, which the SDK may hide behind a failed call."""
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802
-        # without references a resource that is passed as an input arrives as its id, and no worker thread waits
-        # for ever on a loop that nobody runs
+        # without references a resource that is passed as an input arrives as its id; with them, a worker thread would
+        # wait for ever on a loop that nobody runs
         info = super().GetDeploymentInfo(request)
         kept = [
             feature
@@ -111,7 +111,7 @@ class _Monitor(mocks.MockMonitor):
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
         arguments = plain(request.args)
-        # what is refused here a program may catch
+        # a program may catch this refusal
         if request.tok == "pulumi:pulumi:getResource":
             answer = self.resources[arguments["urn"]]._asdict()
         else:
@@ -119,7 +119,7 @@ class _Monitor(mocks.MockMonitor):
         return resource_pb2.ResourceInvokeResponse(**cast("Any", {"return": struct(answer)}))
 
     def _register(self, one: Registration) -> State:
-        """Enter a resource and make it; in a preview all that it becomes is its inputs."""
+        """Record a resource and create it; in a preview its properties are its inputs."""
         if one.urn in self.run.registrations:
             self._refuse(one.urn, "Duplicate resource URN; try giving it a unique name")
         self.run.registrations[one.urn] = one
@@ -137,13 +137,13 @@ class _Monitor(mocks.MockMonitor):
         return made
 
     def _refuse(self, urn: str, *lines: str) -> None:
-        """Remember what AWS would refuse; a preview goes on, to find all of it."""
+        """Remember what AWS would refuse; a preview goes on, to find every refusal."""
         self.run.refusals += [(urn, line) for line in lines]
         if lines and not self.preview:
             raise _refused(self.run)
 
     def _expand(self, component: Registration) -> dict[str, Any]:
-        """Register what a remote component makes in its plugin."""
+        """Register the resources that a remote component creates in its plugin."""
 
         def register(
             type_: str,
@@ -200,7 +200,7 @@ def run(
 ) -> Run:
     """Run a program: that of a stack file, or a function. Errors of the program are in the result, not raised.
 
-    A preview with a planner plans what would become of the resources of an earlier run.
+    With a planner, a preview plans the changes to the resources of an earlier run.
     """
     if isinstance(program, StackFile):
         project, stack, config = program.project, program.stack, program.config
@@ -209,7 +209,7 @@ def run(
     monitor = _Monitor(
         result, provider, preview=preview, watch=watch or (lambda _registration, _state: None), planner=planner
     )
-    # its own context: what Pulumi keeps in context variables ends with the run
+    # in a context of its own, so that Pulumi's context variables end with the run
     contextvars.copy_context().run(_run, program, monitor, result, config or {}, project, stack)
     if planner is not None and result.error is None:
         planner.finish(result)
@@ -220,18 +220,18 @@ def _run(
     body: Callable[[], None], monitor: _Monitor, result: Run, config: Mapping[str, str], project: str, stack: str
 ) -> None:
     loop = asyncio.new_event_loop()
-    # after a failure many Outputs hold the same error and nobody asks them: the run's result has it
+    # after a failure many Outputs hold the same error, which nobody reads there: the run's result has it
     loop.set_exception_handler(lambda _loop, _context: None)
     # one worker thread: the order is the same every time
     executor = ThreadPoolExecutor(1, thread_name_prefix="local")
     loop.set_default_executor(executor)
     asyncio.set_event_loop(loop)
-    pulumi_settings.ROOT.set(cast("Any", object()))  # keeps set_mocks from making a Stack beside run_in_stack's
+    pulumi_settings.ROOT.set(cast("Any", object()))  # otherwise set_mocks makes a second Stack
     mocks.set_mocks(
         monitor.mocks, project=project, stack=stack, preview=monitor.preview, monitor=monitor, logger=_logger(result)
     )
     pulumi_settings.ROOT.set(None)
-    # set_mocks leaves these of an earlier run as they were
+    # set_mocks does not reset these, which an earlier run has set
     for name, fresh in {
         "outputs": set[Any](),
         "lock": threading.Lock(),
@@ -242,7 +242,7 @@ def _run(
     set_all_config(dict(config), [])
     try:
         with (
-            # where a resource is made is for the real engine to say; to find it out takes a seventh of a run
+            # only the real engine reports the line that creates a resource; to find it takes a seventh of a run
             patch.object(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace),
             enforced(preview=monitor.preview) as prepare,
         ):
@@ -263,7 +263,7 @@ def _run(
         monitor.failure = error
         raise
     except Exception as error:
-        # what the program says of a failure says more than the failure; Ctrl-C is none
+        # the program's own error says more than the failed call; Ctrl-C is not a failure
         said = monitor.said if not isinstance(monitor.failure, KeyboardInterrupt) else None
         result.error = said or monitor.failure or error
     finally:

@@ -1,7 +1,7 @@
-"""Rules of the real engine, and of good sense, that the SDK and its mocks let pass.
+"""Rules of the real engine, and rules of good practice, that the SDK and its mocks do not enforce.
 
-While they are enforced a run ends where the program breaks one: a resource or export made inside `apply`, an Output put
-into text, an Args object together with keyword arguments that the SDK would drop without a word.
+While they are enforced, a run ends where the program breaks one: a resource or export made inside `apply`, an Output
+put into text, an Args object together with keyword arguments that the SDK would drop silently.
 """
 
 import inspect
@@ -20,12 +20,12 @@ from pulumi.runtime.stack import Stack
 from local.run import RefusedError
 
 INSIDE_APPLY: ContextVar[bool] = ContextVar("inside_apply", default=False)
-"""True in what an `apply` runs."""
+"""True while a function that was given to `apply` runs."""
 
 
 @contextmanager
 def enforced(*, preview: bool) -> Generator[Callable[[], None]]:
-    """Enforce the rules; what is yielded is to be called when the stack exists and before the program."""
+    """Enforce the rules; call the function that is yielded after the stack exists and before the program runs."""
     constructed: list[pulumi.Resource] = []
 
     def note(made: pulumi.ResourceTransformationArgs) -> None:
@@ -77,7 +77,7 @@ def _apply(*, preview: bool) -> Callable[..., Any]:
 
 
 class _Anything:
-    """Stands in for a value that a preview does not know, while `apply` is rehearsed."""
+    """A placeholder for a value that a preview does not know, used by `_rehearse`."""
 
     def __getattr__(self, name: str) -> "_Anything":
         if name.startswith("__"):
@@ -97,14 +97,14 @@ class _Anything:
 
 
 def _rehearse(inside: Callable[[Any], Any], value: Any) -> Any:
-    """Run what a preview would leave out, to see whether it makes resources; what else it does is of no interest."""
+    """Run a callback of `apply` that a preview would skip, only to see whether it creates resources."""
     if not contains_unknowns(value):
         return None
     try:
         result = inside(_Anything())
     except RefusedError:
         raise
-    except Exception:  # a callback may rightly fail on a value that is none
+    except Exception:  # a callback may fail on a placeholder
         return None
     return result if inspect.isawaitable(result) else None
 
@@ -115,7 +115,7 @@ def _is_of_the_program(func: Callable[..., Any]) -> bool:
 
 
 def _dropped_arguments() -> list[str]:
-    """Keyword arguments of the constructor that runs now which its Args object makes the SDK ignore."""
+    """Keyword arguments that the SDK drops in the constructor that runs now, because it has an Args object."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "__init__" and {"resource_args", "kwargs"} <= set(frame.f_code.co_varnames):
@@ -126,7 +126,7 @@ def _dropped_arguments() -> list[str]:
 
 
 def _owner(output: pulumi.Output[Any], constructed: list[pulumi.Resource]) -> str:
-    """Whose property an Output is, or else where in the program it is used."""
+    """The resource and property that an Output belongs to, or else the line of the program that uses it."""
     for resource in constructed:
         for name, value in vars(resource).items():
             if value is output:

@@ -1,4 +1,4 @@
-"""How a command says what went wrong."""
+"""How a command reports errors."""
 
 import shutil
 import sys
@@ -13,16 +13,16 @@ from stack_file.mistakes import Mistake, Place
 from stack_file.reading import WIDEST, Document
 
 FAILED = 1
-"""The exit status."""
+"""The exit status of a command that failed."""
 BEGINNING = "error: "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What went wrong, in a line, and where it stands in the stack file."""
+    """An error in one line, and its place in the stack file if it has one."""
 
     message: str
-    """Said after its place."""
+    """The text, which is shown after the place."""
     source: Sequence[str] = ()
     """The line of the file, and a mark under the place."""
     path: str | None = None
@@ -35,14 +35,14 @@ class Failure:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The same as data."""
+        """The failure as data."""
         where = {} if self.place is None else {"line": self.place.line, "column": self.place.column}
         named = {key: text for key, text in (("path", self.path), ("file", self.file)) if text}
         return {"message": self.message, **named, **where}
 
 
 def failures(mistakes: Iterable[Mistake], document: Document | None) -> list[Failure]:
-    """Mistakes in a stack file, in its order and with its lines as wide as the screen."""
+    """Mistakes in a stack file, in its order, with source lines that fit the width of the screen."""
     if document is None:
         return [Failure(message=str(one), path=one.path) for one in mistakes]
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else WIDEST
@@ -55,15 +55,15 @@ def failures(mistakes: Iterable[Mistake], document: Document | None) -> list[Fai
 
 
 def refused(error: BaseException | None, found: Sequence[Failure], *, json: bool, debug: bool) -> int:
-    """Say why a command has not begun, for machines too; the exit status."""
+    """Report why a command did not start, with `json` also on standard output; return the exit status."""
     if json:
         print(dumps({"mistakes": [one.document for one in found]}, indent=2))
     return failed(error, found, debug=debug)
 
 
 def failed(error: BaseException | None, found: Iterable[Failure | str], *, debug: bool) -> int:
-    """Say on standard error everything that went wrong; the exit status."""
-    # here, because a command that goes well has no use for it
+    """Report every error on standard error; return the exit status."""
+    # imported here, because a command that succeeds does not need it
     from rich.console import Console
     from rich.text import Text
 

@@ -1,6 +1,6 @@
-"""What moto says of its account, its quotas, its region and instance types, kept from one run to the next.
+"""Moto's answers about its account, quotas, region and instance types, kept from one run to the next.
 
-It is the same every time, and a preview asks nothing else: so a second one need not wait for moto to start.
+They are the same every time, and a preview asks nothing else: so the second preview need not wait for moto to start.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 
 class Facts:
-    """The answers for one region, in a file that is another one for another moto; without the file there are none."""
+    """The answers for one region, in a file whose name changes with moto and our answering code; empty without it."""
 
     def __init__(self, folder: Path, region: str) -> None:
         here = Path(__file__).parent
@@ -30,7 +30,7 @@ class Facts:
         return bool(self._known)
 
     def answer(self, token: str, arguments: Mapping[str, Any], ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer of a provider function, asked for unless it is known."""
+        """The answer of a provider function; `ask` is called only when the answer is not known."""
         question = json.dumps([token, arguments], sort_keys=True)
         if question not in self._known:
             self._known[question] = ask()
@@ -38,7 +38,7 @@ class Facts:
         return self._known[question]
 
     def _keep(self) -> None:
-        # a folder that cannot be written is no fault; another run may read the file at this moment
+        # a folder that cannot be written is no error; another run may read the file at this moment
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
             new = self._path.with_suffix(f".{os.getpid()}")

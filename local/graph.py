@@ -1,4 +1,4 @@
-"""The stack as a picture: its components, left to right in the order in which they can be made, as SVG."""
+"""The stack as an SVG picture: its components, left to right in the order in which they can be created."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ path { fill: none; stroke: #818b98 }
 
 
 def svg(run: Run) -> str:
-    """A box for each component under the stack, a line to it from each that it waits for and nothing else leads to."""
+    """A box for each component under the stack, and a line to it from each component that it waits for directly."""
     needs = _needs(run)
     columns = _columns(needs)
     tallest = max(len(urns) for urns in columns)
@@ -72,7 +72,7 @@ def svg(run: Run) -> str:
 
 
 def _needs(run: Run) -> dict[str, set[str]]:
-    """Component -> the components that it waits for; without one that only waits, and holds nothing."""
+    """Component -> the components that it waits for; a component that waits but holds no resource is left out."""
     needs: dict[str, set[str]] = {}
     for top, members in run.parts().items():
         waits = {run.top(need) for one in members for need in one.dependencies if need in run.registrations} - {top}
@@ -82,7 +82,7 @@ def _needs(run: Run) -> dict[str, set[str]]:
 
 
 def _columns(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """The components that can be made first, then those that wait for these only, and so on."""
+    """The components that wait for none, then those that wait only for these, and so on."""
     sorter = TopologicalSorter(needs)
     sorter.prepare()
     columns: list[list[str]] = []
@@ -94,7 +94,7 @@ def _columns(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
 
 
 def _direct(needs: Mapping[str, Collection[str]], urn: str) -> set[str]:
-    """What a component waits for, without what something else among it waits for already."""
+    """The components that a component waits for, without those that another of them waits for."""
     return {one for one in needs[urn] if not any(one in _all(needs, other) for other in needs[urn])}
 
 

@@ -1,7 +1,7 @@
-"""How this process ends before its time, by Ctrl-C, SIGTERM or the end of its terminal: one line, and nothing is left.
+"""Ends this process on Ctrl-C, SIGTERM or the end of its terminal: one line is printed, and nothing is left running.
 
-Nothing is raised, because an exception can get lost in what it meets on its way up: the signal's handler itself ends
-what was started, and then the process.
+No exception is raised, because code on the way up may swallow it: the signal handler itself ends the processes that
+were started, then this one.
 """
 
 import os
@@ -16,10 +16,10 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_SECONDS = 5
-"""How long each process that was started may take to end, when this one does before its time."""
+"""How long each process that was started may take to end when this one is interrupted."""
 LOOK_SECONDS = 0.005
 CLEAR = "\r\x1b[2K\x1b[0m\x1b[?25h"
-"""What gives a terminal back its cursor, in an empty line."""
+"""Gives a terminal its cursor back, on an empty line."""
 
 _started: dict[int, "subprocess.Popen[str]"] = {}
 _undo: list[Callable[[], object]] = []
@@ -29,7 +29,7 @@ _waiting: list[int] = []
 
 
 def listen() -> None:
-    """End at one of these signals from now on, unless whoever started this process has it ignored."""
+    """End on each of `SIGNALS` from now on, except those that this process was started to ignore."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
@@ -37,7 +37,7 @@ def listen() -> None:
 
 @contextmanager
 def held() -> Generator[None]:
-    """Let the end wait for this block."""
+    """Delay an interruption until this block has ended."""
     global _holder
     with _turn:
         before, _holder = _holder, threading.get_ident()
@@ -51,7 +51,7 @@ def held() -> Generator[None]:
 
 @contextmanager
 def undone(undo: Callable[[], object]) -> Generator[None]:
-    """Let this be done when the block ends, or the process within it."""
+    """Call `undo` when the block ends, also when the process is interrupted in it."""
     _undo.append(undo)
     try:
         yield
@@ -61,7 +61,7 @@ def undone(undo: Callable[[], object]) -> Generator[None]:
 
 
 def start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
-    """Start a process that ends with this one; in a session of its own, so that a terminal's Ctrl-C is for this one."""
+    """Start a process that ends with this one; in a session of its own, so that Ctrl-C reaches only this one."""
     with held():
         process = subprocess.Popen(command, text=True, start_new_session=True, **options)
         _started[process.pid] = process
@@ -81,8 +81,8 @@ def leave(process: "subprocess.Popen[str]") -> None:
 
 
 def _end_all() -> None:
-    # not by Popen, whose lock may be taken by what a signal interrupted; the last first, because it may still need
-    # the one before
+    # not by Popen, whose lock the interrupted code may hold; the last one first, because it may still need the one
+    # before
     for pid in reversed(_started):
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGTERM)
@@ -103,7 +103,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 def _end(number: int) -> None:
     global _holder
     with _turn:
-        # what comes now is not heard any more
+        # further signals are ignored
         _holder = threading.get_ident()
         _end_all()
         for undo in reversed(_undo):

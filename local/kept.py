@@ -1,4 +1,4 @@
-"""The AWS that stays between calls, in a folder that also holds Pulumi's state of it: the two live and end together."""
+"""The AWS that keeps running between commands, in a folder that also holds Pulumi's state of it: both end together."""
 
 import fcntl
 import os
@@ -17,17 +17,18 @@ from local.aws import Aws
 FOLDER = ".local"
 """Name of the folder, in the project's root; git ignores it."""
 FILE = ("process", "region", "address")
-"""What the file of an AWS has of it, each in a line."""
+"""The lines of the file `aws`."""
 
 
 class KeptError(Exception):
-    """There is no AWS to be had here; the message says what to do."""
+    """The AWS cannot be used; the message says what to do."""
 
 
 class Kept:
     """A folder and the AWS that belongs to it.
 
-    Whoever is this AWS holds a lock on the file `aws` for life: so it is known to be there, whatever ended it.
+    The process of this AWS holds a lock on the file `aws` as long as it runs: so it is known whether it still runs,
+    whatever ended it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +36,7 @@ class Kept:
         self._file = folder / "aws"
 
     def started(self, region: str) -> Aws:
-        """The AWS, started in a region where there is none yet.
+        """The AWS; started in this region if there is none yet.
 
         Raises:
             KeptError: when it has ended, or does not start.
@@ -62,7 +63,7 @@ class Kept:
 
     @contextmanager
     def given(self, aws: Aws) -> Generator[bool]:
-        """Let an AWS of this process be the one as long as it lives; whether it is, and not another that was before."""
+        """Let this process's AWS be the kept one during the block; yields False when there is another one."""
         with self._alone():
             mark = None if self._file.exists() else self._file.open("w", encoding="utf-8")
             if mark is not None:
@@ -76,14 +77,14 @@ class Kept:
             yield True
 
     def stop(self) -> bool:
-        """End the AWS and forget the state; whether there was any."""
+        """End the AWS and delete the state; return whether there was an AWS."""
         there = self._file.exists()
-        # with half of it gone nobody would know any more what the rest is
+        # an interruption must not leave half of the folder
         with interrupt.held():
             if there and self._lives():
                 os.kill(int(self._said()[0]), signal.SIGTERM)
                 with self._file.open(encoding="utf-8") as mark:
-                    # free when the process has ended
+                    # waits until the process has ended
                     fcntl.flock(mark, fcntl.LOCK_SH)
             shutil.rmtree(self.folder, ignore_errors=True)
         return there
@@ -97,7 +98,7 @@ class Kept:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                # the lock goes on with it
+                # the process inherits the lock
                 pass_fds=[mark.fileno()],
             )
             mark.write(f"{process.pid}\n")
@@ -114,7 +115,7 @@ class Kept:
         return self._file.read_text(encoding="utf-8").split()
 
     def _was_broken_off(self) -> bool:
-        """Whether an AWS was started, and ended before it was there."""
+        """Whether an AWS was started, and ended before it listened."""
         return len(self._said()) < len(FILE) and not self._lives()
 
     def _lives(self) -> bool:
@@ -127,7 +128,7 @@ class Kept:
 
     @contextmanager
     def _alone(self) -> Generator[None]:
-        """Make the folder, and let no second call start an AWS meanwhile."""
+        """Create the folder, and let no other command start an AWS during the block."""
         self.folder.mkdir(exist_ok=True)
         with (self.folder / "turn").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)

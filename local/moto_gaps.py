@@ -1,4 +1,4 @@
-"""What this stack asks of AWS and moto does not do."""
+"""Adds to moto what this stack needs of AWS and moto does not do."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 CUSTOM_ID = "_custom_id_"
-"""Tag by which other services of moto are told the id of what they make."""
+"""Tag by which other services of moto take the id of a new resource."""
 
 QUOTAS = {
     **dict.fromkeys((("ec2", "L-0263D0A3"), ("vpc", "L-F678F1CE"), ("vpc", "L-FE5A380F")), 50.0),
@@ -23,11 +23,11 @@ QUOTAS = {
     ),
     **dict.fromkeys((("fargate", code) for code in ("L-3032A538", "L-36FBB829")), 4000.0),
 }
-"""Service and code -> how much this machine's account may have of what moto knows no quota of."""
+"""Service and quota code -> value of each quota that moto does not have."""
 
 
 def fill() -> None:
-    """Let moto fill the gaps of a service when it loads it; to load them all takes as long as the server's start."""
+    """Fill the gaps of each service when moto loads it; loading all services takes as long as the server's start."""
     from moto import backends
 
     gaps = {
@@ -52,7 +52,7 @@ def fill() -> None:
 
 
 def _batch() -> None:
-    """A compute environment holds what an update gives it, and stays while a queue has it or it is enabled."""
+    """A compute environment keeps an update's values, and cannot be deleted while it is enabled or in a queue."""
     from moto.batch import models
     from moto.batch.exceptions import ClientException
 
@@ -77,14 +77,14 @@ def _batch() -> None:
 
 
 def _ec2() -> None:
-    """A VPC or subnet has the id that its tag names."""
+    """A VPC or subnet gets the id that its tag names."""
     from moto.ec2.models import subnets, vpcs
 
     wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
 
     def told(kind: str, make: Callable[..., Any]) -> Callable[..., Any]:
         def make_it(self: Any, *given: Any, tags: Any = None, **named: Any) -> Any:
-            # of a VPC as the request has them, of a subnet by kind
+            # a VPC's tags come as in the request, a subnet's by kind of resource
             pairs: dict[str, str] = (
                 {one["Key"]: one["Value"] for one in cast("list[Any]", tags)}
                 if isinstance(tags, list)
@@ -167,7 +167,7 @@ def _fsx() -> None:
 
 
 def _s3() -> None:
-    """What a bucket policy denies on a condition is not denied to all: moto reads no condition."""
+    """A bucket policy's denial with a condition does not apply: moto reads no condition, and would deny everything."""
     from moto.iam.access_control import IAMPolicy, PermissionResult
     from moto.s3.models import FakeBucket
 
@@ -183,7 +183,7 @@ def _s3() -> None:
 
 
 def _service_quotas() -> None:
-    """The account has the quotas of one that has asked for more."""
+    """The account has quotas like an account that has asked AWS for more."""
     from moto.servicequotas import models
 
     backend: Any = models.ServiceQuotasBackend
@@ -209,7 +209,7 @@ def _service_quotas() -> None:
 
 
 def _sqs() -> None:
-    """A queue tells all that it was given, and keeps its policy when something else is set."""
+    """A queue returns every attribute that it was given, and keeps its policy when another attribute is set."""
     from moto.sqs.models import Queue
 
     queue: Any = Queue

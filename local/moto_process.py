@@ -1,8 +1,8 @@
-"""moto's server as a process of its own, beside the program instead of in its way.
+"""Runs moto's server as a process of its own, so that it does not slow down the program.
 
-Run as `python -m local.moto_process REGION [managed-policies] [kept]`: prints its port, and lives until its standard
-input is closed, which also happens when whoever started it dies. One that is kept lives until it is ended, and serves
-all regions.
+Run as `python -m local.moto_process REGION [managed-policies] [kept]`: prints its port, and runs until its standard
+input is closed, which also happens when the process that started it dies. With `kept` it runs until it is ended, and
+serves all regions.
 """
 
 import functools
@@ -21,17 +21,17 @@ ACCOUNT_ID = "123456789012"
 """The account that moto answers with."""
 
 WARM_SERVICES = ("s3", "sqs", "ecs", "batch", "kms", "sns", "logs", "cloudwatch", "events", "ecr", "eks")
-"""What a deployment asks first, in about that order."""
+"""The services that a deployment calls first, in about this order."""
 
 LONG_POLL_STEP_SECONDS = 0.02
-"""How often a long poll looks whether a message has come."""
+"""How often a long poll checks for a message."""
 
 
 def main(region: str, *options: str) -> None:
     """Serve until standard input ends, or for ever."""
-    # nearly all that it makes stays: to look for garbage takes a third of its start and a fifth of a deployment
+    # nearly no object is freed: searching for garbage takes a third of the server's start and a fifth of a deployment
     gc.set_threshold(200_000, 20, 20)
-    # nothing here starts an instance from an image, and to load AWS's images takes half a second
+    # nothing here starts an instance from an image, and loading AWS's images takes half a second
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
@@ -41,7 +41,7 @@ def main(region: str, *options: str) -> None:
     default_user_config.update(
         {
             "batch": {"use_docker": False},
-            # without them every attachment of one is refused; to load them takes a second
+            # without the managed policies every attachment of one is refused; loading them takes a second
             "iam": {"load_aws_managed_policies": "managed-policies" in options},
         }
     )
@@ -63,7 +63,7 @@ def main(region: str, *options: str) -> None:
 
 
 def _know_one_region(region: str) -> None:
-    """Leave out what takes a third of moto's memory: instance types of other regions."""
+    """Leave out the instance types of other regions, which take a third of moto's memory."""
     from moto.utilities import utils
 
     load = utils.load_resource
@@ -77,7 +77,7 @@ def _know_one_region(region: str) -> None:
 
 
 def _know_one_partition(region: str) -> None:
-    """Leave out IAM of other partitions: every request looks for its key in each, which loads AWS's policies for it."""
+    """Leave out IAM of other partitions: each request looks for its key in all, which loads AWS's policies for each."""
     from moto.iam import models
     from moto.utilities import utils
 
@@ -85,7 +85,7 @@ def _know_one_partition(region: str) -> None:
 
 
 def _look_once() -> None:
-    """Remember which service a host name stands for, and what a service can do: moto looks anew for every request."""
+    """Cache which service a host name belongs to, and what a service can do: moto looks it up for every request."""
     from moto.core import responses, utils
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Dispatcher
 
@@ -94,10 +94,10 @@ def _look_once() -> None:
 
 
 def _make_sqs_atomic() -> None:
-    """Let SQS do one thing at a time, as AWS's seems to.
+    """Let SQS handle one call at a time, as AWS's seems to.
 
-    As it comes, moto loses messages and breaks the order within a group when several clients call at once: delete
-    replaces the list that send appends to, and a long poll looks at the groups that were in flight when it began.
+    Without this, moto loses messages and breaks the order within a group when several clients call at once: delete
+    replaces the list that send appends to, and a long poll uses the groups that were in flight when it began.
     """
     from moto.sqs import models
 
@@ -133,7 +133,7 @@ def _make_sqs_atomic() -> None:
 
 
 def _warm_up(region: str, *services: str) -> None:
-    """Make what the first calls would wait for: instance types, the default VPC, the managed policies, the services."""
+    """Load what the first calls would wait for: instance types, the default VPC, the managed policies, the services."""
     from moto.backends import get_backend
     from moto.ec2.models import ec2_backends
     from moto.iam.models import iam_backends

@@ -1,4 +1,4 @@
-"""Inputs of a resource as AWS has them now, out of what the API says of it."""
+"""A resource's inputs as AWS has them now, read from what the API returns."""
 
 import json
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from local.wire import is_list, is_object
 
 ABSENT = object()
 MAPPINGS = ("labels", "tags")
-"""Inputs whose keys are a person's own, so that one more is a change."""
+"""Inputs whose keys the user chooses, so that an additional key is a change."""
 PAIR = 2
 
 
 def observed(
     found: Mapping[str, Any], inputs: Mapping[str, Any], rename: Mapping[str, str], default_tags: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The inputs that have another value in what was found; one that is not found there, or not alike, stays."""
+    """The inputs that have another value in `found`, but not those that are missing there or have another form."""
     now: dict[str, Any] = {}
     for key, value in inputs.items():
         there = _at(found, rename.get(key, key))
@@ -40,7 +40,7 @@ def _at(found: Any, dotted: str) -> Any:
 
 
 def _like(value: Any, there: Any) -> Any:
-    """What the API says, in the form that the input has; the input itself where the two are not alike."""
+    """The API's value in the form of the input; the input itself when the forms differ."""
     if is_object(value):
         if is_list(there):
             # a block that may occur only once is a list of one in some APIs
@@ -64,14 +64,14 @@ def _like(value: Any, there: Any) -> Any:
 
 
 def _list_like(value: list[Any], there: list[Any]) -> list[Any]:
-    """Lists of texts are sets to AWS; of others only those of one length can be laid beside each other."""
+    """To AWS lists of texts are sets; other lists can be compared only when they have the same length."""
     if all(isinstance(one, str) for one in (*value, *there)):
         return value if sorted(value) == sorted(there) else there
     return [_like(one, now) for one, now in zip(value, there, strict=True)] if len(value) == len(there) else value
 
 
 def _pairs(there: list[Any]) -> dict[str, Any] | None:
-    """A list of keys and values, as tags and dimensions are, as a mapping; None for any other list."""
+    """A list of key-value pairs, such as tags and dimensions, as a mapping; None for any other list."""
     found: dict[str, Any] = {}
     for one in there:
         named = {name.lower().removeprefix("tag"): one[name] for name in one} if is_object(one) else {}

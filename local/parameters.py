@@ -1,7 +1,7 @@
-"""A resource's inputs turned into the parameters of an AWS operation, by the operation's own shape in botocore.
+"""Turns a resource's inputs into the parameters of an AWS operation, by the operation's shape in botocore.
 
-Most inputs of pulumi-aws are API parameters in another case or number, so a handler names only what differs. An
-input that has no place in the operation is an error: nothing that the program says is dropped silently.
+Most inputs of pulumi-aws are API parameters with another case or plural, so a record names only what differs more. An
+input that the operation has no parameter for is an error: no input is dropped silently.
 """
 
 import json
@@ -12,7 +12,7 @@ from local.aws import Aws, hex_digits
 from local.run import Resource
 
 PAIRS = ({"key", "value"}, {"name", "value"}, {"tagkey", "tagvalue"})
-"""Members of a list element, in lower case, for which Pulumi has a plain mapping: tags, dimensions, properties."""
+"""Members, in lower case, of list elements for which Pulumi has a plain mapping: tags, dimensions, properties."""
 
 
 AUTONAME_HEX_DIGITS = 7
@@ -45,8 +45,8 @@ def call(
     """Call an operation with the inputs as its parameters.
 
     `rename` maps the dotted path of an input to its name in the API, itself dotted where the API nests deeper; list
-    indices do not count, and below a renamed input paths start with the new name. `leave` names the inputs that go
-    elsewhere or are the provider's own business. `more` is laid over the inputs.
+    indices do not count, and below a renamed input paths start with the new name. `leave` names the inputs that other
+    calls use, or the provider alone. `more` is added to the inputs, and replaces those of the same name.
     """
     given = {key: value for key, value in {**inputs, **more}.items() if key not in leave}
     if "tagsAll" in given:
@@ -60,9 +60,9 @@ def call(
 def retag(
     client: Any, there: Mapping[str, Any], tags: Mapping[str, str], gone: Collection[str], *, what: str = "resource"
 ) -> None:
-    """Give what `there` names in the API these tags, and take those keys away; `what` it is in the operations' names.
+    """Set tags on what `there` names in the API, and remove the keys `gone`; operations call the resource `what`.
 
-    AWS refuses to do either with nothing.
+    AWS refuses either call with nothing in it.
     """
     if tags:
         call(client, f"tag_{what}", there, tags=tags)
@@ -71,7 +71,7 @@ def retag(
 
 
 def only(inputs: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """Those of the named inputs that are given."""
+    """The named inputs, without those that are not given."""
     return {key: inputs[key] for key in keys if inputs.get(key) is not None}
 
 
@@ -100,7 +100,7 @@ def _place(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def member(members: Iterable[str], key: str) -> str | None:
-    """The member with this name in any case; else the one that differs in number only."""
+    """The member with this name in any case; else the one that differs only in singular or plural."""
     for spelling in (str.lower, _singular):
         for name in members:
             if spelling(name) == spelling(key):
@@ -134,7 +134,7 @@ def _to_structure(shape: Any, value: Any, rename: Mapping[str, str], path: str) 
         items = cast("list[Any]", value)
         value = items[0] if len(items) == 1 else items
     if not isinstance(value, Mapping) and len(shape.members) == 1:
-        # EC2 wraps what may be absent, and elements of lists
+        # EC2 wraps optional values, and elements of lists
         value = {next(iter(shape.members)): value}
     if not isinstance(value, Mapping):
         raise TypeError(f"{path[:-1]}: {shape.name} wants an object, got {value!r}")
@@ -156,7 +156,7 @@ def _to_list(shape: Any, value: Any, rename: Mapping[str, str], path: str) -> li
 
 
 def _to_scalar(kind: str, value: Any) -> Any:
-    """The value as the API wants it, or as it is when it cannot be that: botocore then says so."""
+    """The value in the API's type, or unchanged when it does not fit: botocore then reports it."""
     if kind == "string":
         return _to_text(value)
     if kind == "boolean" and isinstance(value, str):

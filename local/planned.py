@@ -1,4 +1,4 @@
-"""What would become of the resources of an earlier run, as Pulumi's engine plans it."""
+"""Plans the changes to the resources of an earlier run, as Pulumi's engine does."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -18,10 +18,10 @@ class Planner:
         self.provider, self.before = provider, before
         self.edits: list[Edit] = []
         self.protected: set[str] = set()
-        """URNs of what would be deleted or replaced and must not."""
+        """URNs of protected resources that would be deleted or replaced."""
 
     def plan(self, one: Registration) -> State:
-        """What a preview shows of a resource; what is not known before the deployment is left out, or unknown."""
+        """Plan a resource; return its preview, in which what only the deployment will tell is missing or unknown."""
         there = self.before.created.get(one.urn)
         if there is None:
             self._note(one, Edit(urn=one.urn, type=one.type, name=one.name, operation="create", after=one.inputs))
@@ -50,7 +50,7 @@ class Planner:
         return replace(there, inputs=inputs, outputs=changes.planned(one.type, there, inputs, found))
 
     def finish(self, run: Run) -> None:
-        """Plan the end of what the program registers no longer."""
+        """Plan the deletion of resources that the program does not register any more."""
         for urn, one in reversed(self.before.registrations.items()):
             if urn not in run.registrations and one.custom:
                 self._note(one, Edit(urn=urn, type=one.type, name=one.name, operation="delete", before=one.inputs))
@@ -63,7 +63,7 @@ class Planner:
 
 
 def _ignoring(paths: tuple[str, ...], before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Inputs with the values from before at the paths that the program ignores."""
+    """The new inputs, but with the old values at the paths that the program ignores."""
     inputs: dict[str, Any] = deepcopy(dict(after))
     for path in paths:
         *way, last = path.split(".")

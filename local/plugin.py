@@ -1,7 +1,7 @@
-"""The provider of this machine as a plugin of Pulumi's real engine.
+"""The local provider as a plugin of Pulumi's real engine.
 
 Run by the engine as `python -m local.plugin aws|kubernetes|eks ENGINE`: prints its port, and serves until the engine
-ends it by SIGINT, or has ended itself. The AWS behind it is that of `AWS_ENDPOINT_URL`.
+ends it by SIGINT, or has ended itself. It uses the AWS at `AWS_ENDPOINT_URL`.
 """
 
 import json
@@ -32,38 +32,38 @@ from local.run import RefusedError, Resource, State
 from local.wire import plain, struct
 
 PACKAGES = ("aws", "kubernetes", "eks")
-"""What there is a plugin for."""
+"""Packages that have a plugin."""
 CALLS_AT_ONCE = 1
-"""moto, too, was made for one caller."""
+"""moto, too, was made for one caller at a time."""
 MESSAGE_OPTIONS = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
 """As the SDKs set them."""
 ENGINE_SECONDS = 5
-"""How often a plugin looks whether its engine is still there."""
+"""How often a plugin checks that its engine still runs."""
 KINDS = {
     "added": (provider_pb2.PropertyDiff.ADD, provider_pb2.PropertyDiff.ADD_REPLACE),
     "removed": (provider_pb2.PropertyDiff.DELETE, provider_pb2.PropertyDiff.DELETE_REPLACE),
 }
-"""How the engine calls a kind of change, without and with a replacement; all others are updates."""
+"""Kind of change -> the engine's name for it, without and with a replacement; all others are updates."""
 UPDATES = (provider_pb2.PropertyDiff.UPDATE, provider_pb2.PropertyDiff.UPDATE_REPLACE)
 
 
 def version_of(package: str) -> str:
-    """The version of a package's SDK, which asks for a plugin of the same."""
+    """The version of a package's SDK, which asks for a plugin of the same version."""
     return version(f"pulumi_{package}")
 
 
 class Plugin(provider_pb2_grpc.ResourceProviderServicer):
-    """One package of the provider, as the engine calls it."""
+    """One package of the provider; its methods are the engine's calls."""
 
     def __init__(self, package: str, endpoint_url: str) -> None:
         self.package, self.endpoint_url = package, endpoint_url
         # only `aws` is configured with a region; the other packages never ask this AWS
         self.provider = Provider(Aws("us-east-1", endpoint_url=endpoint_url))
         self.cluster: tuple[str, str] | None = None
-        """Region and name of the EKS cluster whose Kubernetes API is asked."""
+        """Region and name of the EKS cluster whose Kubernetes API is used."""
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        # references are declined, and secrets where the engine lets one, so that all values come plain
+        # references are declined, and secrets where the engine allows that, so that all values arrive as plain data
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=self.package == "eks")
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
@@ -86,7 +86,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         if self.package == "aws":
             if not given.get("region"):
                 _refuse(context, "aws:region: is required, got nothing")
-            # what is no text comes as JSON
+            # a value that is not text arrives as JSON
             tags = json.loads(given.get("defaultTags", "{}")).get("tags")
             self.provider = Provider(Aws(given["region"], tags, endpoint_url=self.endpoint_url))
         if self.package == "kubernetes" and isinstance(kubeconfig := given.get("kubeconfig"), str):
@@ -108,10 +108,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=sorted({_top(one) for one in found}),
             replaces=sorted(set(replaces)),
-            # the tags of the provider are no input, so there is nothing of them to show
+            # the provider's tags are no input, so the engine has nothing to show of them
             detailedDiff={one.path: _detail(one) for one in found if one.path != "tagsAll"},
             hasDetailedDiff=True,
-            # two things cannot have one name, so a name that the program gives and keeps has to become free first
+            # two resources cannot have one name, so a name that the program gives and keeps must become free first
             deleteBeforeReplace=bool(replaces) and _keeps_its_name(request.type, there, inputs),
         )
 
@@ -151,7 +151,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     @contextmanager
     def _asking(self, urn: str, context: Any) -> Generator[None]:
-        """Let the engine show a refusal, also that of a Kubernetes API whose cluster is gone."""
+        """Let the engine show a refusal; a Kubernetes API whose cluster does not exist any more refuses everything."""
         with _said(urn, context):
             if self.cluster is not None:
                 region, name = self.cluster
@@ -171,7 +171,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
                 with _said("", context):
                     return _construct(request, monitor)
             except grpc.RpcError as error:
-                # the engine shows what became of the resource itself
+                # the engine itself shows which resource failed
                 _refuse(context, cast("Any", error).details())
 
     def Cancel(self, request: Any, context: Any) -> Any:
@@ -180,7 +180,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _construct(request: Any, monitor: Any) -> Any:
-    """Register a remote component and its family, each as the component's own plugin does."""
+    """Register a remote component and its family as the component's own plugin does."""
     if request.type != eks_cluster.TOKEN:
         raise RefusedError(f"the type {request.type} is not known here")
     made_of = {key: list(one.urns) for key, one in request.inputDependencies.items()}
@@ -278,7 +278,7 @@ def _detail(change: Change) -> provider_pb2.PropertyDiff:
 
 @contextmanager
 def _said(who: str, context: Any) -> Generator[None]:
-    """Let the engine show a refusal; it names the resource or the function itself."""
+    """Let the engine show a refusal, without the name of the resource or function, which the engine adds."""
     try:
         yield
     except RefusedError as error:

@@ -1,4 +1,4 @@
-"""A policy pack over what a run registered, as the engine asks it about a preview."""
+"""Applies a policy pack to what a run registered, as the engine does in a preview."""
 
 import runpy
 import sys
@@ -39,7 +39,7 @@ class Violation:
     message: str
     """Property, rule and the value that it got."""
     mandatory: bool
-    """Whether it keeps a deployment from happening."""
+    """Whether it stops a deployment."""
 
     @property
     def line(self) -> str:
@@ -48,7 +48,7 @@ class Violation:
 
 
 def rules(pack: Path) -> list[Rule]:
-    """The rules of the pack in a folder, which runs as the engine runs it: by its path, and with a path of its own."""
+    """The rules of the pack in a folder, run as the engine runs it: by its path, with an import path of its own."""
     found: list[Rule] = []
 
     def hand_over(_name: str, policies: list[Rule], *_: Any, **__: Any) -> None:
@@ -57,7 +57,7 @@ def rules(pack: Path) -> list[Rule]:
     before = set(sys.modules)
     with patch.object(pulumi_policy, "PolicyPack", hand_over):
         runpy.run_path(str(pack), run_name="__main__")
-    # its modules have names of their own in its folder only
+    # the names of its modules are unique in its own folder only
     for name in set(sys.modules) - before:
         if Path(getattr(sys.modules[name], "__file__", None) or "").is_relative_to(pack):
             del sys.modules[name]
@@ -65,13 +65,13 @@ def rules(pack: Path) -> list[Rule]:
 
 
 def violations(rules: Sequence[Rule], stack: StackFile, run: Run) -> list[Violation]:
-    """What rules say of the resources of a run, and of the provider that the stack file describes."""
+    """Violations of these rules by the resources of a run, and by the provider that the stack file configures."""
     resources = [_default_provider(stack), *_registered(run)]
     return [one for rule in rules for one in broken(rule, resources)]
 
 
 def broken(rule: Rule, resources: list[PolicyResource]) -> Iterator[Violation]:
-    """What one rule says of resources."""
+    """Violations of one rule by resources."""
     found: list[tuple[str, str]] = []
 
     def of(resource: PolicyResource) -> ReportViolation:
@@ -95,7 +95,7 @@ def resource(
     protect: bool = False,
     ignore_changes: tuple[str, ...] = (),
 ) -> PolicyResource:
-    """A resource as a rule gets it, still without what it depends on."""
+    """A resource as a rule gets it, still without its dependencies."""
     options = PolicyResourceOptions(
         protect=protect,
         ignore_changes=list(ignore_changes),
@@ -104,7 +104,7 @@ def resource(
         custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
         additional_secret_outputs=[],
     )
-    # its unknown values raise when they are touched, as they do in the engine's own previews
+    # unknown values raise when they are used, as in the engine's own previews
     return PolicyResource(
         resource_type=type_,
         props=unknown_checking_proxy(properties),
@@ -132,7 +132,7 @@ def _registered(run: Run) -> list[PolicyResource]:
 
 
 def _default_provider(stack: StackFile) -> PolicyResource:
-    """The provider that the engine makes of a stack's `aws:` keys, each of them a text."""
+    """The provider that the engine makes from a stack's `aws:` keys, whose values are all text."""
     type_ = f"{PROVIDER_PREFIX}aws"
     return resource(
         type_,

@@ -1,4 +1,4 @@
-"""What stands where the providers stand: the records of the resource types, over one AWS of this machine.
+"""The provider of this machine: it applies the records of the resource types to one local AWS.
 
 Both drivers call it: `local/engine.py` in its own process, `local/plugin.py` for Pulumi's real engine.
 """
@@ -22,11 +22,11 @@ from local.run import RefusedError, Resource, Run, State
 Answered = TypeVar("Answered")
 
 GONE = ("NotFound", "NoSuch", "DoesNotExist", "NonExistent", "ResourceNotFound", "Unknown", "InvalidParameterValue")
-"""Parts of the error codes by which AWS says that there is no such thing."""
+"""Parts of AWS's error codes for a resource that does not exist."""
 
 
 class Provider:
-    """Makes, reads, changes and ends resources in moto, and answers provider functions from it."""
+    """Creates, reads, updates and deletes resources in moto, and answers provider functions from it."""
 
     def __init__(self, aws: Aws, facts: Facts | None = None) -> None:
         self.aws, self.facts = aws, facts
@@ -34,7 +34,7 @@ class Provider:
     def check(self, type_: str, inputs: Mapping[str, Any]) -> list[str]:
         """Everything that AWS would refuse about inputs, a line each: `property.path: rule, got value`.
 
-        A path has one line, by the first check that has something to say of it.
+        Each path has at most one line, from the first check that finds a mistake there.
         """
         lines: dict[str, str] = {}
         for line in self._mistakes(type_, inputs):
@@ -42,10 +42,10 @@ class Provider:
         return list(lines.values())
 
     def diff(self, type_: str, there: State, inputs: Mapping[str, Any]) -> list[Change]:
-        """What changes when a resource is to have these inputs.
+        """What changes when a resource gets these inputs.
 
         Raises:
-            RefusedError: naming what of it the AWS provider refuses to plan, a line each.
+            RefusedError: naming the changes that the AWS provider refuses to plan, a line each.
 
         """
         found = changes.between(type_, there, inputs, self._tags(there, inputs))
@@ -57,7 +57,7 @@ class Provider:
         """Create a resource.
 
         Raises:
-            RefusedError: naming the resource, the call and AWS's message, or the type that nothing here knows.
+            RefusedError: naming the resource, the call and AWS's message, or the type that is not known here.
 
         """
         record = self._record(resource.type, resource.urn)
@@ -66,7 +66,7 @@ class Provider:
         return State(id=made.id, inputs=resource.inputs, outputs={**resource.inputs, **made.outputs})
 
     def read(self, type_: str, urn: str, there: State) -> State | None:
-        """A resource as AWS has it now; None when it is gone.
+        """A resource as AWS has it now; None when it does not exist any more.
 
         Raises:
             RefusedError: as `create`.
@@ -103,7 +103,7 @@ class Provider:
         """
         record = self._record(resource.type, resource.urn)
         name = record.name
-        # the physical name stays, also where the program leaves it to the provider
+        # the physical name is kept, also when the provider chose it
         named = {name: there.outputs[name]} if name and name in there.outputs else {}
         new = replace(resource, inputs={**named, **resource.inputs})
         after = self._tags(there, resource.inputs)
@@ -124,7 +124,7 @@ class Provider:
         )
 
     def delete(self, type_: str, urn: str, there: State) -> None:
-        """End a resource; one that is gone is no mistake.
+        """Delete a resource; it is no error when it does not exist any more.
 
         Raises:
             RefusedError: as `create`.
@@ -138,7 +138,7 @@ class Provider:
         """Answer a provider function.
 
         Raises:
-            RefusedError: naming the function and AWS's message, or that nothing here knows the function.
+            RefusedError: naming the function and AWS's message, or the function that is not known here.
 
         """
         if (function := FUNCTIONS.get(token)) is None:
@@ -147,12 +147,12 @@ class Provider:
         def ask() -> dict[str, Any]:
             return self._asked(token, lambda: function.answer(self.aws, arguments))
 
-        # what needs no permission is answered without asking AWS
+        # a function that needs no permission is answered without a call of AWS
         same = function.lasting or (self.aws.is_new and function.needs)
         return self.facts.answer(token, arguments, ask) if self.facts is not None and same else ask()
 
     def estimate(self, run: Run, part: str | None = None) -> Estimate:
-        """What the stack that a run registered costs, or only the part with this URN."""
+        """The cost of the stack that a run registered, or only of the part with this URN."""
 
         def vcpus_of(instance_type: str) -> int:
             return self.invoke("aws:ec2/getInstanceType:getInstanceType", {"instanceType": instance_type})[
@@ -167,7 +167,7 @@ class Provider:
         )
 
     def costs(self, run: Run) -> Costs:
-        """What the stack that a run registered costs, by its parts, too."""
+        """The cost of the stack that a run registered, and of each of its parts."""
         return Costs(whole=self.estimate(run), parts={top: self.estimate(run, top) for top in run.parts()})
 
     def _mistakes(self, type_: str, inputs: Mapping[str, Any]) -> Iterator[str]:
@@ -184,7 +184,7 @@ class Provider:
             yield from tags.mistakes(given)
 
     def _tags(self, there: State, inputs: Mapping[str, Any]) -> dict[str, str] | None:
-        """What a resource is tagged with in the end; None for a type without tags."""
+        """All tags of a resource, the provider's included; None for a type without tags."""
         if "tagsAll" not in there.outputs:
             return None
         return {**self.aws.default_tags, **(inputs.get("tags") or {})}

@@ -1,9 +1,9 @@
-"""What one record says of a resource type, and the table of all of them.
+"""The base class of the records of resource types, and the table of all records.
 
-A record is a class in `local/types/`, one file per AWS service. It holds all that this machine knows of its type: how
-it is made, seen, changed and ended in moto, what the SDK calls otherwise than the API, what AWS refuses, which inputs
-hold JSON, what it refers to, what its provider needs in IAM, what it costs, and what becomes of running work when it
-changes. What replaces it, as the AWS provider plans it, is data beside the records (`local/types/replacements.json`).
+A record is a class in `local/types/`, one file per AWS service. It holds all that `local` knows about its type: how to
+create, read, update and delete it in moto, which names differ in the API, what AWS refuses, which inputs hold JSON,
+what it refers to, which IAM actions its provider needs, what it costs, and what a change of it does to running work.
+Which changes replace it in the AWS provider's plan is data beside the records (`local/types/replacements.json`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,25 +22,25 @@ Document = Callable[[Any, str], Iterator[str]]
 
 
 class ResourceType:
-    """A record; `token` given to a subclass enters it in the table."""
+    """A record; a subclass with a `token` is added to the table."""
 
     token: ClassVar[str] = ""
     simulated: ClassVar[bool] = False
-    """Whether moto does not hold the type: it is answered with AWS-shaped values, and shown as such."""
+    """Whether moto lacks the type: its values are then invented in AWS's form, and it is shown as simulated."""
     name: ClassVar[str | None] = None
-    """The input that holds the physical name, which the provider makes up when it is left out."""
+    """The input that holds the physical name, which the provider invents when the input is left out."""
     takes: ClassVar[tuple[str, str] | None] = None
-    """Service and operation whose parameters the inputs become: their enums, ranges, lengths and patterns hold."""
+    """Service and operation whose parameters the inputs become; its enums, ranges, lengths and patterns are checked."""
     rename: ClassVar[Mapping[str, str]] = {}
-    """Dotted path of an input -> its dotted name in the API, where that is another word."""
+    """Dotted path of an input -> its dotted name in the API, where the two differ."""
     documents: ClassVar[Mapping[str, Document]] = {}
-    """Path of an input that holds JSON -> its grammar."""
+    """Path of an input that holds JSON -> the check of its content."""
     refers: ClassVar[Mapping[str, str]] = {}
     """Path of an input -> type of the resource that it refers to."""
     needs: ClassVar[str] = ""
-    """Actions that the provider calls to make, read, change and delete it, and that AWS asks for besides."""
+    """IAM actions that the provider needs to create, read, update and delete it, with those that AWS also checks."""
     ended: ClassVar[Effect | None] = None
-    """What becomes of running work when it is deleted, also where another takes its place."""
+    """What happens to running work when it is deleted or replaced."""
 
     def __init_subclass__(cls, *, token: str = "") -> None:
         cls.token = token
@@ -48,47 +48,48 @@ class ResourceType:
             TYPES[token] = cls()
 
     def refused(self, given: Property) -> Iterator[str]:
-        """What AWS refuses about inputs, and moto and the API's own model do not, a line each."""
+        """Inputs that AWS refuses, but neither moto nor the API's model does, a line each."""
         del given
         yield from ()
 
     def not_planned(self, changes: Sequence[Change], inputs: Mapping[str, Any]) -> Iterator[str]:
-        """What of a change the provider refuses as it plans it, a line each."""
+        """Changes that the provider refuses to plan, a line each."""
         del changes, inputs
         yield from ()
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
+        """Create the resource."""
         raise NotImplementedError
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What the API says of it; nothing when it is gone, also by an error that says so."""
+        """What the API returns for it. When it does not exist any more: None, or an error that says so."""
         del aws, there
         return {}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Change it in place, but for its tags; its computed properties.
+        """Update the resource in place, without its tags; return its computed properties.
 
-        Made anew, where that is what the API calls a change; of a simulated type nothing else changes.
+        As written here: create it again, for APIs that update in this way; of a simulated type nothing changes but
+        inputs.
         """
         del there
         return {} if self.simulated else self.create(aws, new).outputs
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Give it these tags, and take those keys away."""
+        """Set these tags, and remove the keys in `gone`."""
         raise NotImplementedError
 
     def delete(self, aws: Aws, there: State) -> None:
-        """End it."""
+        """Delete the resource."""
         raise NotImplementedError
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """What becomes of running work by an edit; nothing where nothing is yielded."""
+        """What an edit does to running work; nothing is yielded when it does nothing."""
         if edit.ends and self.ended is not None:
             yield self.ended
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """What it is paid for while the stack stands; what is free or paid by use yields nothing."""
+        """What the resource costs while it exists; what is free or paid by use yields nothing."""
         del one
         yield from ()
 
@@ -101,13 +102,13 @@ Answer = Callable[[Aws, Mapping[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """A provider function that the program asks."""
+    """A provider function that the program calls."""
 
     answer: Answer
     needs: str
-    """Actions that it calls; empty when it needs no permission."""
+    """IAM actions that it needs; empty when it needs no permission."""
     lasting: bool
-    """Whether its answer depends on nothing that a run does, so that it can be kept."""
+    """Whether its answer can be kept, because nothing that a run does changes it."""
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -115,7 +116,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def answers(token: str, *, needs: str = "", lasting: bool = False) -> Callable[[Answer], Answer]:
-    """Enter the function that answers a provider function such as `aws:ec2/getInstanceType:getInstanceType`."""
+    """Register the function that answers a provider function such as `aws:ec2/getInstanceType:getInstanceType`."""
 
     def enter(answer: Answer) -> Answer:
         FUNCTIONS[token] = Function(answer=answer, needs=needs, lasting=lasting)
@@ -125,5 +126,5 @@ def answers(token: str, *, needs: str = "", lasting: bool = False) -> Callable[[
 
 
 def tag_actions(service: str) -> str:
-    """The actions of a service by which the tags of what it holds are read and changed."""
+    """The actions of a service that read and change the tags of its resources."""
     return " ".join(f"{service}:{action}" for action in ("ListTagsForResource", "TagResource", "UntagResource"))

@@ -1,4 +1,4 @@
-"""A task's way through the queue and a worker, and a hopeless one's to the dead-letter queue, as a sender sees them."""
+"""Sends tasks through the queue and a worker, and one that always fails to the dead-letter queue, as a sender would."""
 
 import json
 import os
@@ -14,20 +14,20 @@ from local import interrupt
 from local.aws import Aws
 
 PATIENCE_SECONDS = 60
-"""How long a result is waited for before the round trip has failed."""
+"""How long to wait for a result before the round trip has failed."""
 MOST_ATTEMPTS = 20
-"""How often a task may be tried here until it is given up."""
+"""Most attempts for which a task that always fails is tried here."""
 
 
 class RoundTripError(Exception):
-    """A task did not come out as its sender may expect."""
+    """A task did not end as its sender may expect."""
 
 
 def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str]:
     """Send tasks to a queue, let a worker process do them, and say what its results were.
 
     Raises:
-        RoundTripError: naming what was expected and what came.
+        RoundTripError: naming what was expected and what was received.
 
     """
     sqs = aws.client("sqs")
@@ -40,7 +40,7 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
 
     good = [_task(f"train-{number}", "print('a step of training')") for number in (1, 2, 3)]
     hopeless = _task("hopeless", "raise SystemExit('no such data')")
-    # the last one twice: a producer that was not sure
+    # the last one twice, as a producer does that is not sure whether it was sent
     for body in [*good, good[-1]] if fifo else good:
         _send(sqs, url, body, group="run-1" if fifo else None)
     gives_up = attempts <= MOST_ATTEMPTS
@@ -64,7 +64,7 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
 
 
 def _settings(aws: Aws, exports: Mapping[str, Any], url: str) -> dict[str, str]:
-    """What the stack tells the workers on this queue."""
+    """The settings that the stack gives the workers of this queue."""
     for definition in exports.get("ecs_task_definition_arns", {}).values():
         described = aws.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
         told = {one["name"]: one["value"] for one in described["containerDefinitions"][0]["environment"]}
@@ -75,7 +75,7 @@ def _settings(aws: Aws, exports: Mapping[str, Any], url: str) -> dict[str, str]:
 
 @contextmanager
 def _worker(aws: Aws, settings: Mapping[str, str]) -> Generator["subprocess.Popen[str]"]:
-    """The reference worker as a process, waiting neither between attempts at a task nor for one at its end."""
+    """The reference worker as a process, without a wait between attempts at a task or for a running task at its end."""
     worker = interrupt.start(
         [sys.executable, "-m", "worker"],
         cwd=Path(__file__).parents[1],
@@ -106,7 +106,7 @@ def _send(sqs: Any, url: str, body: str, *, group: str | None) -> None:
 
 
 def _received(sqs: Any, url: str, worker: "subprocess.Popen[str]") -> Any:
-    """The next message of a queue, taken out of it."""
+    """The next message of a queue, which is removed from it."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         if (status := worker.poll()) is not None:

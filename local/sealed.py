@@ -1,4 +1,4 @@
-"""The environment of what runs on this machine: nothing of the person's AWS, proxies, Pulumi or Python is in it."""
+"""Removes the user's settings for AWS, proxies, Pulumi and Python from the environment of what runs on this machine."""
 
 import os
 import sys
@@ -24,36 +24,36 @@ PREFIXES = (
     "TRACEPARENT",
     "WERKZEUG_",
 )
-"""How the names of variables begin that AWS's SDK and CLI, moto, Pulumi, the worker and Python look for."""
+"""Beginnings of the names of variables that AWS's SDK and CLI, moto, Pulumi, the worker and Python read."""
 PROXY = "_proxy"
-"""How the names of those of proxies end, in either case."""
+"""End of the names of proxy variables, in upper or lower case."""
 
 SEALED = {
-    # without these the person's own files are read
+    # without these the user's own files are read
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
-    # without it the proxies of macOS's settings are used
+    # without it the proxies in macOS's settings are used
     "NO_PROXY": "*",
 }
 
 
 def seal() -> bool:
-    """Seal the environment of this process, which its children inherit; whether Python took any of it at its start."""
+    """Seal the environment of this process and its children; return whether Python itself has used any of it."""
     taken = [name for name in os.environ if name.startswith(PREFIXES) or name.lower().endswith(PROXY)]
     for name in taken:
         del os.environ[name]
     os.environ.update(SEALED)
     if os.environ.get("COLUMNS") == "0":
-        # a shell without a terminal says so, and then nothing would be shown
+        # a shell without a terminal may set 0, with which nothing would be shown
         del os.environ["COLUMNS"]
     return any(name.startswith("PYTHON") for name in taken) | _streams()
 
 
 def _streams() -> bool:
-    """Let no other file take the place of a standard stream that is closed; whether one was.
+    """Let no other file get the number of a closed standard stream; return whether one was closed.
 
-    Standard output stays one that cannot be written.
+    Writing to a closed standard output still fails.
     """
     closed = [stream for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__) if stream is None]
     for number in range(3) if closed else ():

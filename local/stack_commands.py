@@ -27,15 +27,15 @@ from stack_file.mistakes import Mistake
 from stack_file.reading import WrongStackFileError
 
 MOST_ROUNDS = 4
-"""How often a program is run again without what it found wrong; what is left out may break a rule with the rest."""
+"""How often a program is run again without the values that it refused; without them the rest may break another rule."""
 
 
 class OutputsFileError(Exception):
-    """The outputs cannot be written where they should go."""
+    """The file for the outputs cannot be written."""
 
 
 def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.Namespace) -> int:
-    """Run one of the commands on a stack; the exit status."""
+    """Run one of the commands on a stack; return the exit status."""
     commands = {"up": _up, "preview": _preview, "graph": _graph}
     display = Display(
         preview=options.command != "up" or bool(stack.mistakes),
@@ -49,7 +49,7 @@ def run(stack: stack_files.StackFile, aws: Aws, facts: Facts, options: argparse.
 
 
 def _wrong(stack: stack_files.StackFile, provider: Provider, _display: Display, options: argparse.Namespace) -> int:
-    """Find what else is wrong with a stack file that is wrong as it stands."""
+    """Find the other mistakes in a stack file that has mistakes already."""
     run = engine.run(stack, provider, preview=True)
     return refused(run.error, _failures(stack, run, provider), json=options.json, debug=options.debug)
 
@@ -90,7 +90,7 @@ def _write(path: Path, exports: Mapping[str, Any]) -> None:
 
 
 def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
-    """Say how to use this AWS, until Ctrl-C."""
+    """Say how to use this AWS, and wait for Ctrl-C."""
     with Kept(stack.program / FOLDER).given(aws) as reached:
         which = "it" if reached else f"the one of {FOLDER}, not this one"
         display.say()
@@ -120,7 +120,7 @@ def _preview(stack: stack_files.StackFile, provider: Provider, display: Display,
 
 
 def _against(stack: stack_files.StackFile, provider: Provider, display: Display, options: argparse.Namespace) -> int:
-    """Show what a deployment would do to the stack of an earlier stack file; what ends work comes last."""
+    """Show what a deployment would do to the stack of an earlier stack file; effects on running work come last."""
     from local import against  # here, because no other command needs the engine's messages
 
     try:
@@ -164,7 +164,7 @@ def _against(stack: stack_files.StackFile, provider: Provider, display: Display,
 
 
 def _broken_rules(stack: stack_files.StackFile, run: Run, display: Display) -> list[str]:
-    """Show what the policy pack finds; what it refuses."""
+    """Show the policy pack's advice; return what it refuses."""
     from local import policy  # here, because a preview without it should not wait for its imports
 
     rules = policy.rules(stack.program / "policy")
@@ -201,7 +201,7 @@ def _broken_off(
 
 
 def _failures(stack: stack_files.StackFile, run: Run, provider: Provider) -> list[Failure]:
-    """What is wrong with a stack file, and all else that ended a run."""
+    """The mistakes in a stack file, and all else that ended a run."""
     found, lines = [*stack.mistakes], list[str]()
     match run.error:
         case pulumi.RunError(__cause__=WrongStackFileError(mistakes=mistakes)):
@@ -220,7 +220,7 @@ def _failures(stack: stack_files.StackFile, run: Run, provider: Provider) -> lis
 def _refusals_of_the_rest(
     stack: stack_files.StackFile, mistakes: Sequence[Mistake], provider: Provider
 ) -> Iterator[Mistake]:
-    """What AWS would refuse of a stack file without its mistakes, for which its program stops before any resource."""
+    """What AWS would refuse of a stack file without its mistakes: with them, its program stops before any resource."""
     for _ in range(MOST_ROUNDS):
         before, stack = stack, stack.without(mistakes)
         if stack == before:
@@ -235,7 +235,7 @@ def _refusals_of_the_rest(
 
 
 def _refusals(stack: stack_files.StackFile, run: Run) -> Iterator[Mistake]:
-    """What AWS refuses of resources, at the value in the stack file that it is made with, where that is plain."""
+    """What AWS refuses of resources, placed at the value in the stack file that causes it, where only one value can."""
     for urn, line in run.refusals:
         resource = f"{run.registrations[urn].type} {run.registrations[urn].name}"
         origin = None if stack.document is None else stack.document.origin(line)
@@ -254,14 +254,14 @@ def _ended(
     mistakes: Sequence[Failure | str] = (),
     error: BaseException | None = None,
 ) -> int:
-    """Say the last of a run, which is its mistakes; the exit status."""
+    """Report the end of a run, its mistakes last; return the exit status."""
     if options.json:
         print(json.dumps(display.document(run, costs, mistakes), indent=2))
     return failed(error, mistakes, debug=options.debug) if mistakes else 0
 
 
 def _work_queue(stack: stack_files.StackFile, run: Run) -> str | None:
-    """The queue of the first fleet, or else the first one, where there is one for results beside it."""
+    """The queue of the first fleet, or else the first queue; None when there is no queue for results."""
     workers: dict[str, dict[str, Any]] = json.loads(stack.config.get(f"{stack.project}:workers", "{}"))
     queues: dict[str, str] = run.exports.get("queue_urls", {})
     if "results" not in queues:

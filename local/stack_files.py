@@ -25,7 +25,7 @@ class StackFile:
     document: reading.Document | None = None
     """The file, when it was read from one."""
     mistakes: Sequence[Mistake] = ()
-    """What is wrong with it, as far as that is seen without its program."""
+    """Its mistakes, as far as they are found without running its program."""
 
     @property
     def region(self) -> str:
@@ -42,7 +42,7 @@ class StackFile:
                 return {}
 
     def without(self, mistakes: Iterable[Mistake]) -> Self:
-        """The same, but for what these mistakes are about."""
+        """The same without the values that these mistakes are about."""
         config = {key: configuration.parsed(text) for key, text in self.config.items()}
         for one in mistakes:
             for key in [key for key in config if one.is_in(key.removeprefix(f"{self.project}:"))]:
@@ -52,7 +52,7 @@ class StackFile:
 
 
 def read(folder: Path, stack: str) -> StackFile:
-    """Read `Pulumi.yaml` and `Pulumi.<stack>.yaml`, the project's defaults under the stack's values.
+    """Read `Pulumi.yaml` and `Pulumi.<stack>.yaml`, where the stack's values replace the project's defaults.
 
     Raises:
         WrongStackFileError: when a file is missing or is no YAML.
@@ -83,10 +83,10 @@ def read(folder: Path, stack: str) -> StackFile:
 
 
 def region_of(folder: Path, stack: str) -> str:
-    """The region in a stack file, whatever else is wrong with it.
+    """The region in a stack file, whatever other mistakes there are.
 
     Raises:
-        WrongStackFileError: when it is none, or `read` fails.
+        WrongStackFileError: when it is not a region, or `read` fails.
 
     """
     found = read(folder, stack)
@@ -96,7 +96,7 @@ def region_of(folder: Path, stack: str) -> str:
 
 
 def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Mapping[str, Any]) -> StackFile:
-    """The configuration of a stack whose files are read already."""
+    """The configuration of a stack from the content of its files."""
     values: dict[str, Any] = {}
     for key, declared in cast("dict[str, Any]", project.get("config") or {}).items():
         match declared:
@@ -117,7 +117,7 @@ def resolve(folder: Path, project: Mapping[str, Any], stack: str, stack_file: Ma
 
 
 def _without(value: Any, path: str) -> dict[str, Any] | None:
-    """An object without what a path leads to; nothing where it leads to the whole, into a list or to nothing."""
+    """An object without the value at a path; None when the path is the whole object, is in a list or does not exist."""
     if not isinstance(value, dict):
         return None
     there = cast("dict[str, Any]", value)

@@ -1,4 +1,4 @@
-"""Tags: their limits, which hold for every type, and the operations by which most services keep them under an ARN."""
+"""Tags: their limits, which hold for every type, and the operations of the services that keep tags by ARN."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ VALUE_CHARACTERS = 256
 
 
 class Tagged(ResourceType):
-    """A type whose tags its service keeps under its ARN."""
+    """A type whose service keeps tags by ARN."""
 
     service: ClassVar[str]
     """The service's name in boto3."""
@@ -29,12 +29,12 @@ class Tagged(ResourceType):
         return found.get("tags", found.get("Tags"))
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Give it these tags, and take those keys away."""
+        """Set these tags, and remove the keys in `gone`."""
         retag(aws.client(self.service), {"resourceArn": there.outputs["arn"]}, tags, gone)
 
 
 def mistakes(given: Property) -> Iterator[str]:
-    """Tags that AWS refuses, on a resource and on what it starts."""
+    """Tags that AWS refuses, on a resource and on what the resource starts."""
     for one in given.elements():
         yield from mistakes(one)
     if isinstance(given.value, dict):

@@ -1,4 +1,4 @@
-"""Values as Pulumi's engine, its SDK and its providers hand them to each other, in both directions."""
+"""Converts values to and from the form in which Pulumi's engine, its SDK and its providers exchange them."""
 
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 from google.protobuf import json_format, struct_pb2
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""Key of an object that stands for something else."""
+"""Key that marks an object as a special value; the keys below say which."""
 SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -14,7 +14,7 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 def plain(value: Any) -> Any:
-    """A value as a person writes it: a secret is what it hides, a resource is its id, a whole number is an int."""
+    """A value as plain data: a secret becomes its content, a resource its id, a whole number an int."""
     if isinstance(value, struct_pb2.Struct):
         return plain(json_format.MessageToDict(value))
     if is_list(value):
@@ -31,28 +31,28 @@ def plain(value: Any) -> Any:
 
 
 def struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Properties for the way over the wire; what is nothing is left out."""
+    """Properties in the form for the wire; those that are None are left out."""
     given = {key: value for key, value in properties.items() if value is not None}
     return json_format.ParseDict(given, struct_pb2.Struct())
 
 
 def reference(urn: str, id_: str) -> dict[str, str]:
-    """A resource as the property of another."""
+    """A resource as a property of another one."""
     return {SIGNATURE: REFERENCE, "urn": urn, "id": id_, "packageVersion": ""}
 
 
 def holds_unknown(value: object) -> bool:
-    """Whether a value, however deep, is not known yet."""
+    """Whether a value, or anything in it, is not known yet."""
     if is_object(value):
         return any(map(holds_unknown, value.values()))
     return any(map(holds_unknown, value)) if is_list(value) else value == UNKNOWN
 
 
 def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether JSON calls this an object."""
+    """Whether this is an object in JSON."""
     return isinstance(value, Mapping)
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether JSON calls this a list."""
+    """Whether this is a list in JSON."""
     return isinstance(value, list)
