@@ -1,10 +1,10 @@
-"""What this machine knows of the resource types and provider functions, one file per AWS service.
+"""What `local` knows about resource types and provider functions, one file per AWS service.
 
-It imports the AWS of this machine and what a record is made of, and nothing that drives it.
+It imports the local AWS and what records are made of, but nothing that uses the records.
 """
 
 if __name__ == "types":
-    # whoever runs the folder `local` by its path has Python find this here in place of its own module of that name
+    # when the folder `local` is run by its path, Python imports this module instead of its own `types`
     import os
     import sys
 
@@ -64,11 +64,11 @@ __all__ = [
 
 
 def of(type_: str) -> ResourceType | None:
-    """The record of a type; all of Kubernetes has one, and so have all providers."""
+    """The record of a type; all types of Kubernetes share one, and so do all providers."""
     return TYPES.get(type_) or kubernetes.BY_PREFIX.get(type_.split(":", 1)[0])
 
 
 def is_simulated(type_: str) -> bool:
-    """Whether moto does not hold a type."""
+    """Whether moto lacks a type."""
     record = of(type_)
     return record is not None and record.simulated

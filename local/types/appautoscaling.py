@@ -10,11 +10,11 @@ from local.run import Created, Resource, State
 
 TARGET = "aws:appautoscaling/target:Target"
 KEYS = ("serviceNamespace", "resourceId", "scalableDimension")
-"""What names a target."""
+"""The inputs that identify a target."""
 
 
 class Target(ResourceType, token=TARGET):
-    """What is scaled, and between which limits."""
+    """A scalable target: what is scaled, and between which limits."""
 
     refers = {"resourceId": "aws:ecs/service:Service"}
     needs = (
@@ -24,13 +24,11 @@ class Target(ResourceType, token=TARGET):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Register it."""
         inputs = complete(aws, new, name=None)
         made = call(aws.client("application-autoscaling"), "register_scalable_target", inputs)
         return Created(id=inputs["resourceId"], outputs=inputs | {"arn": made["ScalableTargetARN"]})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """Its limits."""
         namespace, resource_id, dimension = (there.inputs[key] for key in KEYS)
         found = aws.client("application-autoscaling").describe_scalable_targets(
             ServiceNamespace=namespace, ResourceIds=[resource_id], ScalableDimension=dimension
@@ -38,16 +36,15 @@ class Target(ResourceType, token=TARGET):
         return next(iter(found), None)
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Nothing: moto keeps no tags of it."""
+        """Nothing: moto keeps no tags of a target."""
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Deregister it."""
         named = {key: there.inputs[key] for key in KEYS}
         call(aws.client("application-autoscaling"), "deregister_scalable_target", named)
 
 
 class Policy(ResourceType, token="aws:appautoscaling/policy:Policy"):
-    """A scaling policy; the provider takes it for step scaling when the program does not say which kind it is."""
+    """A scaling policy; step scaling, as in the provider, unless the program says which kind it is."""
 
     name = "name"
     rename = {"name": "PolicyName"}
@@ -55,25 +52,24 @@ class Policy(ResourceType, token="aws:appautoscaling/policy:Policy"):
     needs = (
         "application-autoscaling:DeleteScalingPolicy application-autoscaling:DescribeScalingPolicies"
         " application-autoscaling:PutScalingPolicy"
-        # asked of whoever makes the policy (Application Auto Scaling user guide, "Additional IAM permissions")
+        # AWS asks these of the caller who creates the policy (Application Auto Scaling user guide, "Additional IAM
+        # permissions")
         " cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         inputs = {"policyType": "StepScaling"} | complete(aws, new, tags=False)
         made = call(aws.client("application-autoscaling"), "put_scaling_policy", inputs, rename=self.rename)
         alarms = [alarm["AlarmARN"] for alarm in made.get("Alarms", [])]
         return Created(id=inputs["name"], outputs=inputs | {"arn": made["PolicyARN"], "alarmArns": alarms})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it."""
         named = {key: there.inputs[key] for key in KEYS}
         found = call(aws.client("application-autoscaling"), "describe_scaling_policies", named)["ScalingPolicies"]
         return next((one for one in found if one["PolicyName"] == there.id), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Put it anew under the ARN that it has; moto makes other alarms, and leaves those from before."""
+        """Put it again under its ARN; moto creates new alarms and leaves the old ones, which are deleted here."""
         before = [arn.partition(":alarm:")[2] for arn in there.outputs["alarmArns"]]
         outputs = self.create(aws, new).outputs
         if before:

@@ -1,4 +1,4 @@
-"""Amazon EC2 Auto Scaling: tags on groups that EKS makes for its node groups, which moto does not make."""
+"""Amazon EC2 Auto Scaling: tags on the groups that EKS creates for its node groups; moto creates no such groups."""
 
 from local.aws import Aws
 from local.record import ResourceType

@@ -27,21 +27,21 @@ MOST_SHARES = 500
 MOST_SUBNETS = 16
 """Batch API, `ComputeResource`."""
 SCALING = {"desiredVcpus", "maxVcpus", "minVcpus"}
-"""Compute resources whose change exchanges no instance (Batch user guide, "Perform scaling updates")."""
+"""Inputs of compute resources whose change replaces no instance (Batch user guide, "Perform scaling updates")."""
 DISABLED = "DISABLED"
 UPDATE_MINUTES = 30
-"""How long an update waits for running jobs unless it is said (Batch API, `UpdatePolicy`)."""
+"""How long an update waits for running jobs by default (Batch API, `UpdatePolicy`)."""
 
 
 class _Batch(Tagged):
-    """What Batch tags."""
+    """A type that Batch tags."""
 
     service = "batch"
     name = "name"
 
 
 class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
-    """A compute environment; the update policy goes in a call of its own, as the creation does not take it."""
+    """A compute environment; the update policy needs a call of its own, because the creation does not accept it."""
 
     takes = ("batch", "CreateComputeEnvironment")
     rename = {"name": "computeEnvironmentName"}
@@ -65,7 +65,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """What needs new instances lets running jobs finish for a while; fewer vCPUs let them all finish."""
+        """With new instances running jobs get a limited time to finish; with fewer vCPUs all of them finish."""
         if edit.ends and edit.before.get("state") == DISABLED:
             yield Effect(work="nothing", what="it takes no job any more, and goes when none is left")
         else:
@@ -87,12 +87,12 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
             yield Effect(work="waits", what="running jobs finish; others wait until fewer vCPUs are in use")
 
     def refused(self, given: Property) -> Iterator[str]:
-        """More vCPUs than the API has numbers for, and too many subnets."""
+        """More vCPUs than the API's numbers allow, and too many subnets."""
         yield from given.within("computeResources.maxVcpus", 1, LARGEST_INTEGER)
         yield from given.at_most("computeResources.subnets", MOST_SUBNETS, "subnets")
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it, with the service role that AWS fills in where none is given, and that moto wants."""
+        """Create it with the service role that AWS uses when none is given, because moto requires one."""
         batch = aws.client("batch")
         role = service_linked_role(aws, "batch.amazonaws.com")
         inputs: dict[str, Any] = {"state": "ENABLED", "serviceRole": role} | complete(aws, new)
@@ -113,7 +113,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it but its update policy, which moto does not keep."""
+        """All but its update policy, which moto does not keep."""
         batch = aws.client("batch")
         found = batch.describe_compute_environments(computeEnvironments=[there.outputs["arn"]])["computeEnvironments"]
         return next(iter(found), None)
@@ -121,7 +121,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Change its resources in place.
 
-        Other instances only where no task runs: the provider's wait for the tasks is shorter than theirs.
+        A change of its instances fails while a task runs: the provider does not wait as long as a task may take.
         """
         if _instances(there.outputs) != _instances(new.inputs) and _tasks(aws, there.outputs["ecsClusterArn"]):
             raise ValueError(
@@ -137,13 +137,13 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Disable it first: Batch deletes no other."""
+        """Disable it first: Batch deletes only what is disabled."""
         batch, arn = aws.client("batch"), there.outputs["arn"]
         batch.update_compute_environment(computeEnvironment=arn, state=DISABLED)
         batch.delete_compute_environment(computeEnvironment=arn)
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """As many instances as the least and the most vCPUs ask for."""
+        """The instances that its minimum and maximum of vCPUs need."""
         compute: dict[str, Any] = one.resource.inputs["computeResources"]
         vcpus = {instance_type: one.vcpus_of(instance_type) for instance_type in compute["instanceTypes"]}
         yield from one.instances(
@@ -167,22 +167,19 @@ class SchedulingPolicy(_Batch, token=SCHEDULING_POLICY):
         yield from given.at_most("fairSharePolicy.shareDistributions", MOST_SHARES, "share identifiers")
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = complete(aws, new)
         arn = call(aws.client("batch"), "create_scheduling_policy", inputs)["arn"]
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it."""
         return next(iter(aws.client("batch").describe_scheduling_policies(arns=[there.id])["schedulingPolicies"]), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Share otherwise."""
+        """Update its shares."""
         call(aws.client("batch"), "update_scheduling_policy", new.inputs, leave=["name", "tags"], arn=there.id)
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("batch").delete_scheduling_policy(arn=there.id)
 
 
@@ -205,13 +202,12 @@ class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = complete(aws, new)
         arn = call(aws.client("batch"), "create_job_queue", inputs, rename=self.rename)["jobQueueArn"]
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it but its time limits, which moto does not keep."""
+        """All but its time limits, which moto does not keep."""
         return next(iter(aws.client("batch").describe_job_queues(jobQueues=[there.id])["jobQueues"]), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
@@ -220,14 +216,14 @@ class JobQueue(_Batch, token="aws:batch/jobQueue:JobQueue"):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Disable it first: Batch deletes no other."""
+        """Disable it first: Batch deletes only what is disabled."""
         batch = aws.client("batch")
         batch.update_job_queue(jobQueue=there.id, state=DISABLED)
         batch.delete_job_queue(jobQueue=there.id)
 
 
 class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
-    """A job definition: the revision that was registered last."""
+    """A job definition, as its latest revision."""
 
     takes = ("batch", "RegisterJobDefinition")
     rename = {"name": "jobDefinitionName"}
@@ -255,7 +251,7 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
     )
 
     def refused(self, given: Property) -> Iterator[str]:
-        """No image, a definition that is too large, an attempt that may last too long."""
+        """No image, a definition that is too large, and a timeout out of range."""
         nodes = given.parsed("nodeProperties").select("nodeRangeProperties[].container")
         for container in (given.parsed("containerProperties"), *nodes):
             if container.is_known:
@@ -284,19 +280,19 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
         found = aws.client("batch").describe_job_definitions(jobDefinitions=[there.outputs["arn"]])["jobDefinitions"]
         for one in found:
             for rule in one["retryStrategy"].get("evaluateOnExit", []):
-                # the API gives back in lower case what it was given in either
+                # the API returns it in lower case, however it was given
                 rule["action"] = rule["action"].upper()
         return next((one for one in found if one["status"] == "ACTIVE"), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Register another revision, and take the one before out of use unless it is to stay."""
+        """Register another revision, and deregister the one before unless that is to be kept."""
         outputs = self.create(aws, new).outputs
         if new.inputs.get("deregisterOnNewRevision", True):
             aws.client("batch").deregister_job_definition(jobDefinition=there.outputs["arn"])
         return outputs
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take all its revisions out of use."""
+        """Deregister all its revisions."""
         batch, name = aws.client("batch"), there.outputs["name"]
         for one in batch.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]:
             batch.deregister_job_definition(jobDefinition=one["jobDefinitionArn"])
@@ -307,7 +303,7 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
     needs="batch:DescribeComputeEnvironments batch:ListTagsForResource",
 )
 def get_compute_environment(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """One compute environment by its name, as far as the program asks."""
+    """A compute environment by its name, with the properties that the program uses."""
     listed = aws.client("batch").describe_compute_environments(computeEnvironments=[inputs["name"]])
     one = _only("Compute Environment", inputs["name"], listed["computeEnvironments"])
     return {
@@ -320,7 +316,7 @@ def get_compute_environment(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, An
 
 @answers("aws:batch/getJobQueue:getJobQueue", needs="batch:DescribeJobQueues batch:ListTagsForResource")
 def get_job_queue(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """One job queue by its name."""
+    """A job queue by its name."""
     listed = aws.client("batch").describe_job_queues(jobQueues=[inputs["name"]])
     one = _only("Job Queue", inputs["name"], listed["jobQueues"])
     return {
@@ -333,13 +329,13 @@ def get_job_queue(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _exchanges(place: str) -> bool:
-    """Whether an input needs other instances when it changes (Batch user guide, "Infrastructure updates")."""
+    """Whether a change of an input needs new instances (Batch user guide, "Infrastructure updates")."""
     top, key, *_ = [*place.split("."), ""]
     return top == "computeResources" and bool(key) and key not in SCALING
 
 
 def _instances(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """What the instances of a compute environment are like; lists of texts are sets to the provider."""
+    """The inputs that describe a compute environment's instances; to the provider lists of texts are sets."""
     resources: dict[str, Any] = properties["computeResources"]
     return {
         key: sorted(resources[key]) if key in ("instanceTypes", "securityGroupIds", "subnets") else resources[key]
@@ -358,7 +354,7 @@ def _tasks(aws: Aws, cluster: str) -> list[str]:
 
 
 def _with_security_groups(aws: Aws, given: dict[str, Any]) -> dict[str, Any]:
-    """The compute resources with the security groups of the launch template, where moto wants them too."""
+    """The compute resources, with the security groups of the launch template: moto requires them here, too."""
     if given.get("securityGroupIds"):
         return given
     template = given["launchTemplate"]

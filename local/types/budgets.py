@@ -10,7 +10,7 @@ from local.run import Created, Resource, State
 
 
 class Budget(ResourceType, token="aws:budgets/budget:Budget"):
-    """A budget and the topic that it warns."""
+    """A budget, with the topic that it notifies."""
 
     name = "name"
     takes = ("budgets", "CreateBudget")
@@ -27,7 +27,6 @@ class Budget(ResourceType, token="aws:budgets/budget:Budget"):
     needs = f"budgets:ModifyBudget budgets:ViewBudget {tag_actions('budgets')}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = complete(aws, new)
         notifications = [_with_subscribers(one) for one in inputs.get("notifications", [])]
         call(
@@ -46,7 +45,7 @@ class Budget(ResourceType, token="aws:budgets/budget:Budget"):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """All of it but its subscribers and tags, which moto does not tell."""
+        """All but its subscribers and tags, which moto does not return."""
         budgets, named = aws.client("budgets"), _named(there)
         budget = budgets.describe_budget(**named)["Budget"]
         return {
@@ -55,15 +54,14 @@ class Budget(ResourceType, token="aws:budgets/budget:Budget"):
         }
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Make it anew: moto changes none."""
+        """Delete and create it: moto cannot update a budget."""
         self.delete(aws, there)
         return self.create(aws, new).outputs
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Nothing: moto keeps no tags of it."""
+        """Nothing: moto keeps no tags of a budget."""
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("budgets").delete_budget(**_named(there))
 
 

@@ -1,4 +1,4 @@
-"""Amazon CloudWatch and CloudWatch Logs: alarms, dashboards, log groups and what comes with them."""
+"""Amazon CloudWatch and CloudWatch Logs: alarms, dashboards, log groups and their resource policies."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ class LogGroup(Tagged, token=LOG_GROUP):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """A shorter retention drops what is older."""
+        """A shorter retention deletes older logs."""
         yield from super().work(edit)
         if edit.lowers("retentionInDays") and edit.after["retentionInDays"]:
             yield Effect(
@@ -47,7 +47,6 @@ class LogGroup(Tagged, token=LOG_GROUP):
             )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = complete(aws, new)
         name = inputs["name"]
         call(aws.client("logs"), "create_log_group", inputs, rename=self.rename, leave=["retentionInDays"])
@@ -55,13 +54,12 @@ class LogGroup(Tagged, token=LOG_GROUP):
         return Created(id=name, outputs=inputs | {"arn": aws.arn("logs", f"log-group:{name}")})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it."""
         groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=there.id)["logGroups"]
         found = next((one for one in groups if one["logGroupName"] == there.id), None)
         return found and {"retentionInDays": 0, **found, "tags": self.tags_of(aws, there)}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Keep its logs for longer or for less long."""
+        """Set its retention."""
         _retain(aws, there.id, new.inputs.get("retentionInDays"))
         return {}
 
@@ -77,17 +75,14 @@ class LogResourcePolicy(ResourceType, token="aws:cloudwatch/logResourcePolicy:Lo
     needs = "logs:DeleteResourcePolicy logs:DescribeResourcePolicies logs:PutResourcePolicy"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         call(aws.client("logs"), "put_resource_policy", new.inputs)
         return Created(id=new.inputs["policyName"])
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it."""
         found = aws.client("logs").describe_resource_policies()["resourcePolicies"]
         return next((one for one in found if one["policyName"] == there.id), None)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("logs").delete_resource_policy(policyName=there.id)
 
 
@@ -107,13 +102,12 @@ class MetricAlarm(Tagged, token="aws:cloudwatch/metricAlarm:MetricAlarm"):
     needs = f"cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm {tag_actions('cloudwatch')}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         inputs = complete(aws, new)
         call(aws.client("cloudwatch"), "put_metric_alarm", inputs, rename=self.rename)
         return Created(id=inputs["name"], outputs=inputs | {"arn": aws.arn("cloudwatch", f"alarm:{inputs['name']}")})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it, its metrics without the step that the inputs do not have."""
+        """All of it, with its metrics in the form of the inputs, which nest less deep."""
         alarms = aws.client("cloudwatch").describe_alarms(AlarmNames=[there.id])["MetricAlarms"]
         if not alarms:
             return None
@@ -124,11 +118,10 @@ class MetricAlarm(Tagged, token="aws:cloudwatch/metricAlarm:MetricAlarm"):
         return {**alarms[0], "Metrics": metrics, "tags": self.tags_of(aws, there)}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("cloudwatch").delete_alarms(AlarmNames=[there.id])
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """The metrics that it reads."""
+        """An alarm costs by the number of metrics that it reads."""
         metrics = sum("metric" in query for query in one.resource.inputs.get("metricQueries", [])) or 1
         yield Line(resource="alarms", price="CloudWatch alarm", at_rest=metrics, at_most=metrics)
 
@@ -139,7 +132,7 @@ class Dashboard(ResourceType, token="aws:cloudwatch/dashboard:Dashboard"):
     needs = "cloudwatch:DeleteDashboards cloudwatch:GetDashboard cloudwatch:PutDashboard"
 
     def refused(self, given: Property) -> Iterator[str]:
-        """A name that the stack's own makes illegal, and more than a dashboard holds."""
+        """A name with illegal characters from the stack's name, and more than a dashboard can hold."""
         yield from given.matches(
             "dashboardName", r"[A-Za-z0-9_-]{1,255}", "must be 1 to 255 letters, digits, hyphens and underscores"
         )
@@ -149,22 +142,19 @@ class Dashboard(ResourceType, token="aws:cloudwatch/dashboard:Dashboard"):
         yield from body.at_most("widgets[].properties.alarms", MOST_ALARMS_OF_WIDGET, "alarms")
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         cloudwatch = aws.client("cloudwatch")
         name = new.inputs["dashboardName"]
         call(cloudwatch, "put_dashboard", new.inputs)
         return Created(id=name, outputs={"dashboardArn": cloudwatch.get_dashboard(DashboardName=name)["DashboardArn"]})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """All of it."""
         return aws.client("cloudwatch").get_dashboard(DashboardName=there.id)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("cloudwatch").delete_dashboards(DashboardNames=[there.id])
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """A month of it."""
+        """A dashboard costs per month."""
         yield one.line("CloudWatch dashboard")
 
 

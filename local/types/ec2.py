@@ -1,4 +1,4 @@
-"""Amazon EC2: launch templates, placement groups and facts about instance types; what all of its resources share."""
+"""Amazon EC2: launch templates, placement groups, facts about instance types, and what all EC2 resources share."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -21,29 +21,28 @@ TEMPLATE_DATA = (
     "tagSpecifications",
     "userData",
 )
-"""Inputs of a launch template that say what its instances are."""
+"""Inputs of a launch template that describe its instances."""
 
 
 class Ec2Resource(ResourceType):
-    """What EC2 makes, describes, tags and deletes by an id, each kind in the same way."""
+    """A resource that EC2 creates, describes, tags and deletes by its id, each kind in the same way."""
 
     kind: ClassVar[str]
-    """What tags and ARNs call it: `vpc`."""
+    """Its name in tags and ARNs: `vpc`."""
     plural: ClassVar[str]
-    """How the operation that describes them calls several: `vpcs`."""
+    """Its plural in the name of the describing operation: `vpcs`."""
     key: ClassVar[str]
     """The parameter that holds the id: `VpcId`."""
     made_by: ClassVar[str]
-    """The operation that makes one: `create_vpc`."""
+    """The operation that creates one: `create_vpc`."""
     ended_by: ClassVar[str]
-    """The operation that ends one: `delete_vpc`."""
+    """The operation that deletes one: `delete_vpc`."""
     set_later: ClassVar[Collection[str]] = ()
-    """Inputs that the operation that makes it does not take."""
+    """Inputs that the creating operation does not accept."""
     computed: ClassVar[Mapping[str, str]] = {}
     """Property -> member of the answer that holds it."""
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = complete(aws, new, name=self.name)
         answer = self.asked(aws, inputs, inputs["tagsAll"], rename=self.rename, leave=self.set_later)
         made = answer if self.key in answer else next(one for one in answer.values() if self.key in one)
@@ -59,27 +58,26 @@ class Ec2Resource(ResourceType):
         leave: Collection[str] = (),
         **more: Any,
     ) -> dict[str, Any]:
-        """The answer of the operation that makes it, with its tags."""
+        """Call the creating operation with these tags; return its answer."""
         specifications = [{"ResourceType": self.kind, "Tags": tags}] if tags else None
         leave = (*leave, "tags", "tagsAll")
         return call(aws.client("ec2"), self.made_by, parameters, leave=leave, TagSpecifications=specifications, **more)
 
     def made(self, aws: Aws, id_: str, properties: Mapping[str, Any]) -> Created:
-        """It as it is made, with its ARN."""
+        """The created resource, with its ARN."""
         return Created(id=id_, outputs={**properties, "arn": aws.arn("ec2", f"{self.kind}/{id_}")})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """The one with its id; a NAT gateway and an endpoint are still described for a while after their end."""
+        """The one with its id; EC2 still describes NAT gateways and endpoints for a while after their deletion."""
         found = described(aws, self.plural, **{f"{self.key}s": [there.id]})
         return found[0] if found and found[0].get("State") != "deleted" else None
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Nothing: of most kinds all that changes in place is tags."""
+        """Nothing: most kinds can change only their tags in place."""
         del aws, there, new
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
         ec2 = aws.client("ec2")
         if tags:
             call(ec2, "create_tags", {"resources": [there.id], "tags": tags})
@@ -87,12 +85,11 @@ class Ec2Resource(ResourceType):
             ec2.delete_tags(Resources=[there.id], Tags=[{"Key": key} for key in gone])
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         getattr(aws.client("ec2"), self.ended_by)(**{self.key: there.id})
 
 
 def described(aws: Aws, plural: str, **parameters: Any) -> list[dict[str, Any]]:
-    """All of one kind that fit the parameters of the operation that describes them."""
+    """All of one kind that match the parameters of the describing operation."""
     ec2 = aws.client("ec2")
     operation = f"describe_{plural}"
     answer = getattr(ec2, operation)(**parameters)
@@ -105,7 +102,7 @@ def filters(**values: str) -> list[dict[str, Any]]:
 
 
 class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate"):
-    """A launch template; each change of what its instances are is another version."""
+    """A launch template; each change of its instances makes another version."""
 
     kind, plural, key = "launch-template", "launch_templates", "LaunchTemplateId"
     made_by, ended_by = "create_launch_template", "delete_launch_template"
@@ -130,7 +127,8 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
         """Its latest version, and its tags."""
         [latest] = described(aws, "launch_template_versions", LaunchTemplateId=there.id, Versions=["$Latest"])
         data = latest["LaunchTemplateData"]
-        # moto adds the template's own tags to those of its instances, and describes the template with its first tags
+        # moto adds the template's own tags to those of its instances, and always describes the template with its first
+        # tags
         of_instances = [one for one in data.get("TagSpecifications", []) if one["ResourceType"] != self.kind]
         tags = described(aws, "tags", Filters=filters(resource_id=there.id))
         return {
@@ -140,7 +138,7 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
         }
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Make another version, and the default one of it if the program wants that."""
+        """Create another version, and make it the default one if the program wants that."""
         ec2 = aws.client("ec2")
         leave = ("name", "tags", *self.set_later)
         made = call(
@@ -166,7 +164,7 @@ class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"
     needs = f"ec2:CreatePlacementGroup ec2:DeletePlacementGroup ec2:DescribePlacementGroups {TAGS_OF_EC2}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it; its id is its name."""
+        """Its id is its name."""
         inputs = complete(aws, new)
         name = inputs["name"]
         return Created(
@@ -184,7 +182,7 @@ class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"
     needs="ec2:DescribeLaunchTemplates ec2:DescribeLaunchTemplateVersions",
 )
 def get_launch_template(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The latest version of a launch template, as far as the program asks."""
+    """The latest version of a launch template, with the properties that the program uses."""
     [latest] = described(aws, "launch_template_versions", LaunchTemplateId=inputs["id"], Versions=["$Latest"])
     data = latest["LaunchTemplateData"]
     target = data.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget")
@@ -207,7 +205,7 @@ def get_launch_template(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:ec2/getInstanceType:getInstanceType", needs="ec2:DescribeInstanceTypes", lasting=True)
 def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What AWS says about one instance type, as far as the program asks."""
+    """An instance type, with the properties that the program uses."""
     name = inputs["instanceType"]
     [found] = described(aws, "instance_types", InstanceTypes=[name])
     network = found["NetworkInfo"]
@@ -248,7 +246,7 @@ def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings", needs="ec2:DescribeInstanceTypeOfferings", lasting=True
 )
 def get_instance_type_offerings(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Where which instance types are offered: the three lists go together, entry by entry."""
+    """Which instance types are offered where: three lists, whose entries of one index belong together."""
     found = call(aws.client("ec2"), "describe_instance_type_offerings", inputs)["InstanceTypeOfferings"]
     return {
         "id": aws.region,

@@ -14,7 +14,7 @@ REPOSITORY = "aws:ecr/repository:Repository"
 
 
 class Repository(Tagged, token=REPOSITORY):
-    """A repository; pulumi-aws makes up names in lower case, as ECR allows no other."""
+    """A repository; pulumi-aws invents names in lower case, because ECR allows no other."""
 
     service = "ecr"
     name = "name"
@@ -25,7 +25,7 @@ class Repository(Tagged, token=REPOSITORY):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """With its images, where that is said; ECR itself deletes none that holds some."""
+        """It is deleted with its images only if `forceDelete` says so; otherwise ECR refuses while it holds images."""
         if edit.ends and edit.before.get("forceDelete"):
             yield Effect(
                 work="stopped",
@@ -40,7 +40,6 @@ class Repository(Tagged, token=REPOSITORY):
             )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the repository."""
         inputs = complete(aws, new)
         if "name" not in new.inputs:
             inputs["name"] = inputs["name"].lower()
@@ -55,7 +54,7 @@ class Repository(Tagged, token=REPOSITORY):
         return found | {"tags": self.tags_of(aws, there)}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Set whether tags can move, and whether images are scanned."""
+        """Set whether a tag can be moved to another image, and whether images are scanned."""
         ecr = aws.client("ecr")
         named = {"repositoryName": there.id}
         call(ecr, "put_image_tag_mutability", named | only(new.inputs, "imageTagMutability"))
@@ -63,29 +62,26 @@ class Repository(Tagged, token=REPOSITORY):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it, with its images if that was said; ECR refuses otherwise while there are any."""
+        """Delete it, with its images only if `forceDelete` says so; otherwise ECR refuses while there are any."""
         force = there.inputs.get("forceDelete", False)
         aws.client("ecr").delete_repository(repositoryName=there.id, force=force)
 
 
 class LifecyclePolicy(ResourceType, token="aws:ecr/lifecyclePolicy:LifecyclePolicy"):
-    """Which images a repository lets go."""
+    """Which images a repository deletes."""
 
     rename = {"policy": "lifecyclePolicyText", "repository": "repositoryName"}
     refers = {"repository": REPOSITORY}
     needs = "ecr:DeleteLifecyclePolicy ecr:GetLifecyclePolicy ecr:PutLifecyclePolicy"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         made = call(aws.client("ecr"), "put_lifecycle_policy", new.inputs, rename=self.rename)
         return Created(id=made["repositoryName"], outputs={"registryId": made["registryId"]})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """Its text."""
         return aws.client("ecr").get_lifecycle_policy(repositoryName=there.id)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it away."""
         aws.client("ecr").delete_lifecycle_policy(repositoryName=there.id)
 
 

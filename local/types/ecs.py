@@ -36,7 +36,7 @@ MOST_SUBNETS = 16
 
 
 class _Ecs(Tagged):
-    """What ECS tags."""
+    """A type that ECS tags."""
 
     service = "ecs"
     name = "name"
@@ -52,13 +52,12 @@ class Cluster(_Ecs, token=CLUSTER):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = complete(aws, new)
         arn = call(aws.client("ecs"), "create_cluster", inputs, rename=self.rename)["cluster"]["clusterArn"]
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it, as long as it is active."""
+        """All of it; None when it is not active."""
         return _cluster(aws, there.id)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
@@ -67,12 +66,11 @@ class Cluster(_Ecs, token=CLUSTER):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("ecs").delete_cluster(cluster=there.id)
 
 
 class ClusterCapacityProviders(ResourceType, token="aws:ecs/clusterCapacityProviders:ClusterCapacityProviders"):
-    """What capacity a cluster may use; the API wants both lists, also empty ones."""
+    """The capacity that a cluster may use; the API requires both lists, even when they are empty."""
 
     rename = {"clusterName": "cluster"}
     refers = {"clusterName": CLUSTER}
@@ -85,19 +83,19 @@ class ClusterCapacityProviders(ResourceType, token="aws:ecs/clusterCapacityProvi
         return Created(id=new.inputs["clusterName"])
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What the cluster may use; nothing when that is nothing."""
+        """The cluster's capacity; None when it has none."""
         found = _cluster(aws, there.id) or {}
         return found if found.get("capacityProviders") else None
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Leave it no capacity."""
+        """Put two empty lists."""
         aws.client("ecs").put_cluster_capacity_providers(
             cluster=there.id, capacityProviders=[], defaultCapacityProviderStrategy=[]
         )
 
 
 class TaskDefinition(_Ecs, token=TASK_DEFINITION):
-    """A revision of a task definition, in which nothing but its tags can change."""
+    """A revision of a task definition, of which only the tags can change."""
 
     name = None
     takes = ("ecs", "RegisterTaskDefinition")
@@ -117,7 +115,6 @@ class TaskDefinition(_Ecs, token=TASK_DEFINITION):
         yield from given.at_most("containerDefinitions", LARGEST_DEFINITION_BYTES, "bytes")
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Register it."""
         inputs = complete(aws, new, name=None)
         made = call(aws.client("ecs"), "register_task_definition", inputs, leave=["skipDestroy"])["taskDefinition"]
         arn = made["taskDefinitionArn"]
@@ -127,7 +124,7 @@ class TaskDefinition(_Ecs, token=TASK_DEFINITION):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """The revision, as long as it is active."""
+        """The revision; None when it is not active."""
         ecs, arn = aws.client("ecs"), there.outputs["arn"]
         if arn not in ecs.list_task_definitions(familyPrefix=there.id)["taskDefinitionArns"]:
             return None
@@ -135,18 +132,18 @@ class TaskDefinition(_Ecs, token=TASK_DEFINITION):
         return {**found["taskDefinition"], "tags": found.get("tags", [])}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Nothing: every other change makes another one."""
+        """Nothing: every other change makes another revision."""
         del aws, there, new
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it out of use, unless it is to stay."""
+        """Deregister it, unless it is to be kept."""
         if not there.inputs.get("skipDestroy"):
             aws.client("ecs").deregister_task_definition(taskDefinition=there.outputs["arn"])
 
 
 class Service(_Ecs, token=SERVICE):
-    """A service, with no task wanted unless the program says how many."""
+    """A service; it starts with 0 tasks unless the program says how many."""
 
     takes = ("ecs", "CreateService")
     rename = {
@@ -170,7 +167,7 @@ class Service(_Ecs, token=SERVICE):
     needs = f"ecs:CreateService ecs:DeleteService ecs:DescribeServices ecs:UpdateService {tag_actions('ecs')}"
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """A new deployment waits for tasks that are protected."""
+        """A new deployment waits until protected tasks have ended."""
         yield from super().work(edit)
         if edit.touches(*DEPLOYING):
             yield Effect(
@@ -183,13 +180,12 @@ class Service(_Ecs, token=SERVICE):
         yield from given.at_most("networkConfiguration.subnets", MOST_SUBNETS, "subnets")
 
     def not_planned(self, changes: Sequence[Change], inputs: Mapping[str, Any]) -> Iterator[str]:
-        """Another capacity without a new deployment (hashicorp/terraform-provider-aws pull request 43533)."""
+        """Other capacity providers without a new deployment (hashicorp/terraform-provider-aws pull request 43533)."""
         changed = any(one.place.startswith("capacityProviderStrategies") for one in changes)
         if changed and not inputs.get("forceNewDeployment"):
             yield "force_new_deployment should be true when capacity_provider_strategy is being updated"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it."""
         inputs = {"desiredCount": 0} | complete(aws, new)
         network = _network(inputs)
         made = call(
@@ -204,7 +200,7 @@ class Service(_Ecs, token=SERVICE):
         return Created(id=arn, outputs=inputs | {"arn": arn})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it that moto keeps, as long as it is active."""
+        """All that moto keeps; None when it is not active."""
         found = aws.client("ecs").describe_services(
             cluster=there.inputs["cluster"], services=[there.id], include=["TAGS"]
         )["services"]
@@ -214,7 +210,7 @@ class Service(_Ecs, token=SERVICE):
         return next((one for one in found if one["status"] == "ACTIVE"), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Deploy it anew; how many tasks are wanted stays with whoever scales it, unless the program changes it."""
+        """Deploy it again; the number of tasks is left to what scales the service, unless the program changes it."""
         leave = ["forceDelete", "name", "tags"]
         if new.inputs.get("desiredCount") == there.inputs.get("desiredCount"):
             leave.append("desiredCount")
@@ -230,11 +226,11 @@ class Service(_Ecs, token=SERVICE):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """End its tasks and delete it; without `forceDelete` its provider scales it in first, and waits."""
+        """End its tasks and delete it; without `forceDelete` the provider first scales it to 0 tasks, and waits."""
         aws.client("ecs").delete_service(cluster=there.inputs["cluster"], service=there.id, force=True)
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """Fargate tasks between what the service starts with and what scaling may ask for."""
+        """From the number of tasks that the service starts with to the maximum of its scaling."""
         at_rest = one.resource.inputs["desiredCount"]
         targets = one.needing("aws:appautoscaling/target:Target")
         at_most = max((target.inputs["maxCapacity"] for target in targets), default=at_rest)
@@ -247,7 +243,7 @@ class Service(_Ecs, token=SERVICE):
 
 @answers("aws:ecs/getCluster:getCluster", needs="ecs:DescribeClusters")
 def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """One cluster by its name or ARN; moto counts the tasks of EC2 alone."""
+    """A cluster by its name or ARN; moto counts only tasks on EC2."""
     if (found := _cluster(aws, inputs["clusterName"])) is None:
         raise ValueError(f"reading ECS Cluster ({inputs['clusterName']}): couldn't find resource")
     running = aws.client("ecs").list_tasks(cluster=found["clusterArn"], desiredStatus="RUNNING")["taskArns"]

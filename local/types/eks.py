@@ -1,4 +1,4 @@
-"""Amazon EKS: clusters and node groups, and, simulated, what moto lacks around them."""
+"""Amazon EKS: clusters, node groups, and what moto lacks around them, which is simulated."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -19,13 +19,13 @@ ROLE = "aws:iam/role:Role"
 SUBNET = "aws:ec2/subnet:Subnet"
 CONTROL_PLANE_ZONES = 2
 MOST_INSTANCE_TYPES = 20
-"""Of a node group (EKS API, `CreateNodegroup`)."""
+"""Limit of a node group (EKS API, `CreateNodegroup`)."""
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 NEEDS_OF_UPDATES = f"eks:DescribeCluster eks:DescribeUpdate {tag_actions('eks')}"
 
 
 class Cluster(Tagged, token=CLUSTER):
-    """A control plane with the security group that EKS makes for it."""
+    """A control plane, with the security group that EKS creates for it."""
 
     service = "eks"
     name = "name"
@@ -35,7 +35,7 @@ class Cluster(Tagged, token=CLUSTER):
     needs = (
         "ec2:DescribeSubnets eks:AssociateEncryptionConfig eks:CreateCluster eks:DeleteCluster eks:UpdateClusterConfig"
         " eks:UpdateClusterVersion iam:CreateServiceLinkedRole iam:GetRole iam:PassRole"
-        # asked of whoever names the key (EKS user guide, "Encrypt Kubernetes secrets with KMS")
+        # AWS asks these of the caller who names the key (EKS user guide, "Encrypt Kubernetes secrets with KMS")
         f" kms:CreateGrant kms:DescribeKey {NEEDS_OF_UPDATES}"
     )
 
@@ -69,7 +69,7 @@ class Cluster(Tagged, token=CLUSTER):
             )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the control plane, and what moto leaves out of its network."""
+        """Create the control plane, and the parts of its network that moto does not create."""
         inputs = complete(aws, new)
         network = _network(aws, inputs["name"], inputs["vpcConfig"])
         made = call(
@@ -92,13 +92,13 @@ class Cluster(Tagged, token=CLUSTER):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """What EKS says of it, and which logs it keeps."""
+        """What EKS returns for it, with the logs that it keeps."""
         found = aws.client("eks").describe_cluster(name=there.id)["cluster"]
         kept = [one["types"] for one in found["logging"]["clusterLogging"] if one["enabled"]]
         return found | {"enabledClusterLogTypes": [type_ for types in kept for type_ in types]}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Set who reaches it, its logs and its switches, and its version."""
+        """Set its network access, logs, other settings and version."""
         eks = aws.client("eks")
         has, wanted = (_zones(aws, one.inputs["vpcConfig"]["subnetIds"]) for one in (there, new))
         if has != wanted:
@@ -119,12 +119,12 @@ class Cluster(Tagged, token=CLUSTER):
         aws.client("ec2").delete_security_group(GroupId=there.outputs["vpcConfig"]["clusterSecurityGroupId"])
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """By the hour, whatever runs on it."""
+        """A control plane costs per hour, whatever runs on it."""
         yield one.line("EKS control plane")
 
 
 ROLLING = ("forceUpdateVersion", "launchTemplate", "releaseVersion", "version")
-"""Inputs of a node group whose change exchanges its nodes (EKS API, `UpdateNodegroupVersion`)."""
+"""Inputs of a node group whose change replaces its nodes (EKS API, `UpdateNodegroupVersion`)."""
 NUMBER_OF_NODES = "scalingConfig.desiredSize"
 FIRST = "deploy when no job runs on the group, or see that its jobs write checkpoints and may be tried again"
 AGAIN = "a job that may be tried again starts from its last checkpoint on a new one"
@@ -147,12 +147,13 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         "ec2:DescribeLaunchTemplateVersions ec2:DescribeSubnets eks:CreateNodegroup eks:DeleteNodegroup"
         " eks:DescribeNodegroup eks:UpdateNodegroupConfig eks:UpdateNodegroupVersion iam:CreateServiceLinkedRole"
         " iam:GetRole iam:ListAttachedRolePolicies iam:PassRole"
-        # EKS tries the launch template in its caller's name (EC2 user guide, "IAM permissions for launch templates")
+        # EKS tests the launch template with the permissions of its caller (EC2 user guide, "IAM permissions for launch
+        # templates")
         f" ec2:RunInstances {NEEDS_OF_UPDATES}"
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """Nodes that end take their pods with them; on nodes without a taint only controllers run."""
+        """Pods end with their node; on nodes without a taint only controllers run."""
         trains = bool((edit.before or edit.after).get("taints"))
         if edit.ends and trains:
             yield Effect(
@@ -174,7 +175,6 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         yield from given.at_most("instanceTypes", MOST_INSTANCE_TYPES, "instance types")
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the node group."""
         inputs = complete(aws, new, name="nodeGroupName")
         made = call(aws.client("eks"), "create_nodegroup", inputs, rename=self.rename)["nodegroup"]
         groups = [{"name": group["name"]} for group in made["resources"]["autoScalingGroups"]]
@@ -189,13 +189,12 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """What EKS says of it."""
         return aws.client("eks").describe_nodegroup(**_names(there))["nodegroup"]
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Set its version and that of its launch template; its size, labels, taints and how it is updated.
+        """Set its version, the version of its launch template, its size, labels, taints and how it is updated.
 
-        As the provider does: what did not change is not sent, and a block of which something changed is sent whole.
+        As in the provider, what did not change is not sent; a block with any change is sent whole.
         """
         eks = aws.client("eks")
         changed = {key for key in new.inputs if new.inputs[key] != there.inputs.get(key)}
@@ -223,13 +222,13 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
     def paid(self, one: Priced) -> Iterator[Line]:
         """Its nodes."""
         sizes = one.resource.inputs["scalingConfig"]
-        # a capacity block has its type in the template, and is paid when it is bought
+        # a capacity block's instance type is in the launch template, and it is paid when it is bought
         types = one.resource.inputs.get("instanceTypes") or ["capacity block"]
         yield from one.instances(dict.fromkeys(types, (sizes["minSize"], sizes["maxSize"])))
 
 
 class Addon(ResourceType, token="aws:eks/addon:Addon"):
-    """An add-on, which moto does not have."""
+    """An add-on; moto does not have the type."""
 
     simulated = True
     refers = {"clusterName": CLUSTER, "podIdentityAssociations[].roleArn": ROLE}
@@ -240,7 +239,6 @@ class Addon(ResourceType, token="aws:eks/addon:Addon"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it."""
         inputs = complete(aws, new, name=None)
         cluster, name = _cluster(aws, inputs), inputs["addonName"]
         return Created(
@@ -252,13 +250,13 @@ class Addon(ResourceType, token="aws:eks/addon:Addon"):
         )
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Note when."""
+        """Set the time of the update."""
         del aws, there, new
         return {"modifiedAt": _now()}
 
 
 class AccessEntry(ResourceType, token="aws:eks/accessEntry:AccessEntry"):
-    """A principal that may talk to the Kubernetes API, which moto does not have."""
+    """A principal that may use the Kubernetes API; moto does not have the type."""
 
     simulated = True
     refers = {"clusterName": CLUSTER}
@@ -268,7 +266,6 @@ class AccessEntry(ResourceType, token="aws:eks/accessEntry:AccessEntry"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it."""
         inputs = complete(aws, new, name=None)
         cluster, principal = _cluster(aws, inputs)["name"], inputs["principalArn"]
         kind, _, name = principal.rpartition(":")[2].partition("/")
@@ -278,14 +275,13 @@ class AccessEntry(ResourceType, token="aws:eks/accessEntry:AccessEntry"):
 
 
 class AccessPolicyAssociation(ResourceType, token="aws:eks/accessPolicyAssociation:AccessPolicyAssociation"):
-    """What a principal may do in Kubernetes, which moto does not have."""
+    """What a principal may do in Kubernetes; moto does not have the type."""
 
     simulated = True
     refers = {"clusterName": CLUSTER}
     needs = "eks:AssociateAccessPolicy eks:DisassociateAccessPolicy eks:ListAssociatedAccessPolicies"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it."""
         cluster, now = _cluster(aws, new.inputs)["name"], _now()
         return Created(
             id=f"{cluster}#{new.inputs['principalArn']}#{new.inputs['policyArn']}",
@@ -294,7 +290,7 @@ class AccessPolicyAssociation(ResourceType, token="aws:eks/accessPolicyAssociati
 
 
 class PodIdentityAssociation(ResourceType, token="aws:eks/podIdentityAssociation:PodIdentityAssociation"):
-    """The role of a Kubernetes service account, which moto does not have."""
+    """The role of a Kubernetes service account; moto does not have the type."""
 
     simulated = True
     refers = {"clusterName": CLUSTER, "roleArn": ROLE}
@@ -304,7 +300,6 @@ class PodIdentityAssociation(ResourceType, token="aws:eks/podIdentityAssociation
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it."""
         inputs = complete(aws, new, name=None)
         association_id = f"a-{hex_digits(17)}"
         arn = aws.arn("eks", f"podidentityassociation/{_cluster(aws, inputs)['name']}/{association_id}")
@@ -313,7 +308,7 @@ class PodIdentityAssociation(ResourceType, token="aws:eks/podIdentityAssociation
 
 @answers("aws:eks/getAddonVersion:getAddonVersion", needs="eks:DescribeAddonVersions")
 def get_addon_version(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A version of an add-on, made up: moto knows none."""
+    """An invented version of an add-on: moto knows none."""
     del aws
     name = inputs["addonName"]
     return {"id": name, "version": _addon_version(name, inputs["kubernetesVersion"])}
@@ -328,7 +323,7 @@ def get_clusters(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:eks/getCluster:getCluster", needs="eks:DescribeCluster")
 def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The network of a cluster; its address is moto's, which answers whoever asks whether the API can be reached."""
+    """A cluster's network. The endpoint is moto's address, so that a check whether the API can be reached succeeds."""
     found = aws.client("eks").describe_cluster(name=inputs["name"])["cluster"]
     network = found["resourcesVpcConfig"]
     return {
@@ -349,7 +344,7 @@ def get_node_groups(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:eks/getNodeGroup:getNodeGroup", needs="eks:DescribeNodegroup")
 def get_node_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a node group is and has, as far as the program asks."""
+    """A node group, with the properties that the program uses."""
     names = {"clusterName": inputs["clusterName"], "nodegroupName": inputs["nodeGroupName"]}
     found = aws.client("eks").describe_nodegroup(**names)["nodegroup"]
     return {
@@ -369,12 +364,12 @@ def get_node_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _addon_version(name: str, kubernetes_version: str) -> str:
-    # kube-proxy has the version of the cluster, all others count for themselves
+    # kube-proxy has the version of the cluster, all other add-ons have versions of their own
     return f"v{kubernetes_version}.0-eksbuild.1" if name == "kube-proxy" else "v1.0.0-eksbuild.1"
 
 
 def _cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The cluster that something belongs to, which has to exist."""
+    """The cluster that these inputs name; it must exist."""
     return aws.client("eks").describe_cluster(name=inputs["clusterName"])["cluster"]
 
 
@@ -383,7 +378,7 @@ def _names(there: State) -> dict[str, str]:
 
 
 def _sizes_fit(sizes: Mapping[str, Any]) -> None:
-    """What EKS refuses of sizes."""
+    """Raise what EKS says when it refuses these sizes."""
     smallest, wanted, largest = sizes["minSize"], sizes["desiredSize"], sizes["maxSize"]
     if smallest > wanted:
         raise ValueError(f"scalingConfig: Minimum capacity {smallest} can't be greater than desired size {wanted}")
@@ -392,7 +387,7 @@ def _sizes_fit(sizes: Mapping[str, Any]) -> None:
 
 
 def _resized(edit: Edit) -> Iterator[Effect]:
-    """EKS is sent all three sizes when one changes: the desired one too, and that as it was once if it is ignored."""
+    """EKS gets all three sizes when one changes; an ignored desired size has its value of the last deployment."""
     least, desired, most = (at(edit.after, f"scalingConfig.{key}Size") for key in ("min", "desired", "max"))
     if not isinstance(desired, int):
         return
@@ -426,7 +421,7 @@ def _named(zones: set[str]) -> str:
 
 
 def _network(aws: Aws, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What EKS adds to the network of a cluster, the security group of its nodes among it."""
+    """The network of a cluster with what EKS adds to it, such as the security group of its nodes."""
     ec2 = aws.client("ec2")
     zones = _zones(aws, given["subnetIds"])
     if len(zones) < CONTROL_PLANE_ZONES:

@@ -12,9 +12,9 @@ from local.tags import Tagged
 
 RULE = "aws:cloudwatch/eventRule:EventRule"
 LARGEST_PATTERN_CHARACTERS = 2048
-"""EventBridge user guide, "Amazon EventBridge quotas"; on request up to the 4096 of the API."""
+"""EventBridge user guide, "Amazon EventBridge quotas"; AWS raises it on request, up to the API's 4096."""
 TARGET_ID_DIGITS = 26
-"""Length of the id that the provider makes up for a target."""
+"""Length of the id that the provider invents for a target."""
 
 
 class EventRule(Tagged, token=RULE):
@@ -32,17 +32,15 @@ class EventRule(Tagged, token=RULE):
         yield from given.at_most("eventPattern", LARGEST_PATTERN_CHARACTERS, "characters")
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         inputs = {"state": "ENABLED"} | complete(aws, new)
         arn = call(aws.client("events"), "put_rule", inputs)["RuleArn"]
         return Created(id=inputs["name"], outputs=inputs | {"arn": arn, "eventBusName": "default"})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """All of it."""
         return {**aws.client("events").describe_rule(Name=there.id), "tags": self.tags_of(aws, there)}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it; EventBridge refuses while it has targets."""
+        """EventBridge refuses while it has targets."""
         aws.client("events").delete_rule(Name=there.id)
 
 
@@ -55,7 +53,6 @@ class EventTarget(ResourceType, token="aws:cloudwatch/eventTarget:EventTarget"):
     needs = "events:ListTargetsByRule events:PutTargets events:RemoveTargets"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         inputs = {"targetId": f"terraform-{hex_digits(TARGET_ID_DIGITS)}"} | dict(new.inputs)
         rule, target_id = inputs["rule"], inputs["targetId"]
         target = {"Id": target_id} | {key: one for key, one in inputs.items() if key not in ("rule", "targetId")}
@@ -65,10 +62,9 @@ class EventTarget(ResourceType, token="aws:cloudwatch/eventTarget:EventTarget"):
         return Created(id=f"{rule}-{target_id}", outputs=inputs | {"eventBusName": "default"})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """All of it."""
         found = aws.client("events").list_targets_by_rule(Rule=there.inputs["rule"])["Targets"]
         return next((one for one in found if one["Id"] == there.outputs["targetId"]), None)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it from the rule."""
+        """Remove it from the rule."""
         aws.client("events").remove_targets(Rule=there.inputs["rule"], Ids=[there.outputs["targetId"]])

@@ -13,10 +13,10 @@ from local.tags import Tagged
 
 FILE_SYSTEM = "aws:fsx/lustreFileSystem:LustreFileSystem"
 OF_LUSTRE = ("dataCompressionType", "deploymentType", "perUnitStorageThroughput")
-"""Inputs that other kinds of file system do not have."""
+"""Inputs that only Lustre file systems have."""
 CHANGEABLE = ("dataCompressionType", "perUnitStorageThroughput", "storageCapacity")
 MOUNT_NAME_DIGITS = 8
-"""Length of the mount name that AWS makes up, and moto does not."""
+"""Length of the mount name, which AWS invents and moto does not."""
 
 
 class LustreFileSystem(Tagged, token=FILE_SYSTEM):
@@ -38,7 +38,7 @@ class LustreFileSystem(Tagged, token=FILE_SYSTEM):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """More storage comes while it is in use, another throughput by other servers (FSx for Lustre user guide)."""
+        """Storage grows while it is in use; another throughput needs other servers (FSx for Lustre user guide)."""
         yield from super().work(edit)
         if edit.touches("perUnitStorageThroughput"):
             yield Effect(
@@ -47,11 +47,11 @@ class LustreFileSystem(Tagged, token=FILE_SYSTEM):
             )
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """What it stores, for which there is no price here yet."""
+        """Its storage, which has no price here yet."""
         yield one.line(FILE_SYSTEM)
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the file system in its one subnet."""
+        """Create the file system in its one subnet."""
         inputs = complete(aws, new, name=None)
         subnets = [inputs["subnetIds"]]
         made = call(
@@ -75,12 +75,12 @@ class LustreFileSystem(Tagged, token=FILE_SYSTEM):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What FSx says of it, its tags too."""
+        """What FSx returns for it, with its tags."""
         found = aws.client("fsx").describe_file_systems(FileSystemIds=[there.id])["FileSystems"]
         return found[0] if found else None
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Grow it, or change its throughput and compression."""
+        """Set its size, throughput and compression."""
         given = only(new.inputs, *CHANGEABLE)
         call(aws.client("fsx"), "update_file_system", given, rename=self.rename, fileSystemId=there.id)
         return {}
@@ -91,20 +91,19 @@ class LustreFileSystem(Tagged, token=FILE_SYSTEM):
 
 
 class DataRepositoryAssociation(ResourceType, token="aws:fsx/dataRepositoryAssociation:DataRepositoryAssociation"):
-    """A folder of a file system that mirrors a prefix in S3, which moto does not have."""
+    """A folder of a file system that mirrors a prefix in S3; moto does not have the type."""
 
     simulated = True
     refers = {"dataRepositoryPath": "aws:s3/bucket:Bucket", "fileSystemId": FILE_SYSTEM}
     needs = (
         "fsx:CreateDataRepositoryAssociation fsx:DeleteDataRepositoryAssociation"
         " fsx:DescribeDataRepositoryAssociations fsx:UpdateDataRepositoryAssociation"
-        # the link's own role, which FSx makes in its caller's name (FSx for Lustre user guide, "Adding permissions to
-        # use data repositories in Amazon S3")
+        # for the role of the link, which FSx creates with the permissions of its caller (FSx for Lustre user guide,
+        # "Adding permissions to use data repositories in Amazon S3")
         f" iam:AttachRolePolicy iam:CreateServiceLinkedRole iam:PutRolePolicy s3:ListBucket {tag_actions('fsx')}"
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it."""
         inputs = complete(aws, new, name=None)
         association_id = f"dra-{hex_digits(17)}"
         arn = aws.arn("fsx", f"association/{inputs['fileSystemId']}/{association_id}")

@@ -1,4 +1,4 @@
-"""AWS IAM: roles, policies and what ties them together."""
+"""AWS IAM: roles, their policies and instance profiles."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from local.run import Created, Resource, State
 
 ROLE = "aws:iam/role:Role"
 MOST_INLINE_CHARACTERS = 10_240
-"""Of the policies inside one role; white space does not count (IAM user guide, "IAM and AWS STS quotas")."""
+"""Limit of all policies inside one role; white space does not count (IAM user guide, "IAM and AWS STS quotas")."""
 
 
 class Role(ResourceType, token=ROLE):
@@ -29,7 +29,7 @@ class Role(ResourceType, token=ROLE):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """Under another name it is another role; one that is deleted goes with what used it."""
+        """Another name makes another role; a role is deleted only together with what uses it."""
         if edit.operation == "replace":
             yield Effect(
                 work="stopped",
@@ -38,7 +38,6 @@ class Role(ResourceType, token=ROLE):
             )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the role."""
         inputs = complete(aws, new)
         made = call(aws.client("iam"), "create_role", inputs, rename=self.rename)["Role"]
         return Created(
@@ -54,7 +53,7 @@ class Role(ResourceType, token=ROLE):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """What IAM says of it, its tags too."""
+        """What IAM returns for it, with its tags."""
         found = aws.client("iam").get_role(RoleName=there.id)["Role"]
         return found | {"AssumeRolePolicyDocument": json.dumps(found["AssumeRolePolicyDocument"])}
 
@@ -66,11 +65,10 @@ class Role(ResourceType, token=ROLE):
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
         retag(aws.client("iam"), {"roleName": there.id}, tags, gone, what="role")
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it out of its instance profiles and delete it; IAM refuses while it has policies."""
+        """Remove it from its instance profiles and delete it; IAM refuses while it has policies."""
         iam = aws.client("iam")
         for profile in iam.list_instance_profiles_for_role(RoleName=there.id)["InstanceProfiles"]:
             iam.remove_role_from_instance_profile(InstanceProfileName=profile["InstanceProfileName"], RoleName=there.id)
@@ -93,18 +91,15 @@ class RolePolicy(ResourceType, token="aws:iam/rolePolicy:RolePolicy"):
                 yield Property(one.path, size).wrong(rule)
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it into the role."""
         inputs = complete(aws, new, tags=False)
         call(aws.client("iam"), "put_role_policy", inputs, rename=self.rename)
         return Created(id=f"{inputs['role']}:{inputs['name']}", outputs=inputs)
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """Its document."""
         found = aws.client("iam").get_role_policy(**_names(there))
         return found | {"PolicyDocument": json.dumps(found["PolicyDocument"])}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it out of the role."""
         aws.client("iam").delete_role_policy(**_names(there))
 
 
@@ -116,17 +111,15 @@ class RolePolicyAttachment(ResourceType, token="aws:iam/rolePolicyAttachment:Rol
     needs = "iam:AttachRolePolicy iam:DetachRolePolicy iam:ListAttachedRolePolicies"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Attach it."""
         call(aws.client("iam"), "attach_role_policy", new.inputs, rename=self.rename)
         return Created(id=f"{new.inputs['role']}/{new.inputs['policyArn']}")
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """Its entry in the role's list."""
+        """The policy's entry in the role's list."""
         listed = aws.client("iam").list_attached_role_policies(RoleName=there.inputs["role"])["AttachedPolicies"]
         return next((one for one in listed if one["PolicyArn"] == there.inputs["policyArn"]), None)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Detach it."""
         call(aws.client("iam"), "detach_role_policy", there.inputs, rename=self.rename)
 
 
@@ -142,7 +135,7 @@ class InstanceProfile(ResourceType, token="aws:iam/instanceProfile:InstanceProfi
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the profile, and put its role into it."""
+        """Create the profile, and put its role into it."""
         iam = aws.client("iam")
         inputs = complete(aws, new)
         made = call(iam, "create_instance_profile", inputs, rename=self.rename, leave=("role",))["InstanceProfile"]
@@ -159,29 +152,28 @@ class InstanceProfile(ResourceType, token="aws:iam/instanceProfile:InstanceProfi
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """What IAM says of it, and the name of its role."""
+        """What IAM returns for it, with the name of its role."""
         found = aws.client("iam").get_instance_profile(InstanceProfileName=there.id)["InstanceProfile"]
         return found | {"role": "".join(role["RoleName"] for role in found["Roles"])}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Put another role into it."""
+        """Replace its role."""
         _empty(aws, there)
         iam = aws.client("iam")
         iam.add_role_to_instance_profile(InstanceProfileName=there.id, RoleName=new.inputs["role"])
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
         retag(aws.client("iam"), {"instanceProfileName": there.id}, tags, gone, what="instance_profile")
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take its role out of it and delete it."""
+        """Remove its role and delete it."""
         _empty(aws, there)
         aws.client("iam").delete_instance_profile(InstanceProfileName=there.id)
 
 
 def service_linked_role(aws: Aws, service: str) -> str:
-    """The ARN of the role that AWS keeps for a service, made on first use as AWS does."""
+    """The ARN of a service's own role, which is created at the first use, as by AWS."""
     iam = aws.client("iam")
     path = f"/aws-service-role/{service}/"
     roles = iam.list_roles(PathPrefix=path)["Roles"]

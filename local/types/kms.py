@@ -12,7 +12,7 @@ from local.run import Created, Resource, State
 
 KEY = "aws:kms/key:Key"
 LONGEST_DELETION_DAYS = 30
-"""How long KMS waits with a deletion unless it is told otherwise."""
+"""How long KMS waits before a deletion by default."""
 
 
 class Key(ResourceType, token=KEY):
@@ -30,7 +30,7 @@ class Key(ResourceType, token=KEY):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the key, and let it rotate."""
+        """Create the key, and switch its rotation on."""
         kms = aws.client("kms")
         inputs = complete(aws, new, name=None)
         made = call(kms, "create_key", inputs, leave=("deletionWindowInDays", "enableKeyRotation"))["KeyMetadata"]
@@ -38,7 +38,7 @@ class Key(ResourceType, token=KEY):
         return Created(id=made["KeyId"], outputs=inputs | {"arn": made["Arn"], "keyId": made["KeyId"]})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """Its description, policy, rotation and tags; one that waits for its deletion is gone."""
+        """Its description, policy, rotation and tags; None when it waits for its deletion."""
         kms = aws.client("kms")
         found = kms.describe_key(KeyId=there.id)["KeyMetadata"]
         if found["KeyState"] == "PendingDeletion":
@@ -59,16 +59,14 @@ class Key(ResourceType, token=KEY):
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
         retag(aws.client("kms"), {"keyId": there.id}, tags, gone)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Schedule its deletion."""
         days = there.inputs.get("deletionWindowInDays", LONGEST_DELETION_DAYS)
         aws.client("kms").schedule_key_deletion(KeyId=there.id, PendingWindowInDays=days)
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """By the month."""
+        """A key costs per month."""
         yield one.line("KMS key")
 
 

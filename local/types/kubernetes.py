@@ -1,4 +1,4 @@
-"""Kubernetes objects and Helm releases, which have no cluster to go to here, and the provider instances."""
+"""Kubernetes objects and Helm releases, for which there is no cluster here, and provider instances."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,16 +16,16 @@ NAME_HEX_DIGITS = 8
 CLUSTER_SCOPED = {"ClusterQueue", "ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass", "ResourceFlavor"}
 """Kinds that belong to no namespace."""
 QUEUEING = {"ClusterQueue", "LocalQueue", "ResourceFlavor"}
-"""Kinds through which Kueue lets work start."""
+"""Kinds by which Kueue decides what may start."""
 
 
 class KubernetesObject(ResourceType):
-    """Any object of Kubernetes, with the name that its provider would give it."""
+    """Any Kubernetes object, with the name that its provider would give it."""
 
     simulated = True
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """A namespace ends with all that is in it; without its queue work does not start."""
+        """A namespace is deleted with everything in it; without its queue, work does not start."""
         kind = edit.type.rpartition(":")[2]
         if edit.ends and kind == "Namespace":
             yield Effect(
@@ -41,7 +41,6 @@ class KubernetesObject(ResourceType):
             )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Name it."""
         del aws
         given: dict[str, Any] = dict(new.inputs.get("metadata") or {})
         name = given.get("name") or f"{new.name}-{hex_digits(NAME_HEX_DIGITS)}"
@@ -53,7 +52,7 @@ class KubernetesObject(ResourceType):
 
 
 class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
-    """A chart, released."""
+    """A release of a Helm chart."""
 
     simulated = True
     ended = Effect(
@@ -63,7 +62,7 @@ class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Say that it is deployed."""
+        """Create it with the status `deployed`."""
         del aws
         name = new.inputs.get("name") or f"{new.name}-{hex_digits(NAME_HEX_DIGITS)}"
         about = {"name": name, "namespace": new.inputs.get("namespace") or "default"}
@@ -71,22 +70,21 @@ class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
         return Created(id=f"{about['namespace']}/{name}", outputs=about | {"status": status})
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Say which revision it is."""
+        """Set its revision."""
         del aws
         status: dict[str, Any] = there.outputs["status"]
         return {"status": status | only(new.inputs, "chart", "version") | {"revision": status["revision"] + 1}}
 
 
 class ProviderInstance(ResourceType):
-    """A configured provider, which is nothing in the cloud."""
+    """A configured provider; it creates nothing in the cloud."""
 
     simulated = True
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Give it an id."""
         del aws, new
         return Created(id=str(uuid4()))
 
 
 BY_PREFIX = {"kubernetes": KubernetesObject(), "pulumi": ProviderInstance()}
-"""Package of a type -> the record of all its types that have none of their own."""
+"""Package -> the record of its types that have no record of their own."""

@@ -1,4 +1,4 @@
-"""AWS Resource Groups Tagging API: what has a tag, whatever its service."""
+"""AWS Resource Groups Tagging API: finds resources of all services by their tags."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from local.record import answers
 
 @answers("aws:resourcegroupstaggingapi/getResources:getResources", needs="tag:GetResources")
 def get_resources(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What has the tags of the filters."""
+    """The resources that have the tags of the filters."""
     found = dict(_tagged(aws))
     wanted: list[dict[str, Any]] = inputs.get("tagFilters") or []
     return {
@@ -29,7 +29,7 @@ def _tagged(aws: Aws) -> Iterator[tuple[str, dict[str, str]]]:
     for page in aws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate():
         for one in page["ResourceTagMappingList"]:
             yield one["ResourceARN"], {tag["Key"]: tag["Value"] for tag in one["Tags"]}
-    # what moto has no tags of in this API
+    # moto has no tags of these in this API
     batch = aws.client("batch")
     for one in call(batch, "describe_compute_environments", {})["computeEnvironments"]:
         yield one["computeEnvironmentArn"], one["tags"]

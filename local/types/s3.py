@@ -1,6 +1,6 @@
-"""Amazon S3: buckets, each with its settings in resources of their own.
+"""Amazon S3: buckets, and their settings as resources of their own.
 
-The settings inside `aws:s3/bucket:Bucket` itself are deprecated and not taken here.
+The settings inside `aws:s3/bucket:Bucket` itself are deprecated, and not accepted here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ MOST_DAYS = 2**31 - 1
 
 
 class Bucket(ResourceType, token=BUCKET):
-    """A bucket in this region; pulumi-aws makes up names in lower case, as S3 allows no other."""
+    """A bucket in this region; pulumi-aws invents names in lower case, because S3 allows no other."""
 
     name = "bucket"
     needs = (
@@ -33,7 +33,7 @@ class Bucket(ResourceType, token=BUCKET):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """With its objects, where that is said; S3 itself deletes none that holds something."""
+        """It is deleted with its objects only if `forceDestroy` says so; otherwise S3 refuses while it holds any."""
         if edit.ends and edit.before.get("forceDestroy"):
             yield Effect(
                 work="stopped",
@@ -48,12 +48,12 @@ class Bucket(ResourceType, token=BUCKET):
             )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the bucket, and tag it."""
+        """Create the bucket, and tag it."""
         inputs = complete(aws, new, name="bucket")
         if "bucket" not in new.inputs:
             inputs["bucket"] = inputs["bucket"].lower()
         name = inputs["bucket"]
-        # S3 refuses us-east-1 as a location, because it is the one that goes without saying
+        # S3 refuses us-east-1 as a location, because it is the default
         place = None if aws.region == "us-east-1" else {"locationConstraint": aws.region}
         leave = ("forceDestroy", "tags", "tagsAll")
         call(aws.client("s3"), "create_bucket", inputs, leave=leave, createBucketConfiguration=place)
@@ -79,17 +79,17 @@ class Bucket(ResourceType, token=BUCKET):
             raise
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Nothing: whether objects go with it is the provider's own business."""
+        """Nothing: only the provider uses `forceDestroy`."""
         del aws, there, new
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Put all its tags, which replaces those that it had."""
+        """Put all its tags, which replaces the old ones."""
         del gone
         _tag(aws, there.id, tags)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it, with all versions of its objects if that was said; S3 refuses otherwise while there are any."""
+        """Delete it, with its object versions if `forceDestroy` says so; otherwise S3 refuses while there are any."""
         s3 = aws.client("s3")
         if there.inputs.get("forceDestroy"):
             for page in s3.get_paginator("list_object_versions").paginate(Bucket=there.id):
@@ -99,14 +99,13 @@ class Bucket(ResourceType, token=BUCKET):
 
 
 class _Setting(ResourceType):
-    """A setting of a bucket as a resource of its own."""
+    """A setting of a bucket, as a resource of its own."""
 
     operation: str
-    """How its operations are called after put, get and delete."""
+    """The names of its operations without put, get and delete."""
     refers = {"bucket": BUCKET}
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         call(aws.client("s3"), f"put_{self.operation}", new.inputs, rename=self.rename)
         return Created(id=new.inputs["bucket"])
 
@@ -115,7 +114,6 @@ class _Setting(ResourceType):
         return getattr(aws.client("s3"), f"get_{self.operation}")(Bucket=there.id)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it away."""
         getattr(aws.client("s3"), f"delete_{self.operation.removesuffix('_configuration')}")(Bucket=there.id)
 
 
@@ -126,12 +124,12 @@ class BucketVersioning(_Setting, token="aws:s3/bucketVersioning:BucketVersioning
     needs = "s3:GetBucketVersioning s3:PutBucketVersioning"
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """Its state; a bucket that never kept versions has none."""
+        """Its state; a bucket that has never kept versions has none."""
         found = aws.client("s3").get_bucket_versioning(Bucket=there.id)
         return {"versioningConfiguration": found} if "Status" in found else None
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Suspend it, which is all that S3 can."""
+        """Suspend it: S3 cannot switch it off."""
         aws.client("s3").put_bucket_versioning(Bucket=there.id, VersioningConfiguration={"Status": "Suspended"})
 
 
@@ -173,14 +171,14 @@ class BucketPolicy(_Setting, token="aws:s3/bucketPolicy:BucketPolicy"):
 
 
 class BucketLifecycleConfiguration(_Setting, token="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"):
-    """What a bucket lets go with time."""
+    """What a bucket deletes after a time."""
 
     operation = "bucket_lifecycle_configuration"
     rename = {"rules": "LifecycleConfiguration.Rules"}
     needs = "s3:GetLifecycleConfiguration s3:PutLifecycleConfiguration"
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """What is older than a shorter time goes."""
+        """Objects that are older than a shorter time are deleted."""
         yield from super().work(edit)
         before, after = _days(edit.before), _days(edit.after)
         for rule, days in after.items() if edit.operation == "update" else ():
@@ -192,16 +190,15 @@ class BucketLifecycleConfiguration(_Setting, token="aws:s3/bucketLifecycleConfig
                 )
 
     def refused(self, given: Property) -> Iterator[str]:
-        """More days than S3 counts."""
+        """More days than S3 accepts."""
         yield from given.within("rules[].expiration.days", 1, MOST_DAYS)
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """Its rules."""
         return {"LifecycleConfiguration": aws.client("s3").get_bucket_lifecycle_configuration(Bucket=there.id)}
 
 
 def _days(inputs: Mapping[str, Any]) -> dict[str, int]:
-    """Rule -> the days after which it lets objects go."""
+    """Rule -> days after which it deletes objects."""
     return {
         rule["id"]: rule["expiration"]["days"]
         for rule in inputs.get("rules", ())

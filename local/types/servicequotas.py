@@ -1,4 +1,4 @@
-"""Service Quotas: how much of a kind AWS lets an account have."""
+"""Service Quotas: how many of a kind AWS lets an account have."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -22,7 +22,7 @@ OWNER_ACTIONS = (
     "SetTopicAttributes",
     "Subscribe",
 )
-"""What the policy that a topic has by itself lets its owner do."""
+"""What a topic's default policy allows its owner."""
 
 
 class Topic(Tagged, token=TOPIC):
@@ -35,7 +35,6 @@ class Topic(Tagged, token=TOPIC):
     needs = f"sns:CreateTopic sns:DeleteTopic sns:GetTopicAttributes sns:SetTopicAttributes {tag_actions('sns')}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the topic."""
         inputs = complete(aws, new)
         arn = call(aws.client("sns"), "create_topic", inputs, rename=self.rename)["TopicArn"]
         return Created(id=arn, outputs=inputs | {"arn": arn, "owner": aws.account_id})
@@ -45,7 +44,7 @@ class Topic(Tagged, token=TOPIC):
         return {"Attributes": _attributes(aws, there.id), "tags": self.tags_of(aws, there)}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Encrypt with another key."""
+        """Set its key."""
         _set(aws, there.id, "KmsMasterKeyId", new.inputs.get("kmsMasterKeyId", ""))
         return {}
 
@@ -55,23 +54,22 @@ class Topic(Tagged, token=TOPIC):
 
 
 class TopicPolicy(ResourceType, token="aws:sns/topicPolicy:TopicPolicy"):
-    """Who may use a topic, in place of the policy that it has by itself."""
+    """Who may use a topic; replaces its default policy."""
 
     refers = {"arn": TOPIC, "policy": TOPIC}
     needs = "sns:GetTopicAttributes sns:SetTopicAttributes"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Put it."""
         _set(aws, new.inputs["arn"], "Policy", new.inputs["policy"])
         return Created(id=new.inputs["arn"], outputs={"owner": aws.account_id})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """The topic's policy, unless it is the one that a topic has by itself."""
+        """The topic's policy; None when it is the default one."""
         found = _attributes(aws, there.id)
         return None if json.loads(found["Policy"]).get("Id") == DEFAULT_POLICY_ID else found
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Put back what a topic has by itself: none at all cannot be."""
+        """Put the default policy: a topic cannot have none."""
         statement = {
             "Sid": "__default_statement_ID",
             "Effect": "Allow",
@@ -95,18 +93,15 @@ class TopicSubscription(ResourceType, token="aws:sns/topicSubscription:TopicSubs
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Subscribe."""
         sns = aws.client("sns")
         arn = call(sns, "subscribe", new.inputs, rename=self.rename, returnSubscriptionArn=True)["SubscriptionArn"]
         pending = new.inputs["protocol"] == "email"
         return Created(id=arn, outputs={"arn": arn, "ownerId": aws.account_id, "pendingConfirmation": pending})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
-        """Its attributes."""
         return aws.client("sns").get_subscription_attributes(SubscriptionArn=there.id)["Attributes"]
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Unsubscribe."""
         aws.client("sns").unsubscribe(SubscriptionArn=there.id)
 
 

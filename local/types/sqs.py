@@ -30,7 +30,7 @@ ATTRIBUTES = {
 
 
 class Queue(ResourceType, token=QUEUE):
-    """A queue; SQS takes the two FIFO switches only as true, so the provider leaves them out when they are false."""
+    """A queue; SQS accepts the two FIFO switches only as true, so the provider leaves them out when they are false."""
 
     name = "name"
     ended = Effect(
@@ -46,7 +46,7 @@ class Queue(ResourceType, token=QUEUE):
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """A shorter retention drops what is older, and another key locks what is there."""
+        """A shorter retention deletes older messages; a new key leaves older messages under the old key."""
         yield from super().work(edit)
         if edit.lowers("messageRetentionSeconds"):
             days = edit.after["messageRetentionSeconds"] / 86_400
@@ -63,11 +63,10 @@ class Queue(ResourceType, token=QUEUE):
             )
 
     def refused(self, given: Property) -> Iterator[str]:
-        """A timeout that SQS does not take."""
+        """A timeout that SQS does not accept."""
         yield from given.within("visibilityTimeoutSeconds", 0, 43_200)
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make the queue with its attributes."""
         sqs = aws.client("sqs")
         inputs = complete(aws, new, suffix=".fifo" if new.inputs.get("fifoQueue") else "")
         only_true = [key for key in ("fifoQueue", "contentBasedDeduplication") if not inputs.get(key)]
@@ -82,14 +81,13 @@ class Queue(ResourceType, token=QUEUE):
         return {"Attributes": attributes, "Tags": sqs.list_queue_tags(QueueUrl=there.id).get("Tags", {})}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Set its attributes; none of those that made it FIFO can change."""
+        """Set its attributes; those that make it FIFO cannot change."""
         given = {key: new.inputs.get(key) for key in ATTRIBUTES if key != "fifoQueue"}
-        # an attribute that is not named stays, and a key may be one no longer
+        # SQS keeps an attribute that is not named, so a key that is taken away must be set to nothing
         _set(aws, there.id, {**given, "kmsMasterKeyId": given["kmsMasterKeyId"] or ""})
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
-        """Tag it anew."""
         retag(aws.client("sqs"), {"queueUrl": there.id}, tags, gone, what="queue")
 
     def delete(self, aws: Aws, there: State) -> None:
@@ -98,24 +96,22 @@ class Queue(ResourceType, token=QUEUE):
 
 
 class _Attribute(ResourceType):
-    """An attribute of a queue as a resource of its own, called as it is called there."""
+    """An attribute of a queue as a resource of its own; its input has the attribute's name."""
 
     attribute: str
     needs = ATTRIBUTE_NEEDS
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Set it."""
         url = new.inputs["queueUrl"]
         _set(aws, url, {self.attribute: new.inputs[self.attribute]})
         return Created(id=url)
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """The queue's attribute; nothing when it has none."""
+        """The queue's attribute; None when it has none."""
         found = aws.client("sqs").get_queue_attributes(QueueUrl=there.id, AttributeNames=["All"])["Attributes"]
         return found if _name(self.attribute) in found else None
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it away."""
         aws.client("sqs").set_queue_attributes(QueueUrl=there.id, Attributes={_name(self.attribute): ""})
 
 
@@ -135,7 +131,7 @@ class RedriveAllowPolicy(_Attribute, token="aws:sqs/redriveAllowPolicy:RedriveAl
 
 @answers("aws:sqs/getQueues:getQueues", needs="sqs:ListQueues")
 def get_queues(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """URLs of the queues whose names begin so."""
+    """URLs of the queues whose names begin with a prefix."""
     pages = aws.client("sqs").get_paginator("list_queues").paginate(QueueNamePrefix=inputs["queueNamePrefix"])
     return {"id": aws.region, "queueUrls": [url for page in pages for url in page.get("QueueUrls", [])]}
 

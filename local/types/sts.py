@@ -1,4 +1,4 @@
-"""Who is calling, and where: AWS STS, the region, the partition and the availability zones."""
+"""AWS STS: who is calling; also the region, the partition and the availability zones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def get_region(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:index/getDefaultTags:getDefaultTags")
 def get_default_tags(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What the provider tags everything with."""
+    """The tags that the provider gives every resource."""
     del inputs
     return {"id": aws.partition, "tags": dict(aws.default_tags)}
 
@@ -45,7 +45,7 @@ def get_partition(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:index/getAvailabilityZones:getAvailabilityZones", needs="ec2:DescribeAvailabilityZones", lasting=True)
 def get_availability_zones(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The zones of the region that the filters let through, in the order of their names."""
+    """The zones of the region that match the filters, in the order of their names."""
     left_out: list[str] = inputs.get("excludeZoneIds") or []
     found = call(aws.client("ec2"), "describe_availability_zones", inputs, leave=("excludeZoneIds",))
     zones = sorted(

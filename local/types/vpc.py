@@ -26,14 +26,14 @@ ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 
 ENDPOINT_PARTS = ("RouteTableIds", "SecurityGroupIds", "SubnetIds")
-"""What an endpoint can gain and lose."""
+"""The lists of an endpoint that an update can change."""
 
 PRIVATE_LINK = (
     r"(ec2|ssm)messages|ecr\.(api|dkr)|ecs-(agent|telemetry)|elastic(filesystem|loadbalancing)|email-smtp|evidently"
     r"|execute-api|git-codecommit|kinesis-(firehose|streams)|models|monitoring|s3express|sagemaker\.(api|runtime)"
     r"|(sync-)?states"
 )
-"""Services that VPC endpoints know by another name than that of their API."""
+"""Names of services in VPC endpoints that are not those of their APIs."""
 
 
 CUT_OFF = "connections through it to {} break off once; what tries again goes on"
@@ -41,7 +41,7 @@ QUIET = "deploy when no job loads or saves much, or see that it tries again"
 
 
 class Vpc(Ec2Resource, token=VPC):
-    """A VPC, with the route table, group and ACL that it is born with."""
+    """A VPC, with the route table, security group and ACL that AWS creates in it."""
 
     kind, plural, key = "vpc", "vpcs", "VpcId"
     made_by, ended_by = "create_vpc", "delete_vpc"
@@ -57,13 +57,13 @@ class Vpc(Ec2Resource, token=VPC):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it, then set its attributes, each in a call of its own."""
+        """Create it, then set its attributes, each by a call of its own."""
         made = super().create(aws, new)
         self._set(aws, made.id, new)
         return made
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What it is, with its attributes."""
+        """The VPC, with its attributes."""
         found = super().describe(aws, there)
         ec2 = aws.client("ec2")
         attributes: dict[str, Any] = {}
@@ -78,7 +78,7 @@ class Vpc(Ec2Resource, token=VPC):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it, and its ACL: moto keeps that, and the subnets in it, which another ACL must take first."""
+        """Delete it and its ACL, which moto keeps; before that, another ACL must take over the subnets."""
         ec2 = aws.client("ec2")
         [default] = described(aws, "vpcs", Filters=filters(is_default="true"))
         acl, other = self._acl(aws, there.id), self._acl(aws, default["VpcId"])["NetworkAclId"]
@@ -128,13 +128,13 @@ class InternetGateway(Ec2Resource, token="aws:ec2/internetGateway:InternetGatewa
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it and attach it."""
+        """Create it and attach it."""
         made = super().create(aws, new)
         aws.client("ec2").attach_internet_gateway(InternetGatewayId=made.id, VpcId=new.inputs["vpcId"])
         return made
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What it is, and what it is attached to."""
+        """The gateway, and the VPC that it is attached to."""
         found = super().describe(aws, there)
         return found and {**found, "Attachment": next(iter(found["Attachments"]), {"VpcId": ""})}
 
@@ -167,7 +167,7 @@ class Eip(Ec2Resource, token="aws:ec2/eip:Eip"):
     )
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """Every public address is paid for, also in use."""
+        """Every public address costs, also when it is in use."""
         yield one.line("public IPv4 address")
 
 
@@ -181,7 +181,7 @@ class NatGateway(Ec2Resource, token="aws:ec2/natGateway:NatGateway"):
     needs = f"ec2:CreateNatGateway ec2:DeleteNatGateway ec2:DescribeNatGateways {TAGS_OF_EC2}"
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it; moto leaves its address bound to its network interface, and that where it is."""
+        """Delete it, free its address and delete its network interface: moto does only the first."""
         ec2 = aws.client("ec2")
         super().delete(aws, there)
         for one in described(aws, self.plural, NatGatewayIds=[there.id])[0]["NatGatewayAddresses"]:
@@ -189,7 +189,7 @@ class NatGateway(Ec2Resource, token="aws:ec2/natGateway:NatGateway"):
             ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """Paid by the hour, and by what goes through it."""
+        """A NAT gateway costs per hour, and by traffic."""
         yield one.line("NAT gateway")
 
 
@@ -206,13 +206,13 @@ class RouteTable(Ec2Resource, token=ROUTE_TABLE):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it, then its routes."""
+        """Create it, then its routes."""
         made = super().create(aws, new)
         self._add_routes(aws, made.id, new)
         return made
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What it is; the routes are those to address ranges that are not its VPC's own."""
+        """The table with its routes, but not the route inside its VPC nor those that name no address range."""
         found = super().describe(aws, there)
         routes = [
             {**route, "cidrBlock": route["DestinationCidrBlock"]}
@@ -222,7 +222,7 @@ class RouteTable(Ec2Resource, token=ROUTE_TABLE):
         return found and {**found, "Routes": routes}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Take its inline routes away and add those of the program."""
+        """Remove its inline routes and add those of the program."""
         for route in there.inputs.get("routes", ()):
             aws.client("ec2").delete_route(RouteTableId=there.id, DestinationCidrBlock=route["cidrBlock"])
         self._add_routes(aws, there.id, new)
@@ -235,20 +235,19 @@ class RouteTable(Ec2Resource, token=ROUTE_TABLE):
 
 
 class Route(ResourceType, token="aws:ec2/route:Route"):
-    """A route; the provider makes its id of the table and a checksum of the destination."""
+    """A route; its id is made from the table and a checksum of the destination, as in the provider."""
 
     refers = {"natGatewayId": "aws:ec2/natGateway:NatGateway", "routeTableId": ROUTE_TABLE}
     needs = "ec2:CreateRoute ec2:DeleteRoute ec2:DescribeRouteTables ec2:ReplaceRoute"
     ended = Effect(work="waits", what=CUT_OFF.format("the internet"), first=QUIET)
 
     def work(self, edit: Edit) -> Iterator[Effect]:
-        """Through another gateway a connection has another address."""
+        """Connections break: through another gateway they have another address."""
         yield from super().work(edit)
         if edit.touches("natGatewayId"):
             yield Effect(work="waits", what=CUT_OFF.format("the internet"), first=QUIET)
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Add it to its table."""
         inputs = new.inputs
         call(aws.client("ec2"), "create_route", inputs)
         destination = inputs["destinationCidrBlock"]
@@ -258,18 +257,17 @@ class Route(ResourceType, token="aws:ec2/route:Route"):
         )
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """The route of its table to its destination."""
+        """The route to its destination in its table."""
         [table] = described(aws, "route_tables", RouteTableIds=[there.inputs["routeTableId"]])
         destination = there.inputs["destinationCidrBlock"]
         return next((one for one in table["Routes"] if one.get("DestinationCidrBlock") == destination), None)
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Lead it elsewhere."""
+        """Replace its target."""
         call(aws.client("ec2"), "replace_route", new.inputs)
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it out of its table."""
         keys = ("routeTableId", "destinationCidrBlock")
         call(aws.client("ec2"), "delete_route", {key: there.inputs[key] for key in keys})
 
@@ -283,11 +281,10 @@ class RouteTableAssociation(ResourceType, token="aws:ec2/routeTableAssociation:R
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Give the subnet its table."""
         return Created(id=call(aws.client("ec2"), "associate_route_table", new.inputs)["AssociationId"])
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What the subnet is associated with now: another table has another id."""
+        """The association of the subnet; with another table it has another id."""
         subnet_id = there.inputs["subnetId"]
         found = described(aws, "route_tables", Filters=filters(**{"association.subnet-id": subnet_id}))
         associations = (one for table in found for one in table["Associations"])
@@ -302,13 +299,13 @@ class RouteTableAssociation(ResourceType, token="aws:ec2/routeTableAssociation:R
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Leave the subnet to the main table."""
+        """The subnet then has the main table."""
         found = self.describe(aws, there) or {}
         aws.client("ec2").disassociate_route_table(AssociationId=found["RouteTableAssociationId"])
 
 
 class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
-    """A way from a VPC to an AWS service: a gateway in its route tables, or interfaces in its subnets."""
+    """A VPC's access to an AWS service: a gateway in its route tables, or interfaces in its subnets."""
 
     kind, plural, key = "vpc-endpoint", "vpc_endpoints", "VpcEndpointId"
     made_by = "create_vpc_endpoint"
@@ -326,7 +323,7 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
     )
 
     def refused(self, given: Property) -> Iterator[str]:
-        """A service that has no endpoint; most have the name of their API."""
+        """A service without an endpoint; most endpoints have the name of the service's API."""
         for one in given.select("serviceName"):
             service = re.sub(r"^com\.amazonaws\.[a-z]{2}(-[a-z]+)+-\d\.", "", one.value)
             name_of_api = (api.MODELS / service.removesuffix("-fips")).is_dir()
@@ -334,12 +331,12 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
                 yield one.wrong(f"The Vpc Endpoint Service '{one.value}' does not exist")
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
-        """What it is, its groups as ids."""
+        """The endpoint, with the ids of its security groups."""
         found = super().describe(aws, there)
         return found and {**found, "SecurityGroupIds": [group["GroupId"] for group in found.get("Groups", [])]}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Add what it gains and remove what it loses."""
+        """Add what is new in its lists and remove what is not there any more."""
         ec2 = aws.client("ec2")
         changes: dict[str, Any] = {"privateDnsEnabled": new.inputs.get("privateDnsEnabled")}
         for part in ENDPOINT_PARTS:
@@ -347,7 +344,7 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
             before, after = set(there.inputs.get(key, ())), set(new.inputs.get(key, ()))
             changes |= {f"add{part}": sorted(after - before), f"remove{part}": sorted(before - after)}
         call(ec2, "modify_vpc_endpoint", changes, vpcEndpointId=there.id)
-        # AWS keeps the routes of a gateway, moto those that it was made with
+        # AWS updates the routes of a gateway, moto keeps those from the creation
         prefix_list = _prefix_list(aws, new.inputs["serviceName"])
         for table_id in changes["addRouteTableIds"]:
             ec2.create_route(RouteTableId=table_id, DestinationPrefixListId=prefix_list, GatewayId=there.id)
@@ -356,11 +353,10 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Delete it."""
         aws.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[there.id])
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """An interface endpoint is paid in each of its zones; a gateway endpoint is free."""
+        """An interface endpoint costs in each of its zones; a gateway endpoint is free."""
         if one.resource.inputs["vpcEndpointType"] == "Interface":
             yield one.line("interface endpoint", len(one.resource.inputs["subnetIds"]))
 
@@ -376,9 +372,9 @@ class SecurityGroup(Ec2Resource, token=SECURITY_GROUP):
     needs = f"ec2:CreateSecurityGroup ec2:DeleteSecurityGroup ec2:DescribeNetworkInterfaces {GROUP_RULES}"
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Make it and empty it."""
+        """Create it and remove its rules."""
         if new.name.startswith("sg-"):
-            # a part of the stack may be called so, and the group after it
+            # a name in the stack file may begin so, and the group is named after it
             raise ValueError(f"name: cannot begin with sg-, got '{new.name}'")
         made = super().create(aws, new)
         _empty(aws, made.id)
@@ -386,14 +382,14 @@ class SecurityGroup(Ec2Resource, token=SECURITY_GROUP):
 
 
 class DefaultSecurityGroup(Ec2Resource, token="aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"):
-    """The group that a VPC is born with, taken over: all its rules go."""
+    """A VPC's default security group, which the stack takes over: all its rules are removed."""
 
     kind, plural, key = "security-group", "security_groups", "GroupId"
     refers = {"vpcId": VPC}
     needs = GROUP_RULES
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Take it over."""
+        """Find the group and remove its rules."""
         inputs = complete(aws, new, name=None)
         [group] = described(aws, self.plural, Filters=filters(vpc_id=inputs["vpcId"], group_name="default"))
         made = self.made(aws, group["GroupId"], inputs)
@@ -402,7 +398,7 @@ class DefaultSecurityGroup(Ec2Resource, token="aws:ec2/defaultSecurityGroup:Defa
         return made
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Leave it: it ends with its VPC."""
+        """Nothing: AWS deletes it with its VPC."""
 
 
 class _Rule(Ec2Resource):
@@ -414,7 +410,6 @@ class _Rule(Ec2Resource):
     needs = GROUP_RULES
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Add it to its group."""
         inputs = complete(aws, new, name=None)
         rule = {key: value for key, value in inputs.items() if key not in ("securityGroupId", "tags", "tagsAll")}
         source = {"description": rule.pop("description", None)}
@@ -429,7 +424,7 @@ class _Rule(Ec2Resource):
         return self.made(aws, rule_id, inputs | {"securityGroupRuleId": rule_id})
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Make it another rule under its id."""
+        """Change the rule and keep its id."""
         leave = ("securityGroupId", "tags")
         rule = {"fromPort": -1, "toPort": -1} | {key: new.inputs[key] for key in new.inputs if key not in leave}
         call(
@@ -442,19 +437,18 @@ class _Rule(Ec2Resource):
         return {}
 
     def delete(self, aws: Aws, there: State) -> None:
-        """Take it out of its group."""
         revoke = getattr(aws.client("ec2"), self.ended_by)
         revoke(GroupId=there.inputs["securityGroupId"], SecurityGroupRuleIds=[there.id])
 
 
 class SecurityGroupIngressRule(_Rule, token="aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
-    """What may come in."""
+    """A rule for inbound traffic."""
 
     made_by, ended_by = "authorize_security_group_ingress", "revoke_security_group_ingress"
 
 
 class SecurityGroupEgressRule(_Rule, token="aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
-    """What may go out."""
+    """A rule for outbound traffic."""
 
     made_by, ended_by = "authorize_security_group_egress", "revoke_security_group_egress"
 
@@ -472,7 +466,6 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
     )
 
     def create(self, aws: Aws, new: Resource) -> Created:
-        """Begin it."""
         inputs = complete(aws, new, name=None)
         answer = self.asked(
             aws,
@@ -486,13 +479,12 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
         return self.made(aws, answer["FlowLogIds"][0], inputs)
 
     def delete(self, aws: Aws, there: State) -> None:
-        """End it."""
         aws.client("ec2").delete_flow_logs(FlowLogIds=[there.id])
 
 
 @answers("aws:ec2/getVpc:getVpc", needs="ec2:DescribeRouteTables ec2:DescribeVpcAttribute ec2:DescribeVpcs")
 def get_vpc(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The VPC with an id."""
+    """The VPC with this id."""
     [found] = described(aws, "vpcs", VpcIds=[inputs["id"]])
     return {
         "arn": aws.arn("ec2", f"vpc/{inputs['id']}"),
@@ -504,14 +496,14 @@ def get_vpc(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:ec2/getVpcs:getVpcs", needs="ec2:DescribeVpcs")
 def get_vpcs(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all VPCs that fit."""
+    """The ids of all VPCs that match the filters."""
     found = call(aws.client("ec2"), "describe_vpcs", inputs)["Vpcs"]
     return {"id": aws.region, "ids": [entry["VpcId"] for entry in found]}
 
 
 @answers("aws:ec2/getSubnet:getSubnet", needs="ec2:DescribeSubnets")
 def get_subnet(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The subnet with an id."""
+    """The subnet with this id."""
     [found] = described(aws, "subnets", SubnetIds=[inputs["id"]])
     return {
         "arn": found["SubnetArn"],
@@ -524,14 +516,14 @@ def get_subnet(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:ec2/getSubnets:getSubnets", needs="ec2:DescribeSubnets")
 def get_subnets(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all subnets that fit."""
+    """The ids of all subnets that match the filters."""
     found = call(aws.client("ec2"), "describe_subnets", inputs)["Subnets"]
     return {"id": aws.region, "ids": [entry["SubnetId"] for entry in found]}
 
 
 @answers("aws:ec2/getSecurityGroup:getSecurityGroup", needs="ec2:DescribeSecurityGroups")
 def get_security_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The security group of a VPC with a name."""
+    """The security group of a VPC with this name."""
     found = described(aws, "security_groups", Filters=filters(vpc_id=inputs["vpcId"], group_name=inputs["name"]))
     if not found:
         raise ValueError(f"name: must be a security group of {inputs['vpcId']}, got '{inputs['name']}'")
@@ -540,14 +532,14 @@ def get_security_group(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:vpc/getSecurityGroupRules:getSecurityGroupRules", needs="ec2:DescribeSecurityGroupRules")
 def get_security_group_rules(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all rules that fit."""
+    """The ids of all rules that match the filters."""
     found = call(aws.client("ec2"), "describe_security_group_rules", inputs)["SecurityGroupRules"]
     return {"id": aws.region, "ids": [rule["SecurityGroupRuleId"] for rule in found]}
 
 
 @answers("aws:vpc/getSecurityGroupRule:getSecurityGroupRule", needs="ec2:DescribeSecurityGroupRules")
 def get_security_group_rule(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The rule with an id."""
+    """The rule with this id."""
     rule_id = inputs["securityGroupRuleId"]
     [found] = described(aws, "security_group_rules", SecurityGroupRuleIds=[rule_id])
     answer = {
@@ -564,7 +556,7 @@ def get_security_group_rule(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, An
 
 
 def _empty(aws: Aws, group_id: str) -> None:
-    """Take all rules out of a security group."""
+    """Remove all rules from a security group."""
     ec2 = aws.client("ec2")
     [group] = described(aws, "security_groups", GroupIds=[group_id])
     if group["IpPermissions"]:
@@ -574,14 +566,14 @@ def _empty(aws: Aws, group_id: str) -> None:
 
 
 def _prefix_list(aws: Aws, service_name: str) -> str | None:
-    """The prefix list of a gateway endpoint, which AWS names after its service."""
+    """The prefix list of a gateway endpoint, which has the name of its service."""
     lists = described(aws, "prefix_lists", Filters=filters(prefix_list_name=service_name))
     return lists[0]["PrefixListId"] if lists else None
 
 
 @answers("aws:ec2/getEips:getEips", needs="ec2:DescribeAddresses")
 def get_eips(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids and addresses of all elastic IP addresses that fit."""
+    """The ids and addresses of all elastic IP addresses that match the filters."""
     found = call(aws.client("ec2"), "describe_addresses", inputs)["Addresses"]
     return {
         "allocationIds": [one["AllocationId"] for one in found],
@@ -592,7 +584,7 @@ def get_eips(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @answers("aws:ec2/getNatGateways:getNatGateways", needs="ec2:DescribeNatGateways")
 def get_nat_gateways(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all NAT gateways that fit."""
+    """The ids of all NAT gateways that match the filters."""
     wanted = [{"Name": one["name"], "Values": one["values"]} for one in inputs.get("filters") or ()]
     if "vpcId" in inputs:
         wanted += filters(vpc_id=inputs["vpcId"])
