@@ -1,5 +1,5 @@
-"""A stack file as text: how it is read, where each value stands in it, and how a mistake in it is said.
+"""A stack file as text: how it is read, where each value stands in it, and how a mistake in it is reported.
 
-It imports none of the other rooms. Its faces are `reading` (a file), `mistakes` and `configuration` (what the CLI makes
-of a file).
+It imports no other folder of the project. Other folders use `reading` (a file), `mistakes` and `configuration` (the
+configuration that the CLI reads from a file).
 """

@@ -1,4 +1,4 @@
-"""A stack's configuration: what the CLI makes of a stack file, and the mistakes in it beside the sections."""
+"""A stack's configuration as the CLI reads it from a stack file, and its mistakes outside the project's sections."""
 
 import inspect
 import json
@@ -15,11 +15,11 @@ from stack_file.reading import Document, WrongStackFileError, read
 
 REGION = "aws:region"
 BESIDE_CONFIG = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
-"""Keys of a stack file as the Pulumi CLI knows them."""
+"""Top-level keys of a stack file that the Pulumi CLI knows."""
 PULUMI_KEYS = ("autonaming", "disable-default-providers", "tags")
 """Keys that the engine itself reads (Pulumi documentation, "Stack settings file reference")."""
 OTHER_NAMESPACES = ("eks", "kubernetes")
-"""Other providers of this stack, whose keys are their own."""
+"""Namespaces of this stack's other providers; their keys are not checked."""
 MOST_TAGS = 50
 LONGEST_TAG_KEY = 128
 LONGEST_TAG_VALUE = 256
@@ -32,14 +32,14 @@ def under_full_keys(document: Document) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str:
-    """A value as the CLI hands it to a program: an object with its keys in order, and nothing as an empty text."""
+    """A value as the CLI passes it to a program: an object with sorted keys, and null as an empty text."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def parsed(text: str) -> Any:
-    """What a program is to take such a text for."""
+    """The value that a program reads from such a text."""
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(constant)
@@ -54,7 +54,7 @@ def parsed(text: str) -> Any:
 
 
 def is_encrypted(value: object) -> bool:
-    """Whether a value, or a part of it, is one that only the CLI can read."""
+    """Whether a value, or a part of it, is encrypted, so that only the CLI can read it."""
     match value:
         case {"secure": str()}:
             return True
@@ -67,7 +67,7 @@ def is_encrypted(value: object) -> bool:
 
 
 def of_file(document: Document) -> Iterator[Mistake]:
-    """Mistakes of a stack file as such, whatever its values mean."""
+    """Mistakes of a stack file itself, whatever its values mean."""
     yield from document.mistakes
     yield from beside_config(document)
     config = _given(document)
@@ -80,15 +80,15 @@ def of_file(document: Document) -> Iterator[Mistake]:
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that the configuration of a program comes from, if there is one and as far as it does."""
+    """The stack file of a program's configuration, if there is one, and the keys in which the two differ."""
 
     document: Document | None
     differing: frozenset[str]
-    """Keys that have other values in the file."""
+    """Keys whose values in the file are different."""
 
     @classmethod
     def of(cls, project: str, stack: str, configured: Mapping[str, Any]) -> Self:
-        """The stack file in the working directory, where the CLI runs a program."""
+        """Read the stack file in the working directory, where the CLI runs a program."""
         try:
             document = read(Path(f"Pulumi.{stack}.yaml"), project)
         except WrongStackFileError:
@@ -101,11 +101,11 @@ class Origin:
 
     @property
     def mistakes(self) -> list[Mistake]:
-        """The mistakes of the file as such, unless the configuration is another's."""
+        """The mistakes of the file itself; none when the configuration is not from this file."""
         return [] if self.document is None or self.differing else [*of_file(self.document)]
 
     def said(self, mistakes: Iterable[Mistake]) -> str:
-        """Mistakes, each with its place in the file where that says the same."""
+        """Mistakes in lines, each with its place in the file if the file has the same value."""
         if self.document is None:
             return "\n".join(str(one) for one in mistakes)
         project = f"{self.document.project}:"
@@ -127,7 +127,7 @@ def beside_config(document: Document) -> Iterator[Mistake]:
 
 
 def mistakes(project: str, config: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Mistakes in a configuration under its full keys, but for the project's own sections."""
+    """Mistakes in a configuration with full keys, without the project's own sections."""
     if REGION not in config:
         yield Mistake(path=REGION, rule="is required, got nothing")
     for key, value in config.items():
@@ -160,8 +160,8 @@ def _given(document: Document) -> dict[str, Any]:
 
 @cache
 def regions() -> tuple[str, ...]:
-    """AWS's regions, as the provider knows them."""
-    # here, because whoever only reads a file need not wait for Pulumi
+    """AWS's regions, as far as the provider knows them."""
+    # imported here, because reading a file alone does not need Pulumi
     from pulumi_aws import Region
 
     return tuple(one.value for one in Region)

@@ -9,15 +9,15 @@ from typing import Any, Final, cast
 LONGEST_SHOWN = 120
 """Characters of a value in a message."""
 CLOSE = 0.7
-"""How like two words are, from 0 to 1, when the one may be meant by the other."""
+"""How similar two words must be, from 0 to 1, for one to be suggested for the other."""
 
 
 SECRET = re.compile(r"secret|secure", re.IGNORECASE)
-"""In a key, what is below it is not shown."""
+"""If a key matches, the values under it are not shown."""
 
 
 class _Nothing:
-    """What was got where nothing is said of it."""
+    """The value of `got` when a mistake does not show one."""
 
 
 NOTHING: Final = _Nothing()
@@ -25,12 +25,12 @@ NOTHING: Final = _Nothing()
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where something stands in a file, counted from 1."""
+    """A place in a file; lines and columns are counted from 1."""
 
     line: int
     column: int
     length: int = 1
-    """Characters that are marked."""
+    """How many characters are marked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +38,20 @@ class Mistake:
     """One mistake in a stack file."""
 
     path: str
-    """Keys with dots between them; empty for a mistake of the whole file."""
+    """Keys joined by dots; empty for a mistake of the whole file."""
     rule: str
-    """What must be, in words."""
+    """The rule that is broken, in words."""
     got: object = NOTHING
     """The value that was got instead."""
     meant: str | None = None
-    """What was perhaps meant."""
+    """What was perhaps meant, as a suggestion."""
     of_key: bool = False
     """Whether the key itself is wrong, not its value."""
     place: Place | None = None
-    """Where it stands, when the one who found it has read the file; otherwise the path says it."""
+    """Where it stands, if that is known already; otherwise it is found by the path."""
 
     def is_in(self, path: str) -> bool:
-        """Whether it is in what a path leads to."""
+        """Whether it is at or under a path."""
         return f"{self.path}.".startswith(f"{path}.")
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Mistake:
 
 
 def near(word: object, words: Iterable[str]) -> str | None:
-    """The one of some words that is likest to a word, whatever its case; None where none is like it."""
+    """The word of `words` that is most similar to a word, whatever its case; None when none is similar enough."""
 
     def alike(one: str) -> float:
         return SequenceMatcher(None, _letters(one), _letters(str(word))).ratio()
@@ -74,13 +74,13 @@ def near(word: object, words: Iterable[str]) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value as a person writes it, on one line and not at length."""
+    """A value as a person writes it, on one line, cut when it is long."""
     text = _written(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def printable(text: str) -> str:
-    """A text in which whatever is no character of a line is escaped."""
+    """A text in which every character that cannot be shown on a line is escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 

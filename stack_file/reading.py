@@ -1,7 +1,7 @@
 """A YAML file as the Pulumi CLI reads it (YAML 1.2, and a few habits of its own), and where everything in it stands.
 
-What the CLI refuses is a mistake here, and so is what it takes for something else than was written: a key that is there
-twice, a date without quotes, a second document.
+What the CLI refuses is a mistake here, and so is what the CLI reads differently from what was meant: a key that is
+there twice, a date without quotes, a second document.
 """
 
 import math
@@ -20,18 +20,18 @@ from yaml.reader import ReaderError
 from stack_file.mistakes import NOTHING, SECRET, Mistake, Place
 
 DEEPEST = 50
-"""Levels of nesting; a stack file has six."""
+"""Most levels of nesting; a stack file has six."""
 MOST_VALUES = 100_000
-"""Values of a file, those behind an alias counted each time; a few aliases can stand for billions."""
+"""Most values in a file. Values behind an alias count each time: a few aliases can stand for billions."""
 SHORTEST_ORIGIN = 3
-"""Characters of a value that is known again in a longer text."""
+"""Shortest value, in characters, that is looked for in a longer text."""
 WIDEST = 160
-"""Columns of a line that are shown where nobody knows how wide the screen is."""
+"""Columns of a line that are shown when the width of the screen is not known."""
 TAG = "tag:yaml.org,2002:"
 PLAIN = "plain"
-"""Tag of a text without quotes, which may be a number, a date and so on."""
+"""Tag of a text without quotes; it may be a number, a date and so on."""
 TAGS = {PLAIN, *(TAG + kind for kind in ("str", "int", "float", "bool", "null", "map", "seq", "merge"))}
-"""Tags that are understood; YAML's others mean something else to each who reads them."""
+"""Tags that are accepted; programs do not agree on the meaning of YAML's other tags."""
 WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -42,17 +42,17 @@ WHOLE = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(
 BASES = (16, 2, 8, 10)
 FRACTION = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 LARGEST_WITHOUT_EXPONENT = 1e21
-"""From here on JSON as Go writes it has an exponent."""
+"""From this number on Go writes JSON numbers with an exponent."""
 ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 DATE = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)"
     r"(?:(?:([Tt])| )(\d\d?):(\d\d?):(\d\d?)(?:\.(\d+))?(?(4)(Z|[-+]\d\d:\d\d)))?"
 )
-"""Year, month, day; with a time a T, hour, minute, second, fraction, and after a T a zone."""
+"""Year, month, day; with a time also T, hour, minute, second, fraction and, after a T, a zone."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser without its idea of what a text without quotes is, which is that of YAML 1.1."""
+    """PyYAML's parser without its meaning of a text without quotes, which is that of YAML 1.1."""
 
     depth = 0
 
@@ -73,13 +73,13 @@ class _Loader(yaml.SafeLoader):
 
 
 class Document:
-    """A file's content, what is wrong with it as YAML, and the place of everything in it."""
+    """A file's content, its mistakes as YAML, and the place of everything in it."""
 
     def __init__(self, name: str, text: str, project: str = "") -> None:
         """Read a text.
 
         Raises:
-            WrongStackFileError: when it is no YAML, or no object; what it holds is then not known.
+            WrongStackFileError: when it is no YAML, or no object, so that its content is not known.
 
         """
         self.name, self.project = name, project
@@ -101,15 +101,15 @@ class Document:
         self.content: dict[str, Any] = self._mapping(root, ())
 
     def place(self, mistake: Mistake) -> Place | None:
-        """Where a mistake stands: its value, or the key where that is wrong or its value takes several lines.
+        """The place of a mistake: its value, or the key if that is wrong or if the value takes several lines.
 
-        What is not there stands at the nearest key above it that is.
+        The place of something missing is the nearest key above it that exists.
         """
         if mistake.place is not None:
             return mistake.place
         key, value, rest = self._find(mistake.path)
         if key is None or value is None:
-            # what the configuration lacks stands at its beginning
+            # the place of something missing in the configuration is its beginning
             return self.top("config") or Place(line=1, column=1) if mistake.path else None
         if not rest and not mistake.of_key and not (isinstance(key, ScalarNode) and key.value == mistake.got):
             items: list[Node] = value.value if isinstance(value, SequenceNode) else []
@@ -119,18 +119,18 @@ class Document:
         return _place(key)
 
     def top(self, key: str) -> Place | None:
-        """Where a key at the top of the file stands."""
+        """The place of a key at the top of the file."""
         return next((_place(node) for node, _ in self._pairs(self._root) if node.value == key), None)
 
     def shown(self, mistake: Mistake, width: int = WIDEST) -> list[str]:
-        """A mistake with its place, its line of the file, and a mark under the place."""
+        """A mistake with its place, the source line, and a mark under the place."""
         place = self.place(mistake)
         if place is None:
             return [str(mistake)]
         gutter = f"{place.line:>4} | "
         room = max(width - len(gutter), 10)
         line = self._lines[place.line - 1] if place.line <= len(self._lines) else ""
-        # a tab would put the mark elsewhere
+        # a tab would move the mark
         line, begin = "".join(one if one.isprintable() else " " for one in line), place.column - 1
         cut = 0
         while cut < begin and _columns(line[cut : begin + place.length]) > room - 6 * bool(cut):
@@ -149,7 +149,7 @@ class Document:
         ]
 
     def sorted(self, mistakes: Iterable[Mistake]) -> list[Mistake]:
-        """Mistakes in the order of the file, and then those without a place."""
+        """Mistakes in the order of the file, those without a place last."""
 
         def where(mistake: Mistake) -> tuple[int, int]:
             place = self.place(mistake)
@@ -158,7 +158,7 @@ class Document:
         return sorted(mistakes, key=where)
 
     def origin(self, text: str) -> tuple[str, Place] | None:
-        """Path and place of the value in a section that a text is made with, if only one can be it."""
+        """Path and place of the value in a section that a text contains; None unless exactly one fits."""
         found: dict[int, list[tuple[str, Node]]] = {}
         sections = [self._named(node, top=False) for key, node in self._pairs(self._root) if key.value == "config"]
         own = f"{self.project}:"
@@ -184,7 +184,7 @@ class Document:
         return path, _place(node)
 
     def _find(self, path: str) -> tuple[Node | None, Node | None, str]:
-        """The key and the value that a path leads to, or as far as it leads, and what is left of it."""
+        """The key and value at a path, or of the longest part of it that exists, and the rest of the path."""
         key: Node | None = None
         value = next((one for name, one in self._pairs(self._root) if name.value == "config"), None)
         while path and value is not None:
@@ -195,12 +195,12 @@ class Document:
             ]
             if not found:
                 break
-            # the first of the longest: an object's own key before one that it merges
+            # the first of the longest names: an object's own key comes before one that it merges
             _, key, value, path = max(found, key=lambda one: one[0])
         return key, value, path
 
     def _named(self, node: Node, *, top: bool) -> Iterator[tuple[str, Node, Node]]:
-        """Name, key and value of all in an object or a list; at the top the project's name may be left out."""
+        """Name, key and value of everything in an object or list; at the top also without the project's namespace."""
         for index, item in enumerate(node.value if isinstance(node, SequenceNode) else ()):
             yield str(index), item, item
         for key, value in self._pairs(node):
@@ -209,7 +209,7 @@ class Document:
                 yield key.value.removeprefix(f"{self.project}:"), key, value
 
     def _pairs(self, node: Node, within: tuple[Node, ...] = ()) -> Iterator[tuple[ScalarNode, Node]]:
-        """Keys and values of an object, those that hold before those that they hide: the last one, and its own."""
+        """Keys and values of an object, those in force first: the last of equal keys, its own before merged ones."""
         if not isinstance(node, MappingNode) or node in within:
             return
         own = [(key, value) for key, value in node.value if isinstance(key, ScalarNode) and not _merges(key)]
@@ -262,7 +262,7 @@ class Document:
         return {**merged, **own}
 
     def _key(self, node: Node, path: tuple[str, ...]) -> str | None:
-        """A key as text; nothing where it cannot be one."""
+        """A key as text; None when it cannot be a key."""
         found = self._scalar(node, path) if isinstance(node, ScalarNode) else None
         match found:
             case str():
@@ -299,7 +299,7 @@ class Document:
         self.mistakes.append(Mistake(path=name, rule=rule, got=got, meant=meant, place=_place(node)))
 
     def _hide(self, root: Node) -> None:
-        """Put asterisks over what must not be shown again."""
+        """Replace secrets by asterisks, so that no message shows them."""
         seen = set[tuple[int, bool]]()
         left = [(root, False)]
         while left:
@@ -340,7 +340,7 @@ def read(path: Path, project: str = "") -> Document:
     """Read a file.
 
     Raises:
-        WrongStackFileError: when it cannot be read, is no text, no YAML or no object.
+        WrongStackFileError: when it cannot be read, or is not text, not YAML or not an object.
 
     """
     try:
@@ -354,7 +354,7 @@ def read(path: Path, project: str = "") -> Document:
 
 
 def _of_yaml(error: yaml.YAMLError, text: str) -> Mistake:
-    """What PyYAML's parser says, in words for who writes a stack file."""
+    """A PyYAML error in words for somebody who writes a stack file."""
     if isinstance(error, ReaderError):
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
@@ -374,7 +374,7 @@ def _of_yaml(error: yaml.YAMLError, text: str) -> Mistake:
 
 
 def _date(text: str) -> str | None:
-    """A time as Go writes it; nothing for a text that is none."""
+    """A time as Go writes it; None for a text that is no time."""
     if (match := DATE.fullmatch(text)) is None:
         return None
     year, month, day, _, hour, minute, second, fraction, zone = (part or "0" for part in match.groups())
@@ -387,7 +387,7 @@ def _date(text: str) -> str | None:
 
 
 def _number(text: str) -> float | None:
-    """A number as Go and JSON have it: without a fraction it is a whole one; one that Go has no room for is text."""
+    """A number as in Go and JSON, whole if it has no fraction; None for other text, and if it is too large for Go."""
     if match := WHOLE.fullmatch(text):
         sign, *digits = match.groups()
         whole = next(int(one, base) for one, base in zip(digits, BASES, strict=True) if one is not None)
