@@ -1,4 +1,4 @@
-"""What writes pages, schema, costs, roles and pictures from the code, and what only pipelines run.
+"""Programs that write pages, schema, costs, roles and pictures from the code, and programs that only pipelines run.
 
-It may import every room, by its public face; nothing but the tests imports it.
+It may import every other folder; only the tests import it.
 """

@@ -1,8 +1,8 @@
 """What an edit of a stack file does: the table of docs/changes.md.
 
-Each row is planned beside a stack that is deployed on this machine.
+Each row is planned against a stack that is deployed on this machine.
 
-`python -m tools.changes` writes it anew; `make engine` holds it against what Pulumi's own engine says.
+`python -m tools.changes` writes it; `make engine` compares it with the plans of Pulumi's own engine.
 """
 
 import copy
@@ -30,7 +30,7 @@ BEGIN, END = "<!-- table, made by `python -m tools.changes` -->\n", "<!-- end of
 STACK = "edited"
 REGION = "us-west-2"
 MOST_TYPES = 4
-"""Resource types that a row names."""
+"""Most resource types that a row names."""
 HEAD = "| edit | resources | running work |\n| --- | --- | --- |\n"
 MADE_UP = {
     r"http://127\.0\.0\.1:\d+": f"https://sqs.{REGION}.amazonaws.com",
@@ -38,11 +38,11 @@ MADE_UP = {
     r"-[0-9a-f]{7}(?![\w-])": "-0123456",
     r"\btraining-[0-9a-f]{8}\b": "training-01234567",
 }
-"""How the address, an id and a name end that are others in every run -> what stands for them."""
+"""Pattern of a random address, id or name -> its replacement, which is the same in every run."""
 MOST_MISTAKES = 2
-"""Lines of a refusal that a row has."""
+"""Most lines of a refusal in a row."""
 GONE = object()
-"""Stands for what leaves the stack file."""
+"""Marks a key that the edit removes from the stack file."""
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/11111111-2222-3333-4444-555555555555"
 SECRET = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:token-abcdef"
 ADMIN, OTHER_ADMIN = (f"arn:aws:iam::123456789012:role/{name}" for name in ("admin", "other-admin"))
@@ -69,7 +69,7 @@ DEPLOYED: dict[str, Any] = {
     "alerts": {"emails": ["team@example.com"], "monthlyBudgetUsd": 1000},
     "protect": False,
 }
-"""The stack file that is edited: every part, nothing guarded."""
+"""The stack file that is edited: every part, without `protect`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +79,11 @@ class Row:
     edit: str
     """In words."""
     changes: Mapping[str, Any]
-    """Dotted place in the stack file -> what stands there afterwards; `GONE` for nothing."""
+    """Dotted path in the stack file -> the new value, or `GONE`."""
     protect: bool = False
-    """Whether the stack is guarded before the edit."""
+    """Whether the stack has `protect: true` before the edit."""
     alone: bool = False
-    """Whether nothing is to be seen of other edits beside it."""
+    """Whether the edit is planned alone."""
 
 
 ROWS: Mapping[str, Sequence[Row]] = {
@@ -231,12 +231,12 @@ ROWS: Mapping[str, Sequence[Row]] = {
 
 @contextmanager
 def deployed() -> Generator[Callable[[Row], Plan]]:
-    """What says of an edit what it does to the stack, which is deployed as long as it is asked."""
+    """A function that plans an edit of the stack, which is deployed during this block."""
     with ExitStack() as stack:
 
         @cache
         def there(protect: bool) -> tuple[Run, Aws]:
-            # each in an account of its own, as two stacks of one name find each other
+            # each in an AWS of its own, because two stacks of one name would find each other's resources
             aws = stack.enter_context(Aws(REGION, TAGS))
             run = engine.run(stack_of({"protect": protect}), Provider(aws), preview=False)
             if run.error is not None:
@@ -251,7 +251,7 @@ def deployed() -> Generator[Callable[[Row], Plan]]:
 
 
 def stack_of(changes: Mapping[str, Any]) -> StackFile:
-    """The stack file that is edited, with an edit."""
+    """The stack file after an edit."""
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text(encoding="utf-8"))
     return stack_files.resolve(PROJECT, project, STACK, {"config": edited(changes)})
 
@@ -262,7 +262,7 @@ def cells(row: Row, plan: Plan) -> str:
 
 
 def table() -> str:
-    """All of it."""
+    """The whole table."""
     with deployed() as plan:
         return "".join(
             f"\n### {section}\n\n{HEAD}" + "".join(f"{cells(row, plan(row))}\n" for row in rows)
@@ -271,14 +271,14 @@ def table() -> str:
 
 
 def _lasting(line: str) -> str:
-    """A line with what AWS and Pulumi make up in place of what they made up this time."""
+    """A line with a fixed text in place of what AWS and Pulumi invent in each run."""
     for made_up, lasting in MADE_UP.items():
         line = re.sub(made_up, lasting, line)
     return line
 
 
 def edited(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with an edit."""
+    """The configuration after an edit."""
     sections: dict[str, Any] = copy.deepcopy(DEPLOYED) | {"tags": TAGS}
     for place, value in changes.items():
         *way, last = place.split(".")
@@ -298,7 +298,7 @@ def edited(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resources(plan: Plan) -> str:
-    """How many resources of which types, those that matter to running work first."""
+    """How many resources of which types; those with an effect on running work first."""
     if plan.mistakes or plan.protected:
         return "none"
     telling = Counter(edit.type for edits in plan.effects().values() for edit in edits)
@@ -318,7 +318,7 @@ def _resources(plan: Plan) -> str:
 
 
 def _work(plan: Plan) -> str:
-    """What becomes of running work, the worst first."""
+    """What happens to running work, the worst first."""
     if plan.mistakes:
         more = len(plan.mistakes) - MOST_MISTAKES
         said = "; ".join(map(_lasting, plan.mistakes[:MOST_MISTAKES]))

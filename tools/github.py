@@ -1,7 +1,7 @@
-"""Says on GitHub what Pulumi said: in a comment that follows a pull request, or in an issue that stays open.
+"""Reports Pulumi's output on GitHub: in one comment on a pull request, which is updated, or in one open issue.
 
-`python -m tools.github comment NUMBER TITLE FILE`, or `issue TITLE FILE`. What is there under the title already is
-written anew, and no second one is made. Needs `gh` and its token (GH_TOKEN), and what GitHub Actions sets.
+`python -m tools.github comment NUMBER TITLE FILE`, or `issue TITLE FILE`. A comment or issue with the same title is
+overwritten, so that there is only one. Needs `gh` and its token (GH_TOKEN), and what GitHub Actions sets.
 """
 
 import json
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_BODY = 65_536
-"""Characters that GitHub takes in a comment or an issue."""
+"""Most characters of a comment or an issue on GitHub."""
 AUTHOR = "github-actions[bot]"
 FENCE = "`" * 10
 
 
 def body(title: str, said: str) -> str:
-    """The text under its title, its beginning only when all of it is too long, with the way to the rest."""
+    """The text under its title, with a link to the run; only the beginning of the text when it is too long."""
     address = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format(**os.environ)
     head, foot = f"### {title}\n\n{FENCE}\n", f"\n{FENCE}\n\nThe whole is in [the run]({address}).\n"
     room = LARGEST_BODY - len(head) - len(foot)
@@ -27,9 +27,9 @@ def body(title: str, said: str) -> str:
 
 
 def write(path: str, title: str, fields: dict[str, str]) -> None:
-    """Write this comment or issue over the one with the title, or make one.
+    """Overwrite the comment or issue with this title, or create it.
 
-    `path` lists those that there are.
+    `path` is the API path that lists the existing ones.
     """
     there = [
         one
@@ -41,7 +41,7 @@ def write(path: str, title: str, fields: dict[str, str]) -> None:
 
 
 def _gh(*arguments: str, given: str | None = None) -> list[Any]:
-    """What GitHub answers; the pages of a list as one list."""
+    """GitHub's answer; the pages of a list as one list."""
     answer = json.loads(
         subprocess.run(["gh", "api", *arguments], input=given, text=True, stdout=subprocess.PIPE, check=True).stdout
     )

@@ -1,4 +1,4 @@
-"""What AWS's service authorization reference says of an action, and a linter of policies that knows it.
+"""What AWS's service authorization reference says about an action, and a policy linter that uses the reference.
 
 Both come with the package `parliament` (distributed as ol-parliament).
 """
@@ -15,12 +15,12 @@ def access_level(action: str) -> str:
 
 
 def dependent_actions(action: str) -> set[str]:
-    """What AWS asks for besides, of whoever calls this."""
+    """Actions that AWS also requires of the caller of this action."""
     return {one for listed in _action(action)["resource_types"] for one in listed["dependent_actions"]}
 
 
 def resource_types(action: str) -> set[str]:
-    """The kinds of resource that an action can be allowed on; empty where it is on all or none."""
+    """The kinds of resource to which a policy can limit an action; empty when there are none."""
     return {one["resource_type"].rstrip("*") for one in _action(action)["resource_types"]} - {""}
 
 
@@ -31,12 +31,12 @@ def resource_arns(action: str) -> set[str]:
 
 
 def lint(policy: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a policy: actions that do not exist, resources that do not fit them, privileges to gain."""
+    """Mistakes in a policy: actions that do not exist, resources that do not match them, ways to gain privileges."""
     analyzed = _parliament().analyze_policy_string(json.dumps(policy))
     found = [str(finding) for finding in analyzed.findings]
     if any(one.startswith("UNKNOWN_ACTION") for one in found):
         return found
-    # where each kind of resource is optional, parliament does not look
+    # where every kind of resource is optional, parliament does not check
     return found + [
         f"RESOURCE_MISMATCH - {action} is for none of these - {statement['Resource']}"
         for statement, read in zip(policy["Statement"], analyzed.statements, strict=True)
@@ -53,12 +53,12 @@ def _action(action: str) -> dict[str, Any]:
 
 
 def _services(action: str) -> Iterator[dict[str, Any]]:
-    """The chapters on the service of an action; some have more than one."""
+    """The chapters on an action's service; some services have more than one."""
     return (one for one in _parliament().iam_definition if one["prefix"] == action.split(":")[0])
 
 
 def _parliament() -> Any:
-    import parliament  # here, because it reads all of the reference
+    import parliament  # imported here, because it reads the whole reference
 
     return cast("Any", parliament)
 

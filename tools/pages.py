@@ -1,6 +1,6 @@
-"""Everything committed that is made from the code: tables, the schema, costs, the roles' policies, the picture.
+"""Writes every committed file that is made from the code: tables, the schema, costs, the roles' policies, the picture.
 
-`python -m tools.pages` writes it anew; a test finds what is not current.
+`python -m tools.pages` writes all of them; a test fails when one is out of date.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "docs/policy.md": tables.rules,
     "docs/settings.md": reference.table,
 }
-"""Page -> the table in it, which stands between two marks."""
+"""Page -> the table in it, between the marks `BEGIN` and `END`."""
 BEGIN, END = "<!-- table, made by `make pages` -->\n", "<!-- end of table -->\n"
 
 

@@ -1,4 +1,4 @@
-"""What a stack file may say, from the models that check it: a schema for editors, a table for people."""
+"""What a stack file may contain, from the models that check it: a schema for editors, a table for people."""
 
 import json
 from collections import ChainMap
@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without titles, which would only say a key again; no name but one that fits."""
+    """Leaves out titles, which would only repeat keys; allows only names that match."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
@@ -27,7 +27,7 @@ class _Untitled(GenerateJsonSchema):
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of `Pulumi.<stack>.yaml`; rules between keys, which no schema can say, are the models' own."""
+    """The JSON Schema of `Pulumi.<stack>.yaml`; rules between keys, which it cannot express, are in the models only."""
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text(encoding="utf-8"))["name"]
     model = _model()
     text = {"type": "string"}
@@ -83,7 +83,7 @@ def table() -> str:
 
 
 def schema_text() -> str:
-    """The schema as it is committed."""
+    """The text of the committed schema."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -92,7 +92,7 @@ def _model() -> dict[str, Any]:
 
 
 def _keys(model: Mapping[str, Any], defs: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Path and schema of each key, a section's own before those in it."""
+    """Path and schema of each key, a section's own keys before those inside them."""
     for name, key in model["properties"].items():
         choices: list[dict[str, Any]] = [one for one in key.get("anyOf", ()) if one != {"type": "null"}]
         merged = ChainMap(key, *choices)
@@ -110,7 +110,7 @@ def _definition(reference: Mapping[str, Any], defs: Mapping[str, Any]) -> Mappin
 
 
 def _form(key: Mapping[str, Any]) -> str:
-    """What a value looks like, in words."""
+    """The form of a value, in words."""
     match key:
         case {"enum": choices}:
             return ", ".join(f"`{choice}`" for choice in choices)

@@ -1,9 +1,9 @@
-"""The policies of the two roles that pipelines take on, from what each resource type needs of AWS.
+"""The policies of the two roles that pipelines assume, from the IAM actions that each resource type needs.
 
-They are the files of docs/bootstrap/. What is in a policy is what the records say that the types of a stack with every
-part need, and the functions that it asks; on which resources, and whether an action only reads, is what AWS's service
-authorization reference says (`iam_reference.py`). `ACCOUNT_ID` and `REGION` are left to be filled in, as
-docs/bootstrap.md does.
+They are the files of docs/bootstrap/. A policy allows the actions that the records name for the resource types of a
+stack with every part, and for the functions that it calls. Their resources, and whether an action only reads, come from
+AWS's service authorization reference (`iam_reference.py`). docs/bootstrap.md says how `ACCOUNT_ID` and `REGION` are
+filled in.
 """
 
 import json
@@ -20,11 +20,11 @@ from tools.whole import ANY_NAME
 
 FOLDER = Path(__file__).parents[1] / "docs" / "bootstrap"
 LARGEST_POLICY = 6144
-"""Characters of a managed policy, white space not counted (IAM user guide, "IAM and AWS STS quotas")."""
+"""Most characters of a managed policy, without white space (IAM user guide, "IAM and AWS STS quotas")."""
 LONGEST_REGION = "ap-southeast-1"
 
 SMOKE = "ecr:DescribeImages eks:ListNodegroups"
-"""What the look at a deployed stack reads besides."""
+"""Actions that the check of a deployed stack needs in addition."""
 
 LINKED_ROLES = (
     "autoscaling.amazonaws.com",
@@ -39,20 +39,21 @@ LINKED_ROLES = (
     "s3.data-source.lustre.fsx.amazonaws.com",
     "spot.amazonaws.com",
 )
-"""Services whose own role AWS makes in the caller's name, the first time in an account."""
+"""Services whose own role AWS creates with the caller's permissions, at the first use in an account."""
 GLOBAL = ("budgets", "iam", "route53")
-"""Services that are in no region: `aws:RequestedRegion` is us-east-1 for them."""
+"""Global services: `aws:RequestedRegion` is us-east-1 for them."""
 SERVICES_ROLES = "arn:aws:iam::ACCOUNT_ID:role/aws-service-role"
 BESIDES: Mapping[str, tuple[str, ...]] = {
-    # EKS looks in its caller's name whether its own role is there (EKS user guide, "Service-linked role permissions")
+    # EKS checks with the caller's permissions whether its own role exists (EKS user guide, "Service-linked role
+    # permissions")
     f"{SERVICES_ROLES}/*": ("iam:GetRole",),
     f"{SERVICES_ROLES}/s3.data-source.lustre.fsx.amazonaws.com/*": ("iam:AttachRolePolicy", "iam:PutRolePolicy"),
 }
-"""Roles of AWS's own -> what is done to them in the caller's name."""
+"""AWS's own roles -> actions on them that need the caller's permissions."""
 
 
 def documents(run: Run) -> dict[str, str]:
-    """File name -> policy, of both roles, each small enough to be attached."""
+    """File name -> policy, for both roles, each small enough to be attached."""
     made = {one.type for one in run.registrations.values() if one.type.startswith("aws:")}
     needs = [*(TYPES[type_].needs for type_ in made), *(one.needs for one in FUNCTIONS.values()), SMOKE]
     actions = {action for text in needs for action in text.split()}
@@ -65,7 +66,7 @@ def documents(run: Run) -> dict[str, str]:
 
 
 def size(policy: Mapping[str, Any]) -> int:
-    """How many characters of a policy IAM counts, once it is filled in."""
+    """How many characters IAM counts of a policy after it is filled in."""
     text = json.dumps(policy).replace("ACCOUNT_ID", "123456789012").replace("REGION", LONGEST_REGION)
     return len(re.sub(r"\s", "", text))
 
@@ -87,7 +88,7 @@ def _statements(allowed: Collection[str], run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _policies(statements: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The statements in as few policies as they fit into, in their order."""
+    """Policies with these statements in their order, as few as they fit into."""
     policies: list[dict[str, Any]] = []
     for statement in statements:
         if not policies or size(policies[-1]) + size(statement) + 1 > LARGEST_POLICY:
@@ -97,9 +98,9 @@ def _policies(statements: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _resources(action: str, run: Run) -> tuple[str, ...]:
-    """On what an action is allowed: on this stack's names where names tell, else on what is in the account and region.
+    """Resources of an action: with this stack's names where the ARN has a name, else all in the account and region.
 
-    An action applies to its own kinds of resource only, so the kind is left out after the account.
+    The ARN leaves out the kind of resource after the account, because an action applies only to its own kinds.
     """
     service, name = action.split(":")
     roles = tuple(f"arn:aws:iam::ACCOUNT_ID:role/{name}" for name in _names(run, "aws:iam/role:Role"))
@@ -120,14 +121,14 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
 
 
 def _owner(arn: str) -> str:
-    """The ARN of anything of a service in the account and region, or in those alone that the ARN names."""
+    """An ARN of everything of a service; in the account and region, as far as the given ARN names them."""
     filled = arn.replace("${Partition}", "aws").replace("${Region}", "REGION").replace("${Account}", "ACCOUNT_ID")
     *owner, _ = filled.split(":", 5)
     return ":".join([*owner, "*"])
 
 
 def _names(run: Run, type_: str) -> tuple[str, ...]:
-    """Patterns of the physical names of a type: the logical name, and the seven digits that Pulumi adds."""
+    """Patterns of a type's physical names: the logical name, and the seven digits that Pulumi adds."""
     logical = {one.name for one in run.registrations.values() if one.type == type_}
     return tuple(sorted({re.sub(rf"^{ANY_NAME}(-multi)?(?=-|$)", "*", name) + "-???????" for name in logical}))
 
@@ -141,7 +142,7 @@ def _condition(action: str, run: Run) -> dict[str, Any] | None:
                 for statement in json.loads(role["assumeRolePolicy"])["Statement"]
                 for service in _listed(statement["Principal"]["Service"])
             }
-            # Batch hands on what it is given, as EKS does, which is among them
+            # Batch passes its roles on, as EKS does, which is in `trusted` already
             return {"StringEquals": {"iam:PassedToService": sorted(trusted | {"batch.amazonaws.com"})}}
         case "iam:CreateServiceLinkedRole":
             return {"StringEquals": {"iam:AWSServiceName": list(LINKED_ROLES)}}

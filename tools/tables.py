@@ -1,15 +1,15 @@
-"""The tables of docs/local.md and docs/policy.md: which resource types are known in what, and the rules of the pack."""
+"""The tables of docs/local.md and docs/policy.md: what each record defines, and the rules of the policy pack."""
 
 from local.record import TYPES, ResourceType
 from local.types import kubernetes
 from policy.rules import RULES
 
 OWN_METHODS = {"rules": "refused", "read": "describe", "cost": "paid", "work": "work"}
-"""Column -> the method that a record has of its own where it is so."""
+"""Column -> the method that a record overrides if the answer is yes."""
 
 
 def types() -> str:
-    """A row per resource type of this machine's AWS, and what its record says of it."""
+    """A row for each resource type, with what its record defines."""
     known = {**dict(sorted(TYPES.items())), **{f"{prefix}:*": one for prefix, one in kubernetes.BY_PREFIX.items()}}
     columns = ("API", "documents", *OWN_METHODS)
     rows = ["| type | held by | " + " | ".join(columns) + " |", "| --- | --- |" + " --- |" * len(columns)]
@@ -23,7 +23,7 @@ def types() -> str:
 
 
 def rules() -> str:
-    """A row per rule of the policy pack."""
+    """A row for each rule of the policy pack."""
     rows = ["| rule | level | what must hold |", "| --- | --- | --- |"]
     rows += [
         f"| `{rule.name}` | {rule.enforcement_level.value if rule.enforcement_level else ''} | {rule.description} |"

@@ -1,4 +1,4 @@
-"""A stack with every part and every option that makes another resource; no stack file has all of them."""
+"""A stack with every part and every option that adds a resource; no stack file has all of them."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from local.stack_files import StackFile
 PROJECT = Path(__file__).parents[1]
 REGION = "us-west-2"
 ANY_NAME = "any"
-"""Stands in the sections for the names that stack files choose themselves."""
+"""Name in the sections for every name that a stack file can choose."""
 MULTI_NODE = {"instanceTypes": ["p5.48xlarge"], "efa": True}
 SECTIONS: Mapping[str, Any] = {
     "network": {"flowLogs": True, "interfaceEndpoints": ["ecr.api"], "natGateways": "perZone"},
@@ -45,10 +45,10 @@ SECTIONS: Mapping[str, Any] = {
 
 
 def deployed(provider: Provider) -> Run:
-    """The whole stack, deployed by this provider.
+    """Deploy the whole stack with this provider.
 
     Raises:
-        RunError: when the sections are wrong.
+        RunError: when the sections have mistakes.
 
     """
     stack = StackFile(
