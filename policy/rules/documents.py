@@ -1,4 +1,4 @@
-"""Policy documents among a resource's properties."""
+"""Finds policy documents in a resource's properties."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ IDENTITY_POLICIES = {
     "aws:iam/userPolicy:UserPolicy": "policy",
     "aws:iam/groupPolicy:GroupPolicy": "policy",
 }
-"""Type of a policy that says what its holder may do -> the property that is the document."""
+"""Type of a policy that says what its holder may do -> the property with the document."""
 
 RESOURCE_POLICIES = {
     "aws:s3/bucketPolicy:BucketPolicy": "policy",
@@ -22,18 +22,18 @@ RESOURCE_POLICIES = {
     "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": "policyDocument",
     "aws:iam/role:Role": "assumeRolePolicy",
 }
-"""Type of what says who may use it -> the property that is the document."""
+"""Type of a policy that says who may use a resource -> the property with the document."""
 
 
 def texts(resource: Resource) -> Iterator[Property]:
-    """The resource's policy document, if it has one; a preview may not know what is in it."""
+    """The resource's policy document, if it has one; a preview may not know its content."""
     document = resource.properties.parsed((IDENTITY_POLICIES | RESOURCE_POLICIES)[resource.type])
     if document.value is not None:
         yield document
 
 
 def statements(document: Property) -> Iterator[Property]:
-    """The statements of a document; a single one may stand there without a list."""
+    """The statements of a document; a single statement need not be in a list."""
     one = document.at("Statement")
     yield from [one] if isinstance(one.value, dict) else document.each("Statement")
 
@@ -45,6 +45,6 @@ def allowed(resource: Resource) -> Iterator[Property]:
 
 
 def several(statement: Property, key: str) -> Iterator[Property]:
-    """The values of a key that is one text or a list of them."""
+    """The values of a key, which may be one text or a list."""
     one = statement.at(key)
     yield from [one] if isinstance(one.value, str) else statement.each(key)

@@ -1,4 +1,4 @@
-"""Encrypted at rest, and reached over TLS only."""
+"""Data is encrypted at rest, and reached over TLS only."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ STORE_POLICIES = {
     kinds.QUEUE: (kinds.QUEUE_POLICY, "queueUrl"),
     kinds.TOPIC: (kinds.TOPIC_POLICY, "arn"),
 }
-"""Type of a store -> the type of its policy, and the property by which that names the store."""
+"""Type of a store -> the type of its policy, and the policy's property that names the store."""
 
 
 @each(
@@ -27,9 +27,9 @@ STORE_POLICIES = {
     kinds.EKS_COMPONENT,
 )
 def stores_are_encrypted(resource: Resource) -> Iterator[str]:
-    """What stores is encrypted at rest: queues, topics, volumes, EFS, Kubernetes secrets.
+    """Data is encrypted at rest: queues, topics, volumes, EFS, Kubernetes secrets.
 
-    Not asked of those that AWS always encrypts: FSx for Lustre, ECR, CloudWatch logs, Secrets Manager.
+    Does not apply to what AWS always encrypts: FSx for Lustre, ECR, CloudWatch logs, Secrets Manager.
     """
     one = resource.properties
     match resource.type:
@@ -40,14 +40,14 @@ def stores_are_encrypted(resource: Resource) -> Iterator[str]:
             if one.at("kmsMasterKeyId").value is None:
                 yield one.at("kmsMasterKeyId").wrong("must name a key")
         case kinds.LAUNCH_TEMPLATE:
-            # the AMI's own volumes are as the AMI says, unless they stand here
+            # unless they are listed here, the AMI's own volumes are encrypted only if the AMI says so
             if one.at("blockDeviceMappings").value in (None, []):
                 yield one.at("blockDeviceMappings").wrong("must hold the root volume, encrypted")
             for mapping in one.each("blockDeviceMappings"):
                 if mapping.at("ebs").value is not None:
                     yield from mapping.must_be("ebs.encrypted", "true")
         case kinds.EKS_COMPONENT:
-            # seen without inputs, its cluster is seen with them
+            # the component may come without inputs; the cluster in it always has them
             if one.value and one.at("encryptionConfigKeyArn").value is None:
                 yield one.at("encryptionConfigKeyArn").wrong("must name a key")
         case kinds.EKS_CLUSTER:
@@ -65,7 +65,7 @@ def buckets_are_encrypted(resources: Sequence[PolicyResource]) -> Iterator[tuple
 
 @each(*(policy for policy, _ in STORE_POLICIES.values()))
 def resource_policies_demand_tls(resource: Resource) -> Iterator[str]:
-    """The policy of a bucket, a queue or a topic refuses everybody who does not come over TLS."""
+    """The policy of a bucket, queue or topic refuses every request that does not come over TLS."""
     for document in texts(resource):
         if document.value is not UNKNOWN and not any(
             _refuses_plain_text(statement.value) for statement in statements(document)

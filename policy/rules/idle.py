@@ -1,4 +1,4 @@
-"""Idle near zero, and scaled by nobody but what scales."""
+"""Nothing runs while the stack is idle, and only the scalers scale."""
 
 from collections.abc import Iterator
 
@@ -20,9 +20,9 @@ OWNED_BY_SCALING = {
 
 @each(kinds.EKS_NODE_GROUP, kinds.BATCH_COMPUTE_ENVIRONMENT, kinds.SCALING_TARGET, level=EnforcementLevel.ADVISORY)
 def idle_at_zero(resource: Resource) -> Iterator[str]:
-    """With nothing queued no GPU node, no Batch instance and no worker runs.
+    """With nothing queued, no GPU node, no Batch instance and no worker runs.
 
-    Advisory: a stack file may keep some ready, and this says so on every preview.
+    Advisory: a stack file may keep some running, and every preview then says so.
     """
     one = resource.properties
     match resource.type:
@@ -37,7 +37,7 @@ def idle_at_zero(resource: Resource) -> Iterator[str]:
 
 @each(*OWNED_BY_SCALING)
 def scaling_is_left_alone(resource: Resource) -> Iterator[str]:
-    """A deployment does not reset how much runs: what scales owns that, so its property is in ignoreChanges."""
+    """A deployment does not reset the number that the scaler has set: the property is in ignoreChanges."""
     owned = OWNED_BY_SCALING[resource.type]
     if not any(f"{owned}.".startswith(f"{ignored}.") for ignored in resource.ignore_changes):
         yield Property(path="ignoreChanges", value=list(resource.ignore_changes)).wrong(f"must hold {owned}")

@@ -22,7 +22,7 @@ WITHOUT_RESOURCE = frozenset(
         "ecr:GetAuthorizationToken",
     }
 )
-"""Actions in use for which AWS knows no resource (Service Authorization Reference: no resource type listed)."""
+"""Actions in use that AWS cannot limit to a resource (Service Authorization Reference: no resource type listed)."""
 
 BROAD_ENDINGS = ("/AdministratorAccess", "/PowerUserAccess", "FullAccess")
 
@@ -40,7 +40,7 @@ def no_wildcard_actions(resource: Resource) -> Iterator[str]:
 
 @each(*IDENTITY_POLICIES)
 def no_wildcard_resources(resource: Resource) -> Iterator[str]:
-    """No role may do anything to every resource, unless AWS knows no narrower one for the action."""
+    """No role may do anything to every resource, unless AWS cannot limit the action to one."""
     for statement in allowed(resource):
         if statement.at("NotResource").value is not None:
             yield statement.at("NotResource").wrong("must not allow all resources but some")

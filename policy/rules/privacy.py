@@ -1,4 +1,4 @@
-"""Private by default: no public address, no ingress from everywhere, no public bucket, no credentials unasked."""
+"""Private by default: no public address, no ingress from everywhere, no public bucket, IMDSv2 only."""
 
 from collections.abc import Iterator, Sequence
 
@@ -41,15 +41,15 @@ def no_ingress_from_everywhere(resource: Resource) -> Iterator[str]:
 
 @each(kinds.EKS_CLUSTER, kinds.EKS_COMPONENT, level=EnforcementLevel.ADVISORY)
 def kubernetes_api_is_not_for_everybody(resource: Resource) -> Iterator[str]:
-    """The Kubernetes API answers inside the VPC, or outside it only to ranges that are named.
+    """The Kubernetes API answers inside the VPC, or outside it only to named address ranges.
 
-    Advisory: the API asks everybody for IAM credentials, and a stack that is not protected may open it.
+    Advisory: the API always requires IAM credentials, and a stack without protection may open it.
     """
     of_component = resource.type == kinds.EKS_COMPONENT
     if of_component and not resource.properties.value:
-        return  # seen without inputs; its cluster is seen with them
+        return  # the component may come without inputs; the cluster in it always has them
     network = resource.properties if of_component else resource.properties.at("vpcConfig")
-    # without a word from the program EKS opens the endpoint, and to everybody
+    # by default EKS opens the endpoint, and to everybody
     if network.at("endpointPublicAccess").value in (True, None):
         if network.at("publicAccessCidrs").value in (None, []):
             yield network.at("publicAccessCidrs").wrong("must name the ranges with endpointPublicAccess true")
@@ -70,7 +70,7 @@ def buckets_block_public_access(resources: Sequence[PolicyResource]) -> Iterator
 
 @each(kinds.LAUNCH_TEMPLATE, kinds.INSTANCE)
 def instances_demand_imdsv2(resource: Resource) -> Iterator[str]:
-    """Instances hand out their role's credentials by IMDSv2 only, and to no container (hop limit 1)."""
+    """Instances give their role's credentials by IMDSv2 only, and not to containers (hop limit 1)."""
     yield from resource.properties.must_be("metadataOptions.httpTokens", "required")
     yield from resource.properties.must_be("metadataOptions.httpPutResponseHopLimit", "1")
 

@@ -1,7 +1,7 @@
-"""How a rule is written: a function over plain properties that yields what is wrong with them, a line each.
+"""How a rule is written: a function that gets plain properties and yields a line for each mistake in them.
 
-Its name and the first line of its docstring are those of the policy. What a preview cannot know breaks no rule: the
-rule is asked again by `pulumi up`, with every value known, before the resource is created.
+The function's name and the first line of its docstring are the policy's name and description. A value that a preview
+cannot know breaks no rule: `pulumi up` asks the rule again, with every value known, before the resource is created.
 """
 
 import json
@@ -21,20 +21,20 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 UNKNOWN: Final = object()
-"""Stands for a value that a preview cannot know."""
+"""Marks a value that a preview cannot know."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Property:
-    """A value among a resource's properties, and where it stands."""
+    """A value in a resource's properties, and its path."""
 
     path: str
-    """Where it stands, under the provider's names."""
+    """Its path, in the provider's names."""
     value: Any
-    """Plain data; None where there is nothing, and `UNKNOWN`, here or further down, for what a preview cannot know."""
+    """Plain data; None when there is no value, and `UNKNOWN`, here or inside it, for what a preview cannot know."""
 
     def at(self, path: str) -> "Property":
-        """The value further down, by keys with dots between them."""
+        """The value at a dotted path under this one."""
         value = self.value
         for key in path.split("."):
             if value is not UNKNOWN:
@@ -42,14 +42,14 @@ class Property:
         return Property(path=f"{self.path}.{path}".lstrip("."), value=value)
 
     def each(self, path: str) -> "Iterator[Property]":
-        """The elements of a list further down; none where it is unknown."""
+        """The elements of the list at a path under this one; none when it is unknown."""
         listed = self.at(path)
         if isinstance(listed.value, list):
             for index, value in enumerate(cast("list[Any]", listed.value)):
                 yield Property(path=f"{listed.path}[{index}]", value=value)
 
     def parsed(self, path: str) -> "Property":
-        """The content of a JSON text further down, or the value itself where it is none."""
+        """The content of the JSON text at a path under this one, or the value itself if it is no JSON text."""
         one = self.at(path)
         try:
             return Property(path=one.path, value=json.loads(one.value)) if isinstance(one.value, str) else one
@@ -57,30 +57,30 @@ class Property:
             return one
 
     def must_be(self, path: str, *allowed: str) -> Iterator[str]:
-        """What is wrong unless the value further down reads as one of these; `nothing` is no value."""
+        """A mistake unless the value at a path under this one is shown as one of these; `nothing` means no value."""
         one = self.at(path)
         if one.value is not UNKNOWN and _shown(one.value) not in allowed:
             yield one.wrong(f"must be {' or '.join(allowed)}")
 
     def wrong(self, rule: str) -> str:
-        """Say that this value breaks a rule."""
+        """The line that says that this value breaks a rule."""
         return f"{self.path}: {rule}, got {_shown(self.value)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource as a rule looks at it."""
+    """A resource as a rule gets it."""
 
     type: str
     properties: Property
     ignore_changes: Sequence[str]
-    """Properties that a deployment leaves as they are."""
+    """Properties that a deployment does not change."""
 
 
 def each(
     *types: str, level: EnforcementLevel = EnforcementLevel.MANDATORY
 ) -> Callable[[Callable[[Resource], Iterator[str]]], ResourceValidationPolicy]:
-    """Make a rule about each resource of these types, on its inputs, before it is created or changed."""
+    """Make a rule on the inputs of each resource of these types, before it is created or changed."""
 
     def rule(find: Callable[[Resource], Iterator[str]]) -> ResourceValidationPolicy:
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
@@ -111,7 +111,7 @@ def whole_stack(
 
 
 def properties(props: Mapping[str, Any]) -> Property:
-    """What the engine hands over, whose unknown values raise when they are touched, as plain data."""
+    """The engine's properties as plain data; unknown values raise there when they are used."""
     return Property(path="", value=_plain(props))
 
 
@@ -123,7 +123,7 @@ def without(
         served.urn
         for one in resources
         if one.resource_type == companion
-        # by what the property is made of: its value is not known before the first deployment
+        # by the resources that the value comes from: it is not known before the first deployment
         for served in one.property_dependencies.get(key, [])
     }
     for one in resources:

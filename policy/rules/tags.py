@@ -1,4 +1,4 @@
-"""Everything says whose it is, down to the instances and tasks that AWS starts."""
+"""Everything has tags that say whose it is, also the instances and tasks that AWS starts."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ REQUIRED = ("Project", "Environment", "ManagedBy")
 
 @each(kinds.PROVIDER)
 def everything_is_tagged(resource: Resource) -> Iterator[str]:
-    """Every AWS provider tags all that it makes with Project, Environment and ManagedBy (aws:defaultTags)."""
+    """Every AWS provider tags all that it creates with Project, Environment and ManagedBy (aws:defaultTags)."""
     yield from _missing(resource.properties.parsed("defaultTags").at("tags"))
 
 
 @each(kinds.LAUNCH_TEMPLATE, kinds.ECS_SERVICE, kinds.BATCH_JOB_DEFINITION)
 def tags_reach_what_aws_starts(resource: Resource) -> Iterator[str]:
-    """Instances, volumes, tasks and jobs have those tags too; a provider tags only what it makes itself."""
+    """Instances, volumes, tasks and jobs have those tags, too; a provider tags only what it creates itself."""
     one = resource.properties
     match resource.type:
         case kinds.LAUNCH_TEMPLATE:
