@@ -1,9 +1,10 @@
-"""What the program costs to evaluate, and how that grows with the stack.
+"""How long an evaluation of the program takes, and how that grows with the stack.
 
     .venv/bin/python benchmarks/evaluation.py [--runs 5]
 
-Each stack file is previewed `runs` times in one process after a warm-up, in turns; figures are medians of processor
-seconds. The last column is the cost of a resource more, against the smallest stack: it tells whether growth is linear.
+After a warm-up, one process previews the stack files in turns, each `runs` times; figures are medians of processor
+seconds. The last column is the time of each additional resource, compared with the smallest stack: equal values mean
+linear growth.
 """
 
 import argparse

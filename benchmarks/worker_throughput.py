@@ -1,19 +1,20 @@
-"""How many tasks that do nothing a worker finishes in a second, against a bare boto3 loop on the same queue.
+"""How many empty tasks a worker finishes in a second, compared with a bare boto3 loop on the same queue.
 
     .venv/bin/python benchmarks/worker_throughput.py [--tasks 200] [--runs 5]
 
 Five loops over one moto server, each in a process of its own, taking turns, `runs` times; each figure is the median:
 
 - bare: receive one message, delete it.
-- bare, with child: receive, run the child as the worker does, delete. The worker against this is the ratio that counts:
-  the child's cost is in both.
-- bare, with child and result: receive, run the child, send the result, delete: all that the worker's contract asks, one
-  after the other.
-- worker: `python -m worker` with one slot, from "ready" to its last delete, as its own log says.
+- bare, with child: receive, run the child as the worker does, delete. The ratio that counts is the worker's rate to
+  this one: both include the cost of the child.
+- bare, with child and result: receive, run the child, send the result, delete: all that the worker's contract asks for,
+  in sequence.
+- worker: `python -m worker` with one slot, measured from "ready" to its last delete in its log.
 - worker, 4 slots: the same with four.
 
-The worker makes one call more for each task than the bare loop, and wins it back by answering tasks together while it
-takes the next. All are bound by moto here, one Python process; on AWS they are bound by the network's latency.
+The worker makes one call more for each task than the bare loop. It saves that time by answering several tasks in one
+call while it receives the next. Here moto, which is one Python process, limits all five; on AWS the network's latency
+does.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ TARGET = 0.8
 
 
 def bare(queues: Queues, tasks: int, *, with_child: bool, with_result: bool) -> float:
-    """Tasks a second of a loop that makes the calls and nothing else."""
+    """Tasks per second of a loop that makes only the necessary calls."""
     sqs = client("sqs", queues.endpoint_url)
     started = time.perf_counter()
     for number in range(tasks):
@@ -64,7 +65,7 @@ def bare(queues: Queues, tasks: int, *, with_child: bool, with_result: bool) -> 
 
 
 def worker(queues: Queues, tasks: int, *, slots: int) -> float:
-    """Tasks a second of one worker process, without its start."""
+    """Tasks per second of one worker process, without its start."""
     with (
         TemporaryDirectory() as directory,
         WorkerProcess(queues, Path(directory) / "healthy", WORKER_SLOTS=str(slots)) as process,
@@ -79,7 +80,7 @@ def _moment(line: dict[str, str]) -> float:
 
 
 def main() -> int:
-    """Measure, print a table and a line of JSON; 1 when the ratio is below the target."""
+    """Measure, print a table and a line of JSON; return 1 when the ratio is below the target."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--runs", type=int, default=5)
