@@ -48,7 +48,7 @@ OF_PROTECTION = ("because it is protected", "marked for protection")
 PROTECTED = Effect(
     work="refused",
     what="is protected against deletion",
-    first="leave it, or deploy `protect: false` before if it is really to go",
+    first="keep it; to delete it, deploy `protect: false` before",
 )
 
 

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "up" and options.json and options.keep:
         parser.error("--json cannot be used with --keep, which ends with Ctrl-C only")
     if options.command == "preview" and options.against is not None and options.policy:
-        parser.error("--policy cannot be used with --against; ask for each in a call of its own")
+        parser.error("--policy cannot be used with --against; use each in a call of its own")
     return options.run(options)
 
 
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "--stack", default="dev", type=_stack_name, help="the stack file's name: Pulumi.NAME.yaml (dev)", metavar="NAME"
     )
     common.add_argument(
-        "--adopt", action="store_true", help="make the VPC and subnets that network.existing names here first"
+        "--adopt", action="store_true", help="first create here the VPC and subnets that network.existing names"
     )
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
     common.set_defaults(run=_stack, full=False, json=False, outputs=None, against=None)
@@ -117,12 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
     up.add_argument(
-        "--outputs", type=Path, help="write the outputs there, as `pulumi stack output --json` does", metavar="FILE"
+        "--outputs", type=Path, help="write the outputs to FILE, as `pulumi stack output --json` does", metavar="FILE"
     )
     preview = commands.add_parser(
         "preview", parents=[common, shown], help="say what would be created and what it costs, or every mistake"
     )
-    preview.add_argument("--policy", action="store_true", help="ask the policy pack what it would say in CI")
+    preview.add_argument("--policy", action="store_true", help="check the rules of the policy pack, as CI does")
     preview.add_argument(
         "--against",
         help="say what would change, be replaced or deleted in a stack that was deployed from another stack file or"
@@ -131,13 +131,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("graph", parents=[common], help="the stack as a picture (SVG)")
     for command, help_ in (
-        ("pulumi", "the Pulumi CLI on a local AWS that stays: `pulumi up -s dev`"),
-        ("aws", "the AWS CLI on the AWS that stays: `aws sqs list-queues`"),
+        ("pulumi", "the Pulumi CLI on a local AWS that keeps running: `pulumi up -s dev`"),
+        ("aws", "the AWS CLI on the local AWS that keeps running: `aws sqs list-queues`"),
     ):
         cli = commands.add_parser(command, help=help_, add_help=False, prefix_chars="\0")
         cli.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS")
         cli.set_defaults(run=_cli)
-    stop = commands.add_parser("stop", help="end the AWS that stays, and forget the state of its stacks")
+    stop = commands.add_parser("stop", help="end the local AWS that keeps running, and delete the state of its stacks")
     stop.set_defaults(run=_stop)
     return parser
 

@@ -7,11 +7,11 @@ from typing import Any, Literal, cast
 Operation = Literal["create", "update", "replace", "delete"]
 Work = Literal["nothing", "waits", "goes on", "refused", "lost", "stopped"]
 WORK: Mapping[Work, str] = {
-    "nothing": "it runs on as it is",
-    "waits": "it starts or answers later, and ends nowhere",
-    "goes on": "it is ended, and starts again from its last checkpoint where it has one and may be tried again",
+    "nothing": "it keeps running unchanged",
+    "waits": "it starts or answers later; none of it is ended",
+    "goes on": "it is ended; if it may be tried again, it starts again, from its last checkpoint if there is one",
     "refused": "the edit is refused, or the deployment ends there, perhaps in the middle",
-    "lost": "what is kept for it is gone",
+    "lost": "data that is kept for it is deleted",
     "stopped": "it is ended, and does not start again by itself",
 }
 """What can happen to running work, the worst last."""

@@ -32,7 +32,7 @@ def enforced(*, preview: bool) -> Generator[Callable[[], None]]:
         constructed.append(made.resource)
         if INSIDE_APPLY.get():
             raise RefusedError(
-                f"{made.type_} {made.name}: is made inside apply; a preview whose values are unknown has none"
+                f"{made.type_} {made.name}: is made inside apply, so a preview with unknown values does not show it"
             )
         if dropped := _dropped_arguments():
             raise RefusedError(
@@ -45,7 +45,9 @@ def enforced(*, preview: bool) -> Generator[Callable[[], None]]:
 
     def export(stack: Stack, name: str, value: object) -> None:
         if INSIDE_APPLY.get():
-            raise RefusedError(f"export {name}: is made inside apply; a preview whose values are unknown has none")
+            raise RefusedError(
+                f"export {name}: is made inside apply, so a preview with unknown values does not show it"
+            )
         stack.outputs[name] = value
 
     with (

@@ -58,7 +58,7 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
             _expect("the dead-letter queue", hopeless, _received(sqs, dead_letter_url, worker)["Body"])
             yield f"{queue}: a task that failed {attempts} times is in the dead-letter queue"
         else:
-            yield f"{queue}: maxReceiveCount {attempts} is too many attempts to try here how a task fails"
+            yield f"{queue}: maxReceiveCount {attempts} is too high to try here how a task fails"
     left = sqs.receive_message(QueueUrl=results_url, WaitTimeSeconds=0).get("Messages", [])
     _expect("further results", [], [message["Body"] for message in left])
 

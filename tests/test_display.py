@@ -124,4 +124,4 @@ def test_a_round_trip_does_not_wait_for_a_thousand_attempts(
     monkeypatch.setattr(Display, "say", say)
     sections = "  distributed-training:queues: {tasks: {maxReceiveCount: 1000}, results: {}}\n"
     assert document(sections, "up")[0]["mistakes"] == []
-    assert "  tasks: maxReceiveCount 1000 is too many attempts to try here how a task fails" in said
+    assert "  tasks: maxReceiveCount 1000 is too high to try here how a task fails" in said

@@ -49,7 +49,7 @@ def test_a_resource_inside_apply(error: Error) -> None:
         first.url.apply(lambda url: sqs.Queue("second", name=url.split("/")[0]))
 
     assert error(program) == (
-        "aws:sqs/queue:Queue second: is made inside apply; a preview whose values are unknown has none"
+        "aws:sqs/queue:Queue second: is made inside apply, so a preview with unknown values does not show it"
     )
 
 
@@ -57,7 +57,7 @@ def test_an_export_inside_apply(error: Error) -> None:
     def program() -> None:
         sqs.Queue("first").url.apply(lambda url: pulumi.export("address", url))
 
-    assert error(program) == "export address: is made inside apply; a preview whose values are unknown has none"
+    assert error(program) == "export address: is made inside apply, so a preview with unknown values does not show it"
 
 
 def test_an_output_in_an_f_string(error: Error) -> None:

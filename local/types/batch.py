@@ -67,11 +67,11 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
     def work(self, edit: Edit) -> Iterator[Effect]:
         """With new instances running jobs get a limited time to finish; with fewer vCPUs all of them finish."""
         if edit.ends and edit.before.get("state") == DISABLED:
-            yield Effect(work="nothing", what="it takes no job any more, and goes when none is left")
+            yield Effect(work="nothing", what="it accepts no more jobs, and is deleted when none is left")
         else:
             yield from super().work(edit)
         if edit.touches("state") and edit.after.get("state") == DISABLED:
-            yield Effect(work="nothing", what="it takes no more jobs; those that run on it finish")
+            yield Effect(work="nothing", what="it accepts no more jobs; those that run on it finish")
         if edit.operation == "update" and any(map(_exchanges, edit.changed)):
             minutes = at(edit.after, "updatePolicy.jobExecutionTimeoutMinutes") or UPDATE_MINUTES
             yield Effect(
@@ -81,7 +81,7 @@ class ComputeEnvironment(_Batch, token=COMPUTE_ENVIRONMENT):
                     f" {minutes} minutes to finish, and then starts"
                     " again from its last checkpoint if it has attempts left"
                 ),
-                first="deploy when no long job runs, or see that those that run write checkpoints",
+                first="deploy when no long job runs, or make sure that those that run write checkpoints",
             )
         if edit.lowers("computeResources.maxVcpus"):
             yield Effect(work="waits", what="running jobs finish; others wait until fewer vCPUs are in use")
@@ -242,7 +242,7 @@ class JobDefinition(_Batch, token="aws:batch/jobDefinition:JobDefinition"):
     }
     ended = Effect(
         work="nothing",
-        what="its jobs run on, also those that wait; who still names it cannot submit",
+        what="its jobs go on, also those that wait; a new job that names it is refused",
         first="let submitters take the definition from the stack's outputs",
     )
     needs = (

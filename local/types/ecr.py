@@ -29,13 +29,13 @@ class Repository(Tagged, token=REPOSITORY):
         if edit.ends and edit.before.get("forceDelete"):
             yield Effect(
                 work="stopped",
-                what="its images are deleted; what runs from them goes on, and starts nowhere else",
+                what="its images are deleted; what runs from them goes on, but cannot start again",
                 first="copy the images to another repository",
             )
         elif edit.ends:
             yield Effect(
                 work="refused",
-                what="ECR deletes no repository that holds images",
+                what="ECR does not delete a repository that holds images",
                 first="copy the images to another repository and delete them in this one",
             )
 

@@ -41,7 +41,7 @@ class Cluster(Tagged, token=CLUSTER):
 
     ended = Effect(
         work="stopped",
-        what="all of Kubernetes goes with it: nodes, jobs, volumes",
+        what="all of Kubernetes is deleted with it: nodes, jobs, volumes",
         first="deploy when no job runs on it, and what is needed is in the bucket",
     )
 
@@ -58,7 +58,7 @@ class Cluster(Tagged, token=CLUSTER):
             else:
                 yield Effect(
                     work="refused",
-                    what="EKS goes one minor version up at a time, and back to none",
+                    what="EKS upgrades one minor version at a time, and never goes back",
                     first=f"set {edit.before['version'].rpartition('.')[0]}.{before + 1}, or leave it as it is",
                 )
         if edit.touches("vpcConfig.subnetIds"):
@@ -126,7 +126,7 @@ class Cluster(Tagged, token=CLUSTER):
 ROLLING = ("forceUpdateVersion", "launchTemplate", "releaseVersion", "version")
 """Inputs of a node group whose change replaces its nodes (EKS API, `UpdateNodegroupVersion`)."""
 NUMBER_OF_NODES = "scalingConfig.desiredSize"
-FIRST = "deploy when no job runs on the group, or see that its jobs write checkpoints and may be tried again"
+FIRST = "deploy when no job runs on the group, or make sure that its jobs write checkpoints and may be tried again"
 AGAIN = "a job that may be tried again starts from its last checkpoint on a new one"
 
 
@@ -157,7 +157,9 @@ class NodeGroup(Tagged, token="aws:eks/nodeGroup:NodeGroup"):
         trains = bool((edit.before or edit.after).get("taints"))
         if edit.ends and trains:
             yield Effect(
-                work="refused", what="is refused while one of its nodes runs; with none nothing happens", first=FIRST
+                work="refused",
+                what="is refused while one of its nodes runs; if none runs, nothing happens",
+                first=FIRST,
             )
         elif edit.ends or edit.touches(*ROLLING):
             yield Effect(
@@ -394,7 +396,7 @@ def _resized(edit: Edit) -> Iterator[Effect]:
     if not least <= desired <= most:
         yield Effect(
             work="refused",
-            what=f"EKS takes no minimum of {least} and maximum of {most} with {desired} nodes desired",
+            what=f"EKS refuses a minimum of {least} and a maximum of {most} with {desired} desired nodes",
             first="set the desired size of the group first (aws eks update-nodegroup-config)",
         )
     elif edit.after.get("taints") and NUMBER_OF_NODES in edit.ignored:

@@ -33,7 +33,7 @@ class Role(ResourceType, token=ROLE):
         if edit.operation == "replace":
             yield Effect(
                 work="stopped",
-                what="what still runs under the role before loses its permissions",
+                what="what still runs under the old role loses its permissions",
                 first="deploy when nothing runs under it",
             )
 

@@ -21,7 +21,7 @@ class Key(ResourceType, token=KEY):
     ended = Effect(
         work="stopped",
         what="what is encrypted with it cannot be read once its waiting time has run out",
-        first="encrypt anew with another key what is still needed",
+        first="encrypt what is still needed with another key",
     )
     needs = (
         "kms:CreateKey kms:DescribeKey kms:DisableKey kms:DisableKeyRotation kms:EnableKey kms:EnableKeyRotation"

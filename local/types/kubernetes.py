@@ -57,7 +57,7 @@ class HelmRelease(ResourceType, token="kubernetes:helm.sh/v3:Release"):
     simulated = True
     ended = Effect(
         work="waits",
-        what="pods that run go on; what it starts, schedules or watches does not until it is there again",
+        what="running pods go on; what it starts, schedules or watches waits until it is installed again",
         first="deploy when no job needs it",
     )
 

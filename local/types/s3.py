@@ -43,7 +43,7 @@ class Bucket(ResourceType, token=BUCKET):
         elif edit.ends:
             yield Effect(
                 work="refused",
-                what="S3 deletes no bucket that holds something",
+                what="S3 does not delete a bucket that holds something",
                 first="empty it, or take it out of the stack (pulumi state delete) so that it stays",
             )
 
@@ -186,7 +186,7 @@ class BucketLifecycleConfiguration(_Setting, token="aws:s3/bucketLifecycleConfig
                 yield Effect(
                     work="lost",
                     what=f"objects older than {days} days expire within a day or two ({rule})",
-                    first="copy what is needed out of the prefix; a version that expired can still be had for a while",
+                    first="copy what is needed out of the prefix; for a while an expired version can still be restored",
                 )
 
     def refused(self, given: Property) -> Iterator[str]:

@@ -53,12 +53,12 @@ class Queue(ResourceType, token=QUEUE):
             yield Effect(
                 work="lost",
                 what=f"messages older than {days:g} days are dropped",
-                first="let the workers catch up before",
+                first="let the workers catch up",
             )
         if edit.touches("kmsMasterKeyId") and edit.before.get("kmsMasterKeyId"):
             yield Effect(
                 work="waits",
-                what="messages that are there can be read only with a right to the key before",
+                what="existing messages can be read only with a right to the old key",
                 first="send nothing more to it and deploy when it is empty",
             )
 

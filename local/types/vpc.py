@@ -36,8 +36,8 @@ PRIVATE_LINK = (
 """Names of services in VPC endpoints that are not those of their APIs."""
 
 
-CUT_OFF = "connections through it to {} break off once; what tries again goes on"
-QUIET = "deploy when no job loads or saves much, or see that it tries again"
+CUT_OFF = "connections through it to {} break once; what tries again goes on"
+QUIET = "deploy when no job loads or saves much, or make sure that jobs try again"
 
 
 class Vpc(Ec2Resource, token=VPC):
@@ -48,7 +48,7 @@ class Vpc(Ec2Resource, token=VPC):
     set_later = ("enableDnsHostnames", "enableDnsSupport")
     ended = Effect(
         work="refused",
-        what="AWS deletes no VPC in which something is; the control plane and others cannot move to another one",
+        what="AWS does not delete a VPC that is in use; the control plane and others cannot move to another one",
         first="deploy a second stack with the new network, and move the work there",
     )
     needs = (
@@ -104,7 +104,7 @@ class Subnet(Ec2Resource, token=SUBNET):
     made_by, ended_by = "create_subnet", "delete_subnet"
     ended = Effect(
         work="refused",
-        what="AWS deletes no subnet in which something runs; the deployment waits 20 minutes for it and ends there",
+        what="AWS does not delete a subnet in which something runs; the deployment waits 20 minutes and fails",
         first="deploy when no node, instance or worker is in it",
     )
     refers = {"vpcId": VPC}
