@@ -228,7 +228,7 @@ class Document:
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
         if any(one is node for one in self._inside):
-            self._wrong(node, path, "must not hold itself by an alias")
+            self._wrong(node, path, "must not contain itself through an alias")
             return None
         self._inside.append(node)
         try:
@@ -284,9 +284,9 @@ class Document:
         if text in WORDS:
             return WORDS[text]
         if ENDLESS.fullmatch(text):
-            self._wrong(node, path, "must be a number that has an end", text)
+            self._wrong(node, path, "must be a finite number", text)
         elif (date := _date(text)) is not None:
-            self._wrong(node, path, "is a date to YAML without quotes", text, f'"{text}"')
+            self._wrong(node, path, "is a date in YAML unless it has quotes", text, f'"{text}"')
             return date
         number = _number(text.replace("_", ""))
         return text if number is None else number

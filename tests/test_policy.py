@@ -157,19 +157,19 @@ CASES = {
             [of(kinds.DEFAULT_SECURITY_GROUP, vpcId="vpc-1")],
         ],
         broken=[
-            ([of(kinds.INGRESS_RULE, cidrIpv4="0.0.0.0/0")], ["cidrIpv4: must not be everywhere, got 0.0.0.0/0"]),
-            ([of(kinds.INGRESS_RULE, cidrIpv6="::/0")], ["cidrIpv6: must not be everywhere, got ::/0"]),
+            ([of(kinds.INGRESS_RULE, cidrIpv4="0.0.0.0/0")], ["cidrIpv4: must not allow every address, got 0.0.0.0/0"]),
+            ([of(kinds.INGRESS_RULE, cidrIpv6="::/0")], ["cidrIpv6: must not allow every address, got ::/0"]),
             (
                 [of(kinds.SECURITY_GROUP_RULE, type="ingress", cidrBlocks=["10.0.0.0/8", "0.0.0.0/0"])],
-                ["cidrBlocks[1]: must not be everywhere, got 0.0.0.0/0"],
+                ["cidrBlocks[1]: must not allow every address, got 0.0.0.0/0"],
             ),
             (
                 [of(kinds.SECURITY_GROUP, ingress=[{"ipv6CidrBlocks": ["::/0"]}])],
-                ["ingress[0].ipv6CidrBlocks[0]: must not be everywhere, got ::/0"],
+                ["ingress[0].ipv6CidrBlocks[0]: must not allow every address, got ::/0"],
             ),
             (
                 [of(kinds.DEFAULT_SECURITY_GROUP, ingress=[{"cidrBlocks": ["0.0.0.0/0"]}])],
-                ["ingress[0].cidrBlocks[0]: must not be everywhere, got 0.0.0.0/0"],
+                ["ingress[0].cidrBlocks[0]: must not allow every address, got 0.0.0.0/0"],
             ),
         ],
     ),
@@ -187,11 +187,11 @@ CASES = {
             ),
             (
                 [of(kinds.EKS_CLUSTER, vpcConfig={"publicAccessCidrs": ["198.51.100.0/24", "0.0.0.0/0"]})],
-                ["vpcConfig.publicAccessCidrs[1]: must not be everywhere, got 0.0.0.0/0"],
+                ["vpcConfig.publicAccessCidrs[1]: must not allow every address, got 0.0.0.0/0"],
             ),
             (
                 [of(kinds.EKS_COMPONENT, endpointPublicAccess=True, publicAccessCidrs=["0.0.0.0/0"])],
-                ["publicAccessCidrs[0]: must not be everywhere, got 0.0.0.0/0"],
+                ["publicAccessCidrs[0]: must not allow every address, got 0.0.0.0/0"],
             ),
         ],
     ),
@@ -421,11 +421,11 @@ CASES = {
         broken=[
             (
                 [of(kinds.ROLE_POLICY_ATTACHMENT, policyArn="arn:aws:iam::aws:policy/AdministratorAccess")],
-                ["policyArn: must be a policy for the one task, got arn:aws:iam::aws:policy/AdministratorAccess"],
+                ["policyArn: must be a policy for one task only, got arn:aws:iam::aws:policy/AdministratorAccess"],
             ),
             (
                 [of(kinds.ROLE, managedPolicyArns=["arn:aws:iam::aws:policy/IAMFullAccess"])],
-                ["managedPolicyArns[0]: must be a policy for the one task, got arn:aws:iam::aws:policy/IAMFullAccess"],
+                ["managedPolicyArns[0]: must be a policy for one task only, got arn:aws:iam::aws:policy/IAMFullAccess"],
             ),
         ],
     ),

@@ -65,4 +65,4 @@ def no_broad_managed_policies(resource: Resource) -> Iterator[str]:
     attached = [resource.properties.at("policyArn"), *resource.properties.each("managedPolicyArns")]
     for one in attached:
         if isinstance(one.value, str) and one.value.endswith(BROAD_ENDINGS):
-            yield one.wrong("must be a policy for the one task")
+            yield one.wrong("must be a policy for one task only")

@@ -36,7 +36,7 @@ def no_ingress_from_everywhere(resource: Resource) -> Iterator[str]:
             ranges = list(_ranges(one)) if one.at("type").value == "ingress" else []
         case _:
             ranges = [found for rule in one.each("ingress") for found in _ranges(rule)]
-    yield from (found.wrong("must not be everywhere") for found in ranges if _is_everywhere(found))
+    yield from (found.wrong("must not allow every address") for found in ranges if _is_everywhere(found))
 
 
 @each(kinds.EKS_CLUSTER, kinds.EKS_COMPONENT, level=EnforcementLevel.ADVISORY)
@@ -55,7 +55,7 @@ def kubernetes_api_is_not_for_everybody(resource: Resource) -> Iterator[str]:
             yield network.at("publicAccessCidrs").wrong("must name the ranges with endpointPublicAccess true")
         for found in network.each("publicAccessCidrs"):
             if _is_everywhere(found):
-                yield found.wrong("must not be everywhere")
+                yield found.wrong("must not allow every address")
 
 
 @whole_stack
