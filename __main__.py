@@ -17,7 +17,7 @@ facts = settings.ask_aws()
 account, deployed, in_use = facts.account, facts.deployed, bool(settings.in_default_group)
 
 network = Network(
-    "network", settings.network, zones=facts.zones, account=account, deployed=deployed, default_group_in_use=in_use
+    "network", settings.network, facts=facts.network, account=account, deployed=deployed, default_group_in_use=in_use
 )
 artifacts = Artifacts(
     "artifacts",

@@ -25,7 +25,7 @@ from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
 from components.iam import Account
 from components.images import is_in_ecr
-from components.network import DeployedNetwork, NetworkSettings, Zones, availability_zones
+from components.network import DeployedNetwork, EndpointFacts, NetworkFacts, NetworkSettings, Zones, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
 from components.task_queue import RECLAIMS, QueueName, TaskQueueSettings, left_out
@@ -131,8 +131,8 @@ class Facts:
 
     account: Account
     """Where the stack is deployed."""
-    zones: Zones
-    """The availability zones to use."""
+    network: NetworkFacts
+    """The network's zones and endpoints."""
     instance_types: Mapping[str, InstanceFacts]
     """Instance type -> its facts, for every type that the stack file names."""
     deployed: Deployed
@@ -223,7 +223,8 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     deployed = Deployed.ask(pulumi.get_stack())
     there, cluster = DeployedJobQueue.ask_all(deployed), RunningCluster.ask(deployed)
     there_now = _deployed_network(settings, account, deployed)
-    wrong_network, zones = _network(settings, account.region, there_now, _in_one_zone(settings, types))
+    wrong_network, network = _network(settings, account.region, there_now, _in_one_zone(settings, types))
+    zones = network.zones
     unknown = [(path, one) for path, listed in named.items() for one in listed if one not in types]
     offered = offered_types() if unknown else []
     wrong = [
@@ -253,7 +254,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
             wrong += zones_in_use("network", zones.names, rest)
     facts = Facts(
         account=account,
-        zones=zones,
+        network=network,
         instance_types=types,
         deployed=deployed,
         other_environments={name: others.get(name, []) for name in _named(raw, "batch")},
@@ -316,8 +317,8 @@ def _deployed_network(settings: StackSettings, account: Account, deployed: Deplo
 
 def _network(
     settings: StackSettings, region: str, there: DeployedNetwork, needs: Mapping[str, frozenset[str]]
-) -> tuple[list[Mistake], Zones]:
-    """What is wrong with the network, and its zones as far as they are right."""
+) -> tuple[list[Mistake], NetworkFacts]:
+    """What is wrong with the network, and its facts as far as they are right."""
     in_default_group: list[str] = []
     with suppress(WrongFieldError):
         in_default_group = settings.in_default_group
@@ -330,7 +331,11 @@ def _network(
         if network.existing is None or not wrong:
             zones = network.choose(known, there, needs)
             wrong += network.training_mistakes("network", region, known, zones, needs)
-    return wrong, zones
+    services: dict[str, EndpointFacts] = {}
+    with suppress(WrongFieldError):
+        services = EndpointFacts.ask_all(settings.network.interface_endpoints, region)
+        wrong += settings.network.without_endpoint("network", region, services)
+    return wrong, NetworkFacts(zones=zones, services=services)
 
 
 def _eks_preflight(
@@ -455,9 +460,19 @@ def _subnets_of_the_cluster(settings: StackSettings, _raw: Mapping[str, Any]) ->
         )
 
 
-def _endpoints_without_nat(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    if _without_internet(settings):
-        yield from settings.network.missing_endpoints("network", [key for key, section in raw.items() if section])
+def _endpoints_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    if not _without_internet(settings):
+        return
+    needs: list[tuple[str, Sequence[str]]] = []
+    with suppress(WrongFieldError):
+        for name, one in settings.batch.items():
+            needs += one.endpoints(f"batch.{name}")
+    with suppress(WrongFieldError):
+        for name, fleet in settings.workers.items():
+            needs += fleet.endpoints(f"workers.{name}")
+    with suppress(WrongFieldError):
+        needs += settings.eks.endpoints("eks") if settings.eks else ()
+    yield from settings.network.missing_endpoints("network", needs)
 
 
 def _without_internet(settings: StackSettings) -> bool:

@@ -5,14 +5,20 @@ control plane, a queue's messages) is found on AWS, by a tag that names the part
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
 
 from pulumi_aws import resourcegroupstaggingapi
 
 PART_TAG = "distributed-training:part"
 """Tag of what a later deployment looks for; its value is the stack's name and a path in the stack file."""
+
+
+NOT_THERE = ("couldn't find resource", "empty result", "no matching", "DELETED", "INACTIVE")
+"""Words by which the provider says that there is no such thing (hashicorp/terraform-provider-aws, `tfresource`)."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +66,13 @@ class Deployed:
             for arn in self.arns.get(path, ())
             if (parts := arn.split(":", 5))[2] == service and parts[5].startswith(resource)
         ]
+
+
+def if_there(ask: Callable[[], Answer]) -> Answer | None:
+    """What AWS answers, or None when there is no such thing; not to be allowed to ask is no such answer."""
+    try:
+        return ask()
+    except Exception as error:  # the SDK raises no narrower one
+        if any(words in str(error) for words in NOT_THERE):
+            return None
+        raise

@@ -14,7 +14,7 @@ from components import iam, quotas
 from components.artifacts import RECORDS_PREFIX, Artifacts
 from components.batch import BatchJobQueue
 from components.images import OWN
-from components.network import Network
+from components.network import Needs, Network, for_secrets
 from components.schema import Image, Like, Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import SendTo, TaskQueue, TaskQueueSettings, send_to, urls
 from stack_file.mistakes import Mistake, near
@@ -143,6 +143,16 @@ class WorkerSettings(Settings):
         """The vCPUs that it asks for at most, on demand and on spot."""
         vcpus = self.max_tasks * self.cpu / 1024
         yield from quotas.of_fargate(f"{path}.maxTasks", vcpus * (1 - self.spot_share), vcpus * self.spot_share)
+
+    def endpoints(self, path: str) -> Needs:
+        """What its tasks need where there is no NAT; Fargate reaches ECS itself without.
+
+        ECS developer guide, "Amazon ECS interface VPC endpoints".
+        """
+        yield path, ("ecr.api", "ecr.dkr", "logs", "sqs")
+        yield from for_secrets(f"{path}.secrets", self.secrets.values())
+        if self.submit_to:
+            yield f"{path}.submitTo", ("batch",)
 
     def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[Mistake]:
         """Mistakes where the stack file lacks a queue that the workers need; None is a queue with mistakes."""

@@ -10,7 +10,7 @@ import pytest
 from components.artifacts import Artifacts, ArtifactsSettings
 from components.deployed import Deployed
 from components.iam import Account
-from components.network import Network, NetworkSettings, Zones
+from components.network import Network, NetworkFacts, NetworkSettings, Zones
 from local import engine
 from local.aws import Aws
 from local.provider import Provider
@@ -170,7 +170,7 @@ def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) 
         network = Network(
             "network",
             NetworkSettings(),
-            zones=Zones(places={"us-west-2a": 0, "us-west-2b": 1}, training="us-west-2a"),
+            facts=NetworkFacts(zones=Zones(places={"us-west-2a": 0, "us-west-2b": 1}, training="us-west-2a")),
             account=account,
             deployed=Deployed(stack="test"),
             default_group_in_use=False,

@@ -22,11 +22,6 @@ SIXTEEN = ipaddress.IPv4Network("10.0.0.0/16")
 PRIVATE = ["10.0.0.0/18", "10.0.64.0/18", "10.0.128.0/18", "10.0.192.0/20", "10.0.208.0/20", "10.0.224.0/20"]
 PUBLIC = ["10.0.240.0/24", "10.0.241.0/24", "10.0.242.0/24", "10.0.243.0/24", "10.0.244.0/24", "10.0.245.0/24"]
 
-NO_NAT = {"natGateways": "none"}
-ENDPOINTS = ["ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs", "sqs", "ec2", "eks-auth"]
-MIRROR = "123456789012.dkr.ecr.us-west-2.amazonaws.com/mirror"
-ECR_IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/train:1"
-
 
 def subnets_of(run: Run) -> dict[str, str]:
     return {name: one.inputs["cidrBlock"] for name, one in all_of(run, "aws:ec2/subnet:Subnet").items()}
@@ -206,18 +201,6 @@ def test_load_balancers_of_eks_find_their_subnets_by_tag(run_sections: RunStack)
         assert subnet.inputs["tags"] == {"Name": name, f"kubernetes.io/role/{kind}": "1"}
 
 
-def test_interface_endpoints_take_https_from_the_network_alone(run_sections: RunStack) -> None:
-    run = run_sections({"network": {"interfaceEndpoints": ["ecr.api", "logs"]}}, preview=False)
-    endpoints = all_of(run, "aws:ec2/vpcEndpoint:VpcEndpoint")
-    assert set(endpoints) == {"network-s3", "network-ecr-api", "network-logs"}
-    (group,) = endpoints["network-logs"].inputs["securityGroupIds"]
-    assert endpoints["network-logs"].inputs["privateDnsEnabled"] is True
-    assert endpoints["network-logs"].inputs["serviceName"] == "com.amazonaws.us-west-2.logs"
-    rule = one_of(run, "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "network-endpoints").inputs
-    assert (rule["securityGroupId"], rule["cidrIpv4"]) == (group, "10.0.0.0/16")
-    assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
-
-
 def test_flow_logs_are_kept_thirty_days_and_only_on_demand(run_sections: RunStack) -> None:
     assert all_of(run_sections({}), "aws:ec2/flowLog:FlowLog") == {}
     run = run_sections({"network": {"flowLogs": True}})
@@ -297,69 +280,6 @@ def test_a_network_that_cannot_be_is_refused(network: dict[str, Any], line: str,
     # that there is no such VPC is said as well
     lines = [one for one in mistakes_in({"network": network}) if "must be subnets of" not in one]
     assert lines == [f"network.{line}"]
-
-
-@pytest.mark.parametrize(
-    ("sections", "missing"),
-    [
-        (
-            {"batch": {"single": {"image": ECR_IMAGE}}},
-            {"batch": "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs"},
-        ),
-        (
-            {"queues": {"tasks": {}, "results": {}}, "workers": {"workers": {}}},
-            {"workers": "ecr.api, ecr.dkr, logs, sqs"},
-        ),
-        ({"eks": {"imageRegistry": MIRROR}}, {"eks": "ec2, ecr.api, ecr.dkr, eks-auth"}),
-    ],
-    ids=lambda value: "+".join(value),
-)
-def test_without_nat_the_missing_endpoints_of_each_part_are_named(
-    sections: dict[str, Any], missing: dict[str, str], mistakes_in: MistakesIn
-) -> None:
-    assert mistakes_in(sections | {"network": NO_NAT}) == [
-        f"network.interfaceEndpoints: must hold {services} for {part} with natGateways none, got []"
-        for part, services in missing.items()
-    ]
-
-
-def test_without_nat_nothing_may_come_from_the_internet(mistakes_in: MistakesIn) -> None:
-    network = NO_NAT | {"interfaceEndpoints": ENDPOINTS}
-    in_ecr = "must be in ECR with network.natGateways none"
-    assert mistakes_in(WHOLE | {"network": network, "workers": {"f": {"image": "python:3.12"}}}) == [
-        (
-            f"batch.single.image: {in_ecr}, such as repository:TAG,"
-            " got 'public.ecr.aws/deep-learning-containers/pytorch:2.13-cu133-amzn2023'"
-        ),
-        f"workers.f.image: {in_ecr}, such as repository:TAG, got 'python:3.12'",
-        (
-            f"eks.imageRegistry: {in_ecr}, with copies of the images of the cluster's software"
-            " (python -m tools.images), got null"
-        ),
-    ]
-
-
-def test_without_nat_a_registry_outside_ecr_is_refused(mistakes_in: MistakesIn) -> None:
-    network = NO_NAT | {"interfaceEndpoints": ENDPOINTS}
-    (line,) = mistakes_in({"network": network, "eks": {"imageRegistry": "registry.example.com/mirror"}})
-    assert line.startswith("eks.imageRegistry: must be in ECR")
-    assert line.endswith("got 'registry.example.com/mirror'")
-
-
-def test_with_its_endpoints_every_part_lives_without_nat(run_sections: RunStack) -> None:
-    run = run_sections(
-        WHOLE
-        | {
-            "network": NO_NAT | {"interfaceEndpoints": ENDPOINTS},
-            "batch": {"single": {"image": ECR_IMAGE}},
-            "eks": {"imageRegistry": MIRROR, "kueue": True, "trainer": True},
-        }
-    )
-    assert all_of(run, "aws:ec2/natGateway:NatGateway") == {}
-    assert all_of(run, "aws:ec2/eip:Eip") == {}
-    assert len(all_of(run, "aws:ec2/vpcEndpoint:VpcEndpoint")) == len(ENDPOINTS) + 1
-    # the first pull through a cache needs a way to the internet
-    assert all_of(run, "aws:ecr/pullThroughCacheRule:PullThroughCacheRule") == {}
 
 
 def make_vpc(aws: Aws, cidr: str, *zones: str) -> tuple[str, list[str]]:

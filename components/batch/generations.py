@@ -4,13 +4,13 @@ An environment whose instances would have to change is not changed: another one 
 its jobs to that. The old one drains: it takes no job, and is deleted by the first deployment that finds it empty.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Self
 
 from pulumi_aws import batch, ecs
 
-from components.deployed import Deployed
+from components.deployed import Deployed, if_there
 from components.schema import mistake
 from stack_file.mistakes import Mistake
 
@@ -23,11 +23,6 @@ NEEDS_TAG = "distributed-training:needs"
 """Tag of a compute environment: what its instances use and others do without, separated by spaces."""
 NEARBY, PLACEMENT = "nearby", "placement"
 """Rules by which instances reach each other, and a placement group; besides these they need zones."""
-
-NOT_THERE = ("couldn't find resource", "empty result", "no matching", "DELETED", "INACTIVE")
-"""Words by which the provider says that there is no such thing (hashicorp/terraform-provider-aws, `tfresource`)."""
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +41,11 @@ class Generation:
     @classmethod
     def ask(cls, physical_name: str) -> Self | None:
         """Ask AWS for it; None when it is gone or going."""
-        found = _if_there(lambda: batch.get_compute_environment(name=physical_name))
+        found = if_there(lambda: batch.get_compute_environment(name=physical_name))
         if found is None or found.status in ("DELETING", "DELETED"):
             return None
         arn = found.ecs_cluster_arn
-        cluster = _if_there(lambda: ecs.get_cluster(cluster_name=arn)) if arn else None
+        cluster = if_there(lambda: ecs.get_cluster(cluster_name=arn)) if arn else None
         return cls(
             name=found.tags.get(NAME_TAG) or _logical(physical_name),
             enabled=found.state == "ENABLED",
@@ -78,7 +73,7 @@ class DeployedJobQueue:
         environments = {_name(arn) for arn in deployed.of(path, "batch:compute-environment")}
         for arn in deployed.of(path, "batch:job-queue"):
             name = _name(arn)
-            queue = _if_there(lambda name=name: batch.get_job_queue(name=name))
+            queue = if_there(lambda name=name: batch.get_job_queue(name=name))
             if queue is not None and queue.status not in ("DELETING", "DELETED"):
                 # the tags of an environment that was made a moment ago may not be found yet
                 environments |= {_name(one.compute_environment) for one in queue.compute_environment_orders}
@@ -158,13 +153,3 @@ def _name(arn: str) -> str:
 
 def _logical(physical_name: str) -> str:
     return physical_name.rpartition("-")[0]
-
-
-def _if_there(ask: Callable[[], Answer]) -> Answer | None:
-    """What AWS answers, or None when there is no such thing; not to be allowed to ask is no such answer."""
-    try:
-        return ask()
-    except Exception as error:  # the SDK raises no narrower one
-        if any(words in str(error) for words in NOT_THERE):
-            return None
-        raise

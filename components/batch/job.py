@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from components.accelerators import InstanceFacts
 from components.images import TRAINING_IMAGE, lacks_efa
+from components.network import Needs, for_secrets
 from components.schema import Image, SecretArn, Settings, refuse
 from components.task_queue import SendTo
 
@@ -63,6 +64,16 @@ class JobSettings(Settings):
     """Environment variables of the container."""
     secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
     """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+
+    def endpoints(self, path: str) -> Needs:
+        """What its instances and jobs need where there is no NAT; layers of images come from S3, by its gateway.
+
+        ECS developer guide, "Amazon ECS interface VPC endpoints".
+        """
+        yield path, ("ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs")
+        yield from for_secrets(f"{path}.secrets", self.secrets.values())
+        if self.send_to:
+            yield f"{path}.sendTo", ("sqs",)
 
     @property
     def in_one_zone(self) -> bool:

@@ -15,7 +15,7 @@ from components.cluster.running import FIRST, GPU_NODES, SYSTEM_NODES, RunningCl
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
 from components.images import ADDONS_REGISTRIES
-from components.network import Network, Zones
+from components.network import Needs, Network, Zones
 from components.schema import Name, as_far_as_right, mistake
 from components.task_queue import SendTo
 from stack_file.mistakes import Mistake
@@ -64,6 +64,16 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
                     f"{key}: {has} becomes {wanted}, so the {nodes.size} nodes of {GPU_NODES}.{name} that run are"
                     f" exchanged, a third at once, and what runs on them is stopped: {FIRST}"
                 )
+
+    def endpoints(self, path: str) -> Needs:
+        """What its nodes and pods need where there is no NAT.
+
+        EKS user guide, "Deploy private clusters with limited internet access": for nodes and their network, for Pod
+        Identity, and for Cluster Autoscaler, which asks EKS for the labels of node groups too.
+        """
+        yield path, ("ec2", "ecr.api", "ecr.dkr", "eks-auth", "autoscaling", "eks")
+        if self.send_to:
+            yield f"{path}.sendTo", ("sqs",)
 
     def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that its nodes ask for at most."""

@@ -1,25 +1,18 @@
 """The interface endpoints by which private subnets reach AWS services without NAT."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 import pulumi
 from pulumi_aws import ec2, vpc
 
-from components import iam
+from components.deployed import if_there
 from components.schema import Like
 
-NEEDED_ENDPOINTS: Mapping[str, Sequence[str]] = {
-    "batch": ("ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs"),
-    "workers": ("ecr.api", "ecr.dkr", "logs", "sqs"),
-    "eks": ("ec2", "ecr.api", "ecr.dkr", "eks-auth"),
-}
-"""Section of the stack file -> AWS services that its machines need, each by an endpoint where there is no NAT.
-
-Batch and ECS: ECS developer guide, "Amazon ECS interface VPC endpoints"; Fargate needs none of ECS itself. EKS: EKS
-user guide, "Deploy private clusters with limited internet access". Image layers come from S3, by its gateway.
-"""
+Needs = Iterator[tuple[str, Sequence[str]]]
+"""Path in the stack file, and the AWS services that it needs, each by an endpoint where there is no NAT."""
 
 EndpointService = Annotated[
     str,
@@ -27,6 +20,33 @@ EndpointService = Annotated[
         r"^[a-z0-9]+([.-][a-z0-9]+)*$", "must be the name of an AWS service as its endpoints have it, such as ecr.api"
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointFacts:
+    """What AWS says of the endpoints of one of its services in a region (EC2 `DescribeVpcEndpointServices`)."""
+
+    service_name: str
+    """Its whole name, which in China begins with `cn.com` or `com`, service by service."""
+    zones: frozenset[str]
+    """Names of the availability zones that may have one; empty where AWS does not say, as in GovCloud."""
+
+    @classmethod
+    def ask_all(cls, services: Iterable[str], region: str) -> dict[str, Self]:
+        """Service -> the answer of AWS; without those that have no endpoint in the region."""
+        found = {service: cls.ask(service, region) for service in services}
+        return {service: facts for service, facts in found.items() if facts is not None}
+
+    @classmethod
+    def ask(cls, service: str, region: str) -> Self | None:
+        """Ask AWS; None for a service that has no endpoint in the region."""
+        names = [f"{prefix}.{region}.{service}" for prefix in ("com.amazonaws", "cn.com.amazonaws")]
+        found = if_there(
+            lambda: ec2.get_vpc_endpoint_service(filters=[{"name": "service-name", "values": names}]),
+        )
+        if found is None:
+            return None
+        return cls(service_name=found.service_name, zones=frozenset(found.availability_zones or ()))
 
 
 class InterfaceEndpoints(pulumi.ComponentResource):
@@ -38,12 +58,11 @@ class InterfaceEndpoints(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        services: Sequence[str],
+        services: Mapping[str, EndpointFacts],
         *,
         vpc_id: pulumi.Output[str],
         cidr: ipaddress.IPv4Network,
-        subnet_ids: Sequence[pulumi.Output[str]],
-        account: iam.Account,
+        subnets: Mapping[str, pulumi.Output[str]],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("distributed-training:index:InterfaceEndpoints", name, {}, opts)
@@ -70,14 +89,23 @@ class InterfaceEndpoints(pulumi.ComponentResource):
             ec2.VpcEndpoint(
                 f"{name}-{service.replace('.', '-')}",
                 vpc_id=vpc_id,
-                service_name=f"com.amazonaws.{account.region}.{service}",
+                service_name=facts.service_name,
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
-                subnet_ids=subnet_ids,
+                subnet_ids=[one for zone, one in subnets.items() if zone in (facts.zones or subnets)],
                 security_group_ids=[group.id],
                 tags={"Name": f"{name}-{service}"},
                 opts=child,
             )
-            for service in services
+            for service, facts in services.items()
         ]
         self.register_outputs({})
+
+
+def for_secrets(path: str, arns: Iterable[str]) -> Needs:
+    """What reads the values of secrets and parameters needs: ECS fetches them from inside the network.
+
+    No endpoint for KMS: Secrets Manager and Systems Manager decrypt by themselves, on behalf of who asks.
+    """
+    if services := sorted({arn.split(":")[2] for arn in arns}):
+        yield path, services

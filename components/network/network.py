@@ -17,7 +17,7 @@ from components.network.endpoints import InterfaceEndpoints
 from components.network.flow_logs import FlowLogs
 from components.network.ranges import private_range, public_range
 from components.network.security_groups import let_members_talk
-from components.network.settings import NetworkSettings
+from components.network.settings import NetworkFacts, NetworkSettings
 from components.network.zones import Zones
 
 
@@ -118,7 +118,7 @@ class Network(pulumi.ComponentResource):
         name: str,
         settings: NetworkSettings,
         *,
-        zones: Zones,
+        facts: NetworkFacts,
         account: iam.Account,
         deployed: Deployed,
         default_group_in_use: bool,
@@ -126,9 +126,10 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
-        self.zones, self.adopted = zones, None
+        zones, self.adopted = facts.zones, None
+        self.zones = zones
         if settings.existing is None:
-            self._create(name, settings, zones, account, deployed=deployed, default_group_in_use=default_group_in_use)
+            self._create(name, settings, facts, account, deployed=deployed, default_group_in_use=default_group_in_use)
         else:
             self.vpc_id = pulumi.Output.from_input(settings.existing.vpc_id)
             self.cidr = ec2.get_vpc_output(
@@ -149,7 +150,7 @@ class Network(pulumi.ComponentResource):
         self,
         name: str,
         settings: NetworkSettings,
-        zones: Zones,
+        facts: NetworkFacts,
         account: iam.Account,
         *,
         deployed: Deployed,
@@ -162,7 +163,7 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             # the private names of interface endpoints and of EKS's private endpoint need both
             enable_dns_hostnames=True,
-            tags={"Name": name, **deployed.tag(OWN_VPC), TRAINING_ZONE_TAG: zones.training},
+            tags={"Name": name, **deployed.tag(OWN_VPC), TRAINING_ZONE_TAG: facts.zones.training},
             opts=child,
         )
         # adopted to be emptied: AWS makes it so that everything in it may talk to everything
@@ -187,6 +188,7 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
         made: dict[str, Zone] = {}
+        zones = facts.zones
         for zone in zones.names:
             match settings.nat_gateways:
                 case "none":
@@ -221,13 +223,7 @@ class Network(pulumi.ComponentResource):
         ]
         if settings.interface_endpoints:
             endpoints = InterfaceEndpoints(
-                name,
-                settings.interface_endpoints,
-                vpc_id=main.id,
-                cidr=settings.cidr,
-                subnet_ids=[*self._subnets.values()],
-                account=account,
-                opts=child,
+                name, facts.services, vpc_id=main.id, cidr=settings.cidr, subnets=self._subnets, opts=child
             )
             self.egress += endpoints.endpoints
         if settings.flow_logs:

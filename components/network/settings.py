@@ -1,8 +1,9 @@
 """The `network` section."""
 
 import ipaddress
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Literal, Self
 
@@ -11,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components import iam, quotas
 from components.network.deployed import MOVE, DeployedNetwork, nat_gateways, nat_gateways_in
-from components.network.endpoints import NEEDED_ENDPOINTS, EndpointService
+from components.network.endpoints import EndpointFacts, EndpointService
 from components.network.existing import ExistingNetwork
 from components.network.ranges import (
     CONTAINER_RANGE,
@@ -232,16 +233,36 @@ class NetworkSettings(Settings):
         elif self.existing is None and own and str(self.cidr) not in there.vpcs.values():
             yield mistake(f"{path}.cidr", f"must stay {there.vpcs[own[0]]}; {MOVE}", str(self.cidr))
 
-    def missing_endpoints(self, path: str, sections: Collection[str]) -> Iterator[Mistake]:
-        """Mistakes where a section needs an interface endpoint and there is neither that nor NAT."""
-        for section, needed in NEEDED_ENDPOINTS.items():
-            missing = [service for service in needed if service not in self.interface_endpoints]
-            if section in sections and missing:
-                yield mistake(
-                    f"{path}.interfaceEndpoints",
-                    f"must hold {', '.join(missing)} for {section} with natGateways none",
-                    list(self.interface_endpoints),
-                )
+    def without_endpoint(self, path: str, region: str, found: Mapping[str, EndpointFacts]) -> Iterator[Mistake]:
+        """Mistakes where the region has no interface endpoint for a service."""
+        for service in self.interface_endpoints:
+            if service not in found:
+                rule = f"must be services that have an interface endpoint in {region}"
+                yield mistake(f"{path}.interfaceEndpoints", rule, service)
+
+    def missing_endpoints(self, path: str, needs: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Mistake]:
+        """The mistake where something needs an interface endpoint and there is neither that nor NAT."""
+        whole = [*self.interface_endpoints]
+        lacking = defaultdict[str, list[str]](list)
+        for of, services in needs:
+            lacking[of] += [one for one in services if one not in whole]
+            whole += lacking[of]
+        if missing := "; ".join(f"{', '.join(services)} for {of}" for of, services in lacking.items() if services):
+            yield mistake(
+                f"{path}.interfaceEndpoints",
+                f"must hold, with natGateways none, {missing}: write [{', '.join(sorted(whole))}]",
+                list(self.interface_endpoints),
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts:
+    """The facts that AWS gives about what the `network` section names."""
+
+    zones: Zones
+    """The availability zones to use."""
+    services: Mapping[str, EndpointFacts] = field(default_factory=dict[str, EndpointFacts])
+    """Service -> its interface endpoint, for every one that the section names."""
 
 
 def _alias(field: str) -> str:

@@ -34,6 +34,11 @@ PRIVATE_LINK = (
     r"|(sync-)?states"
 )
 """Names of services in VPC endpoints that are not those of their APIs."""
+CHINESE_NAMES = (
+    r"autoscaling|batch|ebs|ec2|ecr\.(api|dkr)|eks|elasticfilesystem|fsx|kinesis-streams|lambda|monitoring|s3|sqs|states"
+    r"|sts|xray"
+)
+"""Services whose endpoints have names that begin with `cn.com` in China (aws/aws-cdk, `vpc-endpoint.ts`)."""
 
 
 CUT_OFF = "connections through it to {} break once; what tries again goes on"
@@ -325,9 +330,7 @@ class VpcEndpoint(Ec2Resource, token="aws:ec2/vpcEndpoint:VpcEndpoint"):
     def refused(self, given: Property) -> Iterator[str]:
         """A service without an endpoint; most endpoints have the name of the service's API."""
         for one in given.select("serviceName"):
-            service = re.sub(r"^com\.amazonaws\.[a-z]{2}(-[a-z]+)+-\d\.", "", one.value)
-            name_of_api = (api.MODELS / service.removesuffix("-fips")).is_dir()
-            if not name_of_api and not re.fullmatch(PRIVATE_LINK, service):
+            if not has_endpoint(one.value):
                 yield one.wrong(f"The Vpc Endpoint Service '{one.value}' does not exist")
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
@@ -480,6 +483,33 @@ class FlowLog(Ec2Resource, token="aws:ec2/flowLog:FlowLog"):
 
     def delete(self, aws: Aws, there: State) -> None:
         aws.client("ec2").delete_flow_logs(FlowLogIds=[there.id])
+
+
+def has_endpoint(service_name: str) -> bool:
+    """Whether there is an AWS service with this name of its endpoints; most have the name of their API."""
+    found = re.fullmatch(r"(cn\.)?com\.amazonaws\.([a-z]{2}(?:-[a-z]+)+-\d)\.(.+)", service_name)
+    if found is None:
+        return False
+    chinese, region, service = found.groups()
+    gateway = service == "s3" and not chinese
+    if not gateway and bool(chinese) != (region.startswith("cn-") and bool(re.fullmatch(CHINESE_NAMES, service))):
+        return False
+    return (api.MODELS / service.removesuffix("-fips")).is_dir() or bool(re.fullmatch(PRIVATE_LINK, service))
+
+
+@answers("aws:ec2/getVpcEndpointService:getVpcEndpointService", needs="ec2:DescribeVpcEndpointServices", lasting=True)
+def get_vpc_endpoint_service(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The one endpoint service whose name is among those that are filtered for, in every zone."""
+    names = [name for one in inputs["filters"] if one["name"] == "service-name" for name in one["values"]]
+    found = [name for name in names if has_endpoint(name)]
+    if len(found) != 1:
+        raise ValueError("no matching EC2 VPC Endpoint Service found")
+    zones = aws.client("ec2").describe_availability_zones()["AvailabilityZones"]
+    return {
+        "availabilityZones": sorted(zone["ZoneName"] for zone in zones),
+        "id": found[0],
+        "serviceName": found[0],
+    }
 
 
 @answers("aws:ec2/getVpc:getVpc", needs="ec2:DescribeRouteTables ec2:DescribeVpcAttribute ec2:DescribeVpcs")
