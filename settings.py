@@ -232,9 +232,10 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
         for path, one in unknown
     ]
     for found in (
-        _batch_preflight(settings, types, zones),
+        _batch_preflight(settings, types, zones, account.partition),
         iter(()) if wrong_network else _eks_preflight(settings, types, zones, cluster, account.region),
         _queues_preflight(settings, account.region),
+        _alerts_preflight(settings, account.partition),
         wrong_network,
         _network_lacks(settings, account, zones, there_now),
         *_losses(settings, deployed, there_now),
@@ -287,9 +288,11 @@ def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequen
                 yield f"eks.{where}.instanceTypes", group.instance_types
 
 
-def _batch_preflight(settings: StackSettings, types: Mapping[str, InstanceFacts], zones: Zones) -> Iterator[Mistake]:
+def _batch_preflight(
+    settings: StackSettings, types: Mapping[str, InstanceFacts], zones: Zones, partition: str
+) -> Iterator[Mistake]:
     for name, one in settings.batch.items():
-        yield from as_far_as_right(one.preflight(f"batch.{name}", types, zones))
+        yield from as_far_as_right(one.preflight(f"batch.{name}", types, zones, partition))
 
 
 def _in_one_zone(settings: StackSettings, types: Mapping[str, InstanceFacts]) -> dict[str, frozenset[str]]:
@@ -347,6 +350,10 @@ def _eks_preflight(
 ) -> Iterator[Mistake]:
     if settings.eks is not None:
         yield from settings.eks.preflight("eks", types, zones, cluster, region)
+
+
+def _alerts_preflight(settings: StackSettings, partition: str) -> Iterator[Mistake]:
+    yield from settings.alerts.preflight("alerts", partition)
 
 
 def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:

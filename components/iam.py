@@ -41,6 +41,11 @@ class Account:
         domain = {"aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}.get(self.partition, "aws.amazon.com")
         return f"https://{self.region}.console.{domain}"
 
+    @property
+    def instances(self) -> str:
+        """What IAM calls EC2; the other services have one name in all partitions (aws/aws-cdk, `region-info`)."""
+        return "ec2.amazonaws.com.cn" if self.partition == "aws-cn" else "ec2.amazonaws.com"
+
     def arn(self, service: str, path: str) -> str:
         """The ARN of a regional resource of this account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{path}"

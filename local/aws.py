@@ -34,7 +34,7 @@ class Aws:
         self.default_tags = default_tags or {}
         """Tags that the provider adds to every resource."""
         self.account_id = ACCOUNT_ID
-        self.partition = "aws"
+        self.partition = partition(region)
         self.is_new = endpoint_url is None
         """Whether nothing has been created yet: its answers are then the same in every run."""
         self.last_call = ""
@@ -48,6 +48,11 @@ class Aws:
 
     def __enter__(self) -> Self:
         return self
+
+    @property
+    def dns_suffix(self) -> str:
+        """The domain of the partition's services."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
 
     def start(self) -> "subprocess.Popen[str]":
         """Start the server if it is not started yet, without waiting for it."""
@@ -116,6 +121,13 @@ class Aws:
     def arn(self, service: str, path: str, *, regional: bool = True) -> str:
         """An ARN of this account, for resources to which moto gives none."""
         return f"arn:{self.partition}:{service}:{self.region if regional else ''}:{self.account_id}:{path}"
+
+
+def partition(region: str) -> str:
+    """The partition of AWS in which a region lies."""
+    return next(
+        (one for start, one in {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}.items() if region.startswith(start)), "aws"
+    )
 
 
 def hex_digits(count: int) -> str:

@@ -26,6 +26,14 @@ QUOTAS = {
 """Service and quota code -> value of each quota that moto does not have."""
 
 
+OFFERED_ELSEWHERE = (
+    *("c7i.large", "g4dn.12xlarge", "g4dn.xlarge", "g5.12xlarge", "g5.48xlarge"),
+    *("m5.large", "m6i.large", "m7i.large", "p3.16xlarge", "p4d.24xlarge"),
+)
+"""Instance types of regions of which moto knows none, those of GovCloud and China; AWS has others."""
+REGIONS_ELSEWHERE = ("cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1")
+
+
 def fill() -> None:
     """Fill the gaps of each service when moto loads it; loading all services takes as long as the server's start."""
     from moto import backends
@@ -76,6 +84,20 @@ def _batch() -> None:
     backend.update_compute_environment, backend.delete_compute_environment = update_and_keep, delete_what_is_free
 
 
+def _offer_elsewhere() -> None:
+    from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
+    from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+
+    for region in REGIONS_ELSEWHERE:
+        zones = [one.name for one in RegionsAndZonesBackend.zones[region]]
+        for kind, places in {"region": [region], "availability-zone": zones}.items():
+            INSTANCE_TYPE_OFFERINGS[kind][region] = [
+                {"InstanceType": one, "LocationType": kind, "Location": place}
+                for one in OFFERED_ELSEWHERE
+                for place in places
+            ]
+
+
 def _ec2() -> None:
     """A VPC or subnet gets the id that its tag names."""
     from moto.ec2.models import subnets, vpcs
@@ -98,6 +120,7 @@ def _ec2() -> None:
 
         return make_it
 
+    _offer_elsewhere()
     modules: Any = (vpcs, "VPCBackend", "vpc"), (subnets, "SubnetBackend", "subnet")
     for module, backend, kind in modules:
         invent = getattr(module, f"random_{kind}_id")
@@ -196,7 +219,9 @@ def _service_quotas() -> None:
         return {
             "Adjustable": True,
             "GlobalQuota": False,
-            "QuotaArn": f"arn:aws:servicequotas:{self.region_name}:{self.account_id}:{service_code}/{quota_code}",
+            "QuotaArn": (
+                f"arn:{self.partition}:servicequotas:{self.region_name}:{self.account_id}:{service_code}/{quota_code}"
+            ),
             "QuotaCode": quota_code,
             "QuotaName": quota_code,
             "ServiceCode": service_code,

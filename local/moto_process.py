@@ -137,8 +137,9 @@ def _warm_up(region: str, *services: str) -> None:
     from moto.backends import get_backend
     from moto.ec2.models import ec2_backends
     from moto.iam.models import iam_backends
+    from moto.utilities.utils import get_partition
 
-    _ = ec2_backends[ACCOUNT_ID][region], iam_backends[ACCOUNT_ID]["aws"]
+    _ = ec2_backends[ACCOUNT_ID][region], iam_backends[ACCOUNT_ID][get_partition(region)]
     for service in services:
         cast("Any", get_backend)(service)
 

@@ -42,6 +42,8 @@ LINKED_ROLES = (
 """Services whose own role AWS creates with the caller's permissions, at the first use in an account."""
 GLOBAL = ("budgets", "iam", "route53")
 """Global services: `aws:RequestedRegion` is us-east-1 for them."""
+EC2_IN_CHINA = "ec2.amazonaws.com.cn"
+"""EC2's name in trust policies in China; the other services have one name in all partitions."""
 SERVICES_ROLES = "arn:aws:iam::ACCOUNT_ID:role/aws-service-role"
 BESIDES: Mapping[str, tuple[str, ...]] = {
     # EKS checks with the caller's permissions whether its own role exists (EKS user guide, "Service-linked role
@@ -143,7 +145,7 @@ def _condition(action: str, run: Run) -> dict[str, Any] | None:
                 for service in _listed(statement["Principal"]["Service"])
             }
             # Batch passes its roles on, as EKS does, which is in `trusted` already
-            return {"StringEquals": {"iam:PassedToService": sorted(trusted | {"batch.amazonaws.com"})}}
+            return {"StringEquals": {"iam:PassedToService": sorted(trusted | {"batch.amazonaws.com", EC2_IN_CHINA})}}
         case "iam:CreateServiceLinkedRole":
             return {"StringEquals": {"iam:AWSServiceName": list(LINKED_ROLES)}}
         case "iam:AttachRolePolicy" | "iam:DetachRolePolicy":

@@ -40,6 +40,9 @@ STRATEGIES: Mapping[Capacity, str] = {
 }
 """Kind of capacity -> how Batch chooses instances: of the strategies with which an environment takes a newer image."""
 
+PARTITIONS_WITHOUT_EFA = ("aws-cn",)
+"""Where Batch does not support it (Getting Started with Amazon Web Services in China, "Amazon Batch")."""
+
 DIGEST_CHARACTERS = 8
 
 
@@ -147,8 +150,12 @@ class InstancesSettings(JobSettings):
             ),
         )
 
-    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones) -> Iterator[Mistake]:
-        """Mistakes that only AWS can find: about the instance types."""
+    def preflight(
+        self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones, partition: str
+    ) -> Iterator[Mistake]:
+        """Mistakes that only AWS can find: about the instance types, and what the partition lacks."""
+        if self.efa and partition in PARTITIONS_WITHOUT_EFA:
+            yield mistake(f"{path}.efa", "must be false in China, where Batch has no EFA", self.efa)
         types = [facts[name] for name in self.instance_types]
         listed = ", ".join(self.instance_types)
         if len({one.architecture for one in types}) > 1:
@@ -259,7 +266,7 @@ class BatchInstances(pulumi.ComponentResource):
             )
         role = iam.ServiceRole(
             f"{name}-instance",
-            service="ec2.amazonaws.com",
+            service=account.instances,
             managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
             statements=statements,
             opts=child,

@@ -1,6 +1,6 @@
 """The topic that every alert goes to, and who is notified."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import pulumi
@@ -8,7 +8,8 @@ from pulumi_aws import kms, sns
 from pydantic import Field, field_validator
 
 from components import iam
-from components.schema import Like, Settings
+from components.schema import Like, Settings, mistake
+from stack_file.mistakes import Mistake
 
 KMS_DELETION_DAYS = 30
 
@@ -47,6 +48,12 @@ class AlertsSettings(Settings):
         if len(set(emails)) < len(emails):
             raise ValueError("must name each once")
         return emails
+
+    def preflight(self, path: str, partition: str) -> Iterator[Mistake]:
+        """The mistake of a budget where there are none: no endpoint of AWS Budgets is in GovCloud (botocore)."""
+        if self.monthly_budget_usd is not None and partition == "aws-us-gov":
+            rule = "must be left out in GovCloud, which has no AWS Budgets: set it in the account that pays"
+            yield mistake(f"{path}.monthlyBudgetUsd", rule, self.monthly_budget_usd)
 
 
 class AlertTopic(pulumi.ComponentResource):

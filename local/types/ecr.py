@@ -45,8 +45,12 @@ class Repository(Tagged, token=REPOSITORY):
             inputs["name"] = inputs["name"].lower()
         ecr = aws.client("ecr")
         made = call(ecr, "create_repository", inputs, rename=self.rename, leave=("forceDelete",))["repository"]
-        names = {"arn": "repositoryArn", "registryId": "registryId", "repositoryUrl": "repositoryUri"}
-        return Created(id=inputs["name"], outputs=inputs | {key: made[name] for key, name in names.items()})
+        computed = {
+            "arn": made["repositoryArn"],
+            "registryId": made["registryId"],
+            "repositoryUrl": f"{aws.account_id}.dkr.ecr.{aws.region}.{aws.dns_suffix}/{inputs['name']}",
+        }
+        return Created(id=inputs["name"], outputs=inputs | computed)
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
         """Its settings and tags."""

@@ -63,9 +63,9 @@ class Bucket(ResourceType, token=BUCKET):
             outputs=inputs
             | {
                 "arn": f"arn:{aws.partition}:s3:::{name}",
-                "bucketDomainName": f"{name}.s3.amazonaws.com",
+                "bucketDomainName": f"{name}.s3.{aws.dns_suffix}",
                 "bucketRegion": aws.region,
-                "bucketRegionalDomainName": f"{name}.s3.{aws.region}.amazonaws.com",
+                "bucketRegionalDomainName": f"{name}.s3.{aws.region}.{aws.dns_suffix}",
             },
         )
 

@@ -21,7 +21,7 @@ def get_caller_identity(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def get_region(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The region of this AWS."""
     del inputs
-    return {"endpoint": f"ec2.{aws.region}.amazonaws.com", "id": aws.region, "region": aws.region}
+    return {"endpoint": f"ec2.{aws.region}.{aws.dns_suffix}", "id": aws.region, "region": aws.region}
 
 
 @answers("aws:index/getDefaultTags:getDefaultTags")
@@ -36,10 +36,10 @@ def get_partition(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The partition of AWS in which the region lies."""
     del inputs
     return {
-        "dnsSuffix": "amazonaws.com",
+        "dnsSuffix": aws.dns_suffix,
         "id": aws.partition,
         "partition": aws.partition,
-        "reverseDnsPrefix": "com.amazonaws",
+        "reverseDnsPrefix": ".".join(reversed(aws.dns_suffix.split("."))),
     }
 
 
