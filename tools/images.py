@@ -8,8 +8,8 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
+from components.cluster.charts import PUBLIC_EFA_HOST, images_of
 from components.cluster.control_plane import STANDARD_SUPPORT_ENDS, VERSION
-from components.cluster.software import PUBLIC_EFA_HOST, images_of
 from components.images import ADDONS_REGISTRIES, TRAINING_IMAGE
 
 NEEDED_BY = {

@@ -6,7 +6,7 @@ It comes from `pulumi_eks.Cluster`, with its role, its access entries and the tw
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pulumi
 import pulumi_eks
@@ -22,8 +22,6 @@ from components.schema import Like, Range, Settings
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 LOG_RETENTION_DAYS = 90
 KMS_DELETION_DAYS = 30
-ADDONS = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
-"""Add-ons that need nodes; those that nodes need are the control plane's."""
 VOLUMES_SERVICE_ACCOUNT = "ebs-csi-controller-sa"
 """The service account of aws-ebs-csi-driver's controller."""
 MOST_PUBLIC_RANGES = 40
@@ -38,6 +36,26 @@ REACH_IT = (
     " --exclude, see docs/eks.md"
 )
 """What whoever cannot reach the Kubernetes API can do."""
+
+AddonVersion = Annotated[
+    str,
+    Like(
+        r"^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$",
+        "must be a version of an add-on, such as v1.13.2-eksbuild.1; `python -m tools.versions` says which there are",
+    ),
+]
+"""A version as EKS calls it."""
+Addon = Literal[
+    "aws-ebs-csi-driver",
+    "coredns",
+    "eks-node-monitoring-agent",
+    "eks-pod-identity-agent",
+    "kube-proxy",
+    "metrics-server",
+    "vpc-cni",
+]
+ADDONS: tuple[Addon, ...] = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
+"""Add-ons that need nodes; the others are those that nodes need, and the control plane's."""
 
 Principal = Annotated[
     str,
@@ -54,6 +72,12 @@ class ControlPlaneSettings(Settings):
 
     version: str = VERSION
     """Kubernetes version. EKS upgrades the cluster by itself when standard support of the version ends."""
+    addon_versions: dict[str, dict[Addon, AddonVersion]] = Field(default_factory=dict[str, dict[Addon, str]])
+    """Kubernetes version -> add-on -> its version, for clusters of that version.
+
+    What is left out has the version that AWS names as the default for the cluster's, which is another one every few
+    months.
+    """
     public_access_cidrs: Annotated[tuple[Range, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
     """Public address ranges that may reach the Kubernetes API. Empty: only from inside the VPC."""
     admin_principal_arns: tuple[Principal, ...] = ()
@@ -66,6 +90,22 @@ class ControlPlaneSettings(Settings):
             known = ", ".join(f"{one} (to {day})" for one, day in STANDARD_SUPPORT_ENDS.items())
             raise ValueError(f"must be one in EKS's standard support: {known}")
         return version
+
+    @field_validator("addon_versions")
+    @classmethod
+    def _are_of_supported_versions(
+        cls, versions: dict[str, dict[Addon, AddonVersion]]
+    ) -> dict[str, dict[Addon, AddonVersion]]:
+        for version, addons in versions.items():
+            if version not in STANDARD_SUPPORT_ENDS:
+                known = ", ".join(f'"{one}"' for one in STANDARD_SUPPORT_ENDS)
+                raise ValueError(f"must be by Kubernetes version, one of {known}")
+            proxy = addons.get("kube-proxy")
+            if proxy is not None and not proxy.startswith(f"v{version}."):
+                raise ValueError(
+                    f"must have for {version} a kube-proxy of that version, such as v{version}.0-eksbuild.1"
+                )
+        return versions
 
     @field_validator("public_access_cidrs")
     @classmethod
@@ -239,8 +279,11 @@ class Addons(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _addon_version(addon: str, settings: ControlPlaneSettings, parent: pulumi.Resource) -> pulumi.Output[str]:
-    """The default version of an add-on for the cluster's Kubernetes version, according to AWS."""
+def _addon_version(addon: Addon, settings: ControlPlaneSettings, parent: pulumi.Resource) -> pulumi.Input[str]:
+    """The version that the stack file names, or the default for the cluster's Kubernetes version, according to AWS."""
+    named = settings.addon_versions.get(settings.version, {}).get(addon)
+    if named is not None:
+        return named
     return eks.get_addon_version_output(
         addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
     ).version

@@ -1,6 +1,8 @@
 """The control plane and its add-ons: who reaches it, who administers it, what it waits for."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -156,3 +158,43 @@ def test_a_preview_warns_of_versions_beside_the_default(version: str, notice: st
     assert notices(run) == [f"eks.version: {version} {notice}"]
     values = one_of(run, RELEASE, "training-cluster-autoscaler").inputs["values"]
     assert values["image"]["tag"].startswith(f"v{version}.")
+
+
+def test_an_add_on_has_the_version_that_the_stack_file_names_for_the_clusters(run_sections: RunStack) -> None:
+    pinned = {
+        "1.35": {"coredns": "v1.13.2-eksbuild.1", "vpc-cni": "v1.21.1-eksbuild.3"},
+        "1.36": {"coredns": "v2.0.0-eksbuild.1"},
+    }
+    run = run_sections({"eks": {"addonVersions": pinned}}, preview=False)
+    addons = {
+        one["addonName"]: one["addonVersion"]
+        for one in (outputs(run, each) for each in run.registrations.values() if each.type == ADDON)
+    }
+    assert addons["coredns"] == "v1.13.2-eksbuild.1"
+    assert addons["vpc-cni"] == "v1.21.1-eksbuild.3"
+    # as AWS has it by default
+    assert addons["kube-proxy"] == "v1.35.0-eksbuild.1"
+
+
+@pytest.mark.parametrize(
+    ("versions", "line"),
+    [
+        ({"1.2": {}}, 'must be by Kubernetes version, one of "1.34", "1.35", "1.36", got {\'1.2\': {}}'),
+        (
+            {"1.35": {"kube-proxy": "v1.34.0-eksbuild.1"}},
+            (
+                "must have for 1.35 a kube-proxy of that version, such as v1.35.0-eksbuild.1, got"
+                " {'1.35': {'kube-proxy': 'v1.34.0-eksbuild.1'}}"
+            ),
+        ),
+    ],
+)
+def test_versions_of_add_ons_that_cannot_be_are_refused(
+    versions: dict[str, Any], line: str, mistakes_in: Callable[[dict[str, Any]], list[str]]
+) -> None:
+    assert mistakes_in({"eks": {"addonVersions": versions}}) == [f"eks.addonVersions: {line}"]
+
+
+def test_a_version_that_eks_would_not_know_is_refused(mistakes_in: Callable[[dict[str, Any]], list[str]]) -> None:
+    (line,) = mistakes_in({"eks": {"addonVersions": {"1.35": {"coredns": "1.13.2"}}}})
+    assert line.startswith("eks.addonVersions.1.35.coredns: must be a version of an add-on, such as v1.13.2-eksbuild.1")

@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from components.cluster.charts import AUTOSCALER_IMAGES, CHARTS
 from components.cluster.control_plane import STANDARD_SUPPORT_ENDS
-from components.cluster.software import AUTOSCALER_IMAGES, CHARTS, TRAINER_API
+from components.cluster.software import TRAINER_API
 from local.run import Run
 from tests.cluster.support import (
     ADDON,
