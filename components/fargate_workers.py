@@ -15,7 +15,7 @@ from components.artifacts import RECORDS_PREFIX, Artifacts
 from components.batch import BatchJobQueue
 from components.images import OWN
 from components.network import Needs, Network, for_secrets
-from components.schema import Image, Like, Name, SecretArn, Settings, mistake, refuse
+from components.schema import Image, KeyArn, Like, Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import SendTo, TaskQueue, TaskQueueSettings, send_to, urls
 from stack_file.mistakes import Mistake, near
 
@@ -97,6 +97,8 @@ class WorkerSettings(Settings):
     """Environment variables of the container."""
     secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
     """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+    secret_key_arns: tuple[KeyArn, ...] = ()
+    """KMS keys of your own under which what is named under `secrets` is encrypted. AWS's own keys need not be named."""
 
     @model_validator(mode="after")
     def _is_a_legal_task(self) -> Self:
@@ -133,6 +135,7 @@ class WorkerSettings(Settings):
                         f"must be at most maxTasks ({self.max_tasks})",
                         self.min_tasks,
                     ),
+                    *iam.wrong_keys(self.secrets.values(), self.secret_key_arns),
                 )
                 if wrong
             ]
@@ -277,7 +280,10 @@ class FargateWorkers(pulumi.ComponentResource):
             f"{name}-execution",
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
-            statements=[*artifacts.pull(), *iam.start_containers(log_group.arn, settings.secrets.values())],
+            statements=[
+                *artifacts.pull(),
+                *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
+            ],
             opts=child,
         )
         definition = ecs.TaskDefinition(

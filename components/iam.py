@@ -1,6 +1,6 @@
 """Policies as data: statements that components hand to each other, and the roles that hold them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -77,10 +77,38 @@ def read_secrets(arns: Iterable[str]) -> list[Statement]:
     ]
 
 
-def start_containers(log_group_arn: pulumi.Input[str], secret_arns: Iterable[str]) -> list[Statement]:
-    """Statements for the agent of ECS and Batch, which writes a container's log and reads its secrets."""
+def decrypt_secrets(secret_arns: Iterable[str], key_arns: Collection[str]) -> list[Statement]:
+    """Statements that allow using these keys for secrets and parameters, and for nothing else."""
+    # the service's host (KMS developer guide, "kms:ViaService"); no page says how it ends in China
+    hosts = [
+        f"{service}.{region}.amazonaws.com{end}"
+        for service, region in sorted(_places(secret_arns))
+        for end in (("", ".cn") if region.startswith("cn-") else ("",))
+    ]
+    return [allow(["kms:Decrypt"], sorted(key_arns), {"StringEquals": {"kms:ViaService": hosts}})] if key_arns else []
+
+
+def wrong_keys(secret_arns: Collection[str], key_arns: Iterable[str]) -> Iterator[tuple[bool, str, str, object]]:
+    """Whether a key under `secretKeyArns` can be none of these secrets', the setting, the rule and the value got."""
+    regions = sorted({region for _, region in _places(secret_arns)})
+    for arn in key_arns:
+        where = f"in {' or '.join(regions)}, as what is under secrets" if regions else "left out without secrets"
+        yield arn.split(":")[3] not in regions, "secretKeyArns", f"must be {where}", arn
+
+
+def start_containers(
+    log_group_arn: pulumi.Input[str], secret_arns: Collection[str], key_arns: Collection[str]
+) -> list[Statement]:
+    """Statements for the agent of ECS and Batch, which writes a container's log and reads its secrets.
+
+    `key_arns`: keys of the customer under which secrets are; AWS's own keys ask for no statement.
+    """
     streams = pulumi.Output.concat(log_group_arn, ":*")
-    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams]), *read_secrets(secret_arns)]
+    return [
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams]),
+        *read_secrets(secret_arns),
+        *decrypt_secrets(secret_arns, key_arns),
+    ]
 
 
 def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
@@ -112,6 +140,11 @@ def merged(statements: Iterable[Statement]) -> list[Statement]:
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
     """A policy document with sorted keys, so that an unchanged policy shows no change."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+
+
+def _places(arns: Iterable[str]) -> set[tuple[str, str]]:
+    """Service and region of what these ARNs name."""
+    return {(service, region) for _, _, service, region, *_ in (arn.split(":") for arn in arns)}
 
 
 class ServiceRole(pulumi.ComponentResource):

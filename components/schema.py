@@ -115,6 +115,15 @@ Arn = Annotated[
 ]
 """An Amazon resource name."""
 
+KeyArn = Annotated[
+    str,
+    Like(
+        r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/\S+$",
+        "must be the ARN of a KMS key, not of an alias, such as arn:aws:kms:us-west-2:123456789012:key/ID",
+    ),
+]
+"""A KMS key."""
+
 SecretArn = Annotated[
     str,
     Like(

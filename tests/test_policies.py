@@ -22,6 +22,11 @@ ASSUMED_BY = {
 }
 """Resource type and the property that names a role -> the service that will assume it."""
 
+SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:token-AbCdEf"
+PARAMETER = "arn:aws:ssm:us-west-2:123456789012:parameter/other"
+KEY = "arn:aws:kms:us-west-2:123456789012:key/11111111-2222-3333-4444-555555555555"
+SECRETS = {"secrets": {"TOKEN": f"{SECRET}:key::", "OTHER": PARAMETER}, "secretKeyArns": [KEY]}
+
 
 @pytest.fixture(scope="module")
 def whole(run_sections: RunStack) -> Run:
@@ -29,8 +34,8 @@ def whole(run_sections: RunStack) -> Run:
         {
             "network": {"flowLogs": True},
             "queues": {"tasks": {}, "results": {}, "given": {}, "other": {}},
-            "batch": {"single": {"sendTo": ["given"]}, "multi": {}},
-            "workers": {"workers": {"sendTo": ["given"], "submitTo": ["single"]}},
+            "batch": {"single": {"sendTo": ["given"], **SECRETS}, "multi": {}},
+            "workers": {"workers": {"sendTo": ["given"], "submitTo": ["single"], **SECRETS}},
             "eks": {"gpuNodeGroups": {"gpu": {}}, "sendTo": ["given"]},
         },
         preview=False,
@@ -157,6 +162,27 @@ def test_who_pulls_through_the_cache_makes_repositories_of_the_stack_alone(whole
         assert not may(f"ecr:{action}", "arn:aws:ecr:us-west-2:123456789012:repository/other/public/pytorch")
     assert not may("ecr:DeleteRepository", f"{repository}/public/deep-learning-containers/pytorch")
     assert not may("ecr:PutImage", f"{repository}/public/deep-learning-containers/pytorch")
+
+
+@pytest.mark.parametrize("role", ["single-execution", "workers-execution"])
+def test_an_execution_role_decrypts_with_the_named_key_what_is_secret_and_nothing_else(whole: Run, role: str) -> None:
+    may = allowed(whole, role)
+    assert may("secretsmanager:GetSecretValue", SECRET)
+    assert may("ssm:GetParameters", PARAMETER)
+    assert not may("secretsmanager:GetSecretValue", SECRET.replace("token", "other"))
+    for service in ("secretsmanager", "ssm"):
+        assert may("kms:Decrypt", KEY, **{"kms:ViaService": f"{service}.us-west-2.amazonaws.com"})
+        assert not may("kms:Decrypt", f"{KEY}6", **{"kms:ViaService": f"{service}.us-west-2.amazonaws.com"})
+        assert not may("kms:Decrypt", KEY, **{"kms:ViaService": f"{service}.eu-west-1.amazonaws.com"})
+    assert not may("kms:Decrypt", KEY, **{"kms:ViaService": "s3.us-west-2.amazonaws.com"})
+    assert not may("kms:Encrypt", KEY, **{"kms:ViaService": "ssm.us-west-2.amazonaws.com"})
+
+
+def test_a_container_itself_reads_no_secret_and_uses_no_key(whole: Run) -> None:
+    for role in ("single-job", "workers-task"):
+        may = allowed(whole, role)
+        assert not may("secretsmanager:GetSecretValue", SECRET)
+        assert not may("kms:Decrypt", KEY, **{"kms:ViaService": "secretsmanager.us-west-2.amazonaws.com"})
 
 
 def test_flow_logs_are_written_to_their_own_group_and_no_other(whole: Run) -> None:

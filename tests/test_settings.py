@@ -307,6 +307,25 @@ def test_a_key_of_another_region_is_refused(mistakes_in: MistakesIn) -> None:
     assert line == f"queues.tasks.kmsKeyArn: must be a key in us-west-2, where the queue is, got '{key}'"
 
 
+def test_a_key_that_is_of_no_secret_is_refused(mistakes_in: MistakesIn) -> None:
+    key, alias = "arn:aws:kms:eu-west-1:123456789012:key/mine", "arn:aws:kms:us-west-2:123456789012:alias/mine"
+    secret = "arn:aws:secretsmanager:us-west-2:123456789012:secret:token-AbCdEf"
+    queues: Any = {"tasks": {}, "results": {}}
+    assert mistakes_in({"batch": {"a": {"secretKeyArns": [alias]}}}) == [
+        (
+            "batch.a.secretKeyArns.0: must be the ARN of a KMS key, not of an alias,"
+            " such as arn:aws:kms:us-west-2:123456789012:key/ID"
+        )
+    ]
+    assert mistakes_in({"batch": {"a": {"secretKeyArns": [key]}}}) == [
+        "batch.a.secretKeyArns: must be left out without secrets"
+    ]
+    fleet = {"f": {"secrets": {"TOKEN": secret}, "secretKeyArns": [key]}}
+    assert mistakes_in({"workers": fleet, "queues": queues}) == [
+        "workers.f.secretKeyArns: must be in us-west-2, as what is under secrets"
+    ]
+
+
 @pytest.mark.parametrize(
     "image",
     ["", " ", "two words", "repository", "repository:", "repository:-1", "repository/train:1", "repository@sha256:0"],

@@ -10,10 +10,11 @@ import pulumi
 from pulumi_aws import batch
 from pydantic import Field, model_validator
 
+from components import iam
 from components.accelerators import InstanceFacts
 from components.images import TRAINING_IMAGE, lacks_efa
 from components.network import Needs, for_secrets
-from components.schema import Image, SecretArn, Settings, refuse
+from components.schema import Image, KeyArn, SecretArn, Settings, refuse
 from components.task_queue import SendTo
 
 LARGEST_JOB_NODES = 1000
@@ -64,6 +65,8 @@ class JobSettings(Settings):
     """Environment variables of the container."""
     secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
     """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+    secret_key_arns: tuple[KeyArn, ...] = ()
+    """KMS keys of your own under which what is named under `secrets` is encrypted. AWS's own keys need not be named."""
 
     def endpoints(self, path: str) -> Needs:
         """What its instances and jobs need where there is no NAT; layers of images come from S3, by its gateway.
@@ -132,6 +135,7 @@ class JobSettings(Settings):
                 (name in self.environment, f"secrets.{name}", "must not stand under environment too", name)
                 for name in self.secrets
             ),
+            *iam.wrong_keys(self.secrets.values(), self.secret_key_arns),
         )
 
 

@@ -208,7 +208,10 @@ class BatchJobQueue(pulumi.ComponentResource):
             f"{name}-execution",
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
-            statements=[*artifacts.pull(), *iam.start_containers(log_group.arn, settings.secrets.values())],
+            statements=[
+                *artifacts.pull(),
+                *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
+            ],
             opts=child,
         )
         queue = batch.JobQueue(
