@@ -23,8 +23,9 @@ from components.batch import (
 from components.cluster import GpuClusterSettings, GpuNodeGroupSettings, RunningCluster
 from components.deployed import Deployed
 from components.fargate_workers import WorkerSettings, one_fleet, shared_queues
-from components.iam import Account
+from components.iam import Account, RolesSettings
 from components.images import is_in_ecr
+from components.logs import LogsSettings
 from components.network import DeployedNetwork, EndpointFacts, NetworkFacts, NetworkSettings, Zones, availability_zones
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
@@ -51,6 +52,10 @@ class StackSettings(Settings):
     """The EKS cluster."""
     alerts: AlertsSettings = AlertsSettings()
     """Who is notified when something goes wrong, and the budget."""
+    iam: RolesSettings = RolesSettings()
+    """Boundary and path of the stack's roles."""
+    logs: LogsSettings = LogsSettings()
+    """How long logs are kept, and under which key."""
     protect: bool = False
     """Whether Pulumi and AWS refuse to delete what cannot be made again, such as the bucket and the cluster."""
 
@@ -218,6 +223,8 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     `raw` are the sections of the stack file, right or wrong.
     """
     account = Account.ask()
+    with suppress(WrongFieldError):
+        account = replace(account, roles=settings.iam, logs=settings.logs)
     named = dict(_instance_types_named(settings))
     types = _Offered(ask_facts({instance_type for listed in named.values() for instance_type in listed}))
     deployed = Deployed.ask(pulumi.get_stack())
@@ -236,6 +243,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
         iter(()) if wrong_network else _eks_preflight(settings, types, zones, cluster, account.region),
         _queues_preflight(settings, account.region),
         _alerts_preflight(settings, account.partition),
+        _account_preflight(settings, account, deployed),
         wrong_network,
         _network_lacks(settings, account, zones, there_now),
         *_losses(settings, deployed, there_now),
@@ -359,6 +367,12 @@ def _alerts_preflight(settings: StackSettings, partition: str) -> Iterator[Mista
 def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:
     for name, one in settings.queues.items():
         yield from as_far_as_right(one.preflight(f"queues.{name}", region))
+
+
+def _account_preflight(settings: StackSettings, account: Account, deployed: Deployed) -> Iterator[Mistake]:
+    yield from as_far_as_right(settings.iam.preflight("iam", account.id))
+    yield from as_far_as_right(settings.iam.losses("iam", deployed))
+    yield from as_far_as_right(settings.logs.preflight("logs", account.region))
 
 
 def _network_lacks(

@@ -184,6 +184,7 @@ class Artifacts(pulumi.ComponentResource):
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration={"scan_on_push": True},
             force_delete=settings.force_destroy,
+            tags=account.roles.note(deployed) or None,
             opts=kept,
         )
         ecr.LifecyclePolicy(

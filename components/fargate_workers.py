@@ -235,7 +235,12 @@ class FargateWorkers(pulumi.ComponentResource):
         super().__init__("distributed-training:index:FargateWorkers", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         queue, results = queues[settings.queue], queues.get("results")
-        log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
+        log_group = cloudwatch.LogGroup(
+            name,
+            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
+            kms_key_id=account.logs.kms_key_arn,
+            opts=child,
+        )
         cluster = ecs.Cluster(name, settings=[{"name": "containerInsights", "value": "enabled"}], opts=child)
         providers = ecs.ClusterCapacityProviders(
             name, cluster_name=cluster.name, capacity_providers=["FARGATE", "FARGATE_SPOT"], opts=child
@@ -260,6 +265,7 @@ class FargateWorkers(pulumi.ComponentResource):
         )
         task_role = iam.ServiceRole(
             f"{name}-task",
+            account=account,
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
             statements=[
@@ -278,6 +284,7 @@ class FargateWorkers(pulumi.ComponentResource):
         )
         execution_role = iam.ServiceRole(
             f"{name}-execution",
+            account=account,
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
             statements=[

@@ -1,20 +1,73 @@
 """Policies as data: statements that components hand to each other, and the roles that hold them."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pulumi
 import pulumi_aws as aws
 from pulumi_aws import iam
+from pydantic import StringConstraints
+
+from components.deployed import Deployed
+from components.logs import LogsSettings
+from components.schema import Like, PolicyArn, Settings, mistake
+from stack_file.mistakes import Mistake
 
 Statement = dict[str, Any]
 """One statement of a policy, under IAM's own key names; values may be Outputs."""
+ROLE_PATH = "iam.rolePath"
+"""Path under which a later deployment finds the path of the roles."""
+
+RolePath = Annotated[
+    str,
+    # the policies of the pipelines name it many times (tools/roles.py)
+    StringConstraints(max_length=32),
+    Like(
+        r"^/(?!aws-)([A-Za-z0-9_+=,.@-]+/)+$",
+        "must begin and end with a slash, such as /training/, and not begin with /aws-, which AWS keeps for itself",
+    ),
+]
+"""A path of IAM, which is a part of a role's ARN."""
+
+
+class RolesSettings(Settings):
+    """The `iam` section: what all roles of the stack have. Roles of AWS's own services are none of them."""
+
+    permissions_boundary_arn: PolicyArn | None = None
+    """A managed policy of the account beyond which no role of the stack has any right. It is set in place."""
+    role_path: RolePath | None = None
+    """Path of the roles, `/` without it. Set it before the first deployment: roles under another path are others."""
+
+    def preflight(self, path: str, account_id: str) -> Iterator[Mistake]:
+        """Mistakes in what is elsewhere."""
+        arn = self.permissions_boundary_arn
+        if arn is not None and arn.split(":")[4] not in (account_id, "aws"):
+            yield mistake(f"{path}.permissionsBoundaryArn", f"must be a policy of the account {account_id}", arn)
+
+    def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
+        """The mistake that would take the roles away from what runs under them."""
+        before = next((f"/{one}/" for one in deployed.noted(ROLE_PATH)), None)
+        if deployed.arns and self.role_path != before:
+            yield mistake(
+                f"{path}.rolePath",
+                (
+                    f"must {'be left out' if before is None else f'stay {before}'}: a role under another path is"
+                    " another role, so that running jobs and tasks would lose their rights and the EKS cluster would"
+                    " be made anew; make another stack, or destroy this one first"
+                ),
+                self.role_path,
+            )
+
+    def note(self, deployed: Deployed) -> dict[str, str]:
+        """The tag that tells a later deployment of the path; nothing without one."""
+        return {} if self.role_path is None else deployed.tag(f"{ROLE_PATH}{self.role_path.rstrip('/')}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Where the stack is deployed, according to AWS."""
+    """Where the stack is deployed, according to AWS, and what all that it makes there has."""
 
     id: str
     """The account's twelve digits."""
@@ -22,6 +75,10 @@ class Account:
     """`aws`, `aws-cn` or `aws-us-gov`: the second part of every ARN."""
     region: str
     """The region of the default provider."""
+    roles: RolesSettings = field(default_factory=RolesSettings)
+    """What all roles of the stack have."""
+    logs: LogsSettings = field(default_factory=LogsSettings)
+    """What all log groups of the stack have."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """The provider's default tags; instances that a service starts get them from their launch template."""
 
@@ -154,6 +211,8 @@ class ServiceRole(pulumi.ComponentResource):
     what outlives its role's policies cannot be deleted.
     """
 
+    role: iam.Role
+    """The role itself."""
     arn: pulumi.Output[str]
     """ARN of the role."""
     role_name: pulumi.Output[str]
@@ -163,11 +222,13 @@ class ServiceRole(pulumi.ComponentResource):
         self,
         name: str,
         *,
+        account: Account,
         service: str,
         statements: Sequence[Statement] = (),
         managed_policies: Sequence[str] = (),
         source_account: str | None = None,
         service_account: tuple[str, str] | None = None,
+        formerly: tuple[str, pulumi.Input[str]] | None = None,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`source_account` keeps other accounts from using the service as a deputy against this role.
@@ -175,6 +236,7 @@ class ServiceRole(pulumi.ComponentResource):
         Leave it out for services that set no source, such as EC2 (IAM user guide, "The confused deputy problem").
         `service_account` is the namespace and name of the only Kubernetes service account that EKS Pod Identity may
         assume the role for; it says so in tags of the session (EKS user guide, "Create IAM role with trust policy").
+        `formerly` is the name and the URN of the component of `pulumi_eks` that the role was of in 0.1.0.
         """
         super().__init__("distributed-training:index:ServiceRole", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -185,12 +247,27 @@ class ServiceRole(pulumi.ComponentResource):
             tags = zip(("kubernetes-namespace", "kubernetes-service-account"), service_account, strict=True)
             trust["Action"] = ["sts:AssumeRole", "sts:TagSession"]
             trust["Condition"] = {"StringEquals": {f"aws:RequestTag/{tag}": value for tag, value in tags}}
-        role = iam.Role(name, assume_role_policy=document([trust]), opts=child)
+
+        def aliased(end: str) -> pulumi.ResourceOptions:
+            before = formerly and [pulumi.Alias(name=f"{formerly[0]}-{end}", parent=formerly[1])]
+            return pulumi.ResourceOptions(parent=self, aliases=before)
+
+        role = iam.Role(
+            name,
+            assume_role_policy=document([trust]),
+            path=account.roles.role_path,
+            permissions_boundary=account.roles.permissions_boundary_arn,
+            opts=aliased("role"),
+        )
         if statements:
             iam.RolePolicy(name, role=role.name, policy=document(merged(statements)), opts=child)
         for policy_arn in managed_policies:
             iam.RolePolicyAttachment(
-                f"{name}-{policy_arn.rsplit('/', 1)[-1]}", role=role.name, policy_arn=policy_arn, opts=child
+                f"{name}-{policy_arn.rsplit('/', 1)[-1]}",
+                role=role.name,
+                policy_arn=policy_arn,
+                # as pulumi_eks calls it
+                opts=aliased(hashlib.sha1(policy_arn.encode(), usedforsecurity=False).hexdigest()[:8]),
             )
-        self.arn, self.role_name = role.arn, role.name
+        self.role, self.arn, self.role_name = role, role.arn, role.name
         self.register_outputs({"arn": self.arn})

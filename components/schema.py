@@ -124,6 +124,15 @@ KeyArn = Annotated[
 ]
 """A KMS key."""
 
+PolicyArn = Annotated[
+    str,
+    Like(
+        r"^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/\S+$",
+        "must be the ARN of a managed policy, such as arn:aws:iam::123456789012:policy/boundary",
+    ),
+]
+"""A managed policy of IAM."""
+
 SecretArn = Annotated[
     str,
     Like(
@@ -276,7 +285,8 @@ def _mistakes(section: str, annotation: Any, error: ErrorDetails, errors: Sequen
         case "missing":
             got = NOTHING
         case "literal_error":
-            meant = near(got, re.findall(r"[^\s',]+", context["expected"]))
+            # a number that is like another is not meant to be that
+            meant = near(got, re.findall(r"[^\s',]+", context["expected"])) if isinstance(got, str) else None
         case "bool_type":
             meant = TRUE_OR_FALSE.get(str(got).lower())
         case "string_type" if isinstance(got, bool | int | float):

@@ -15,6 +15,8 @@ from local.run import RefusedError
 from local.wire import UNKNOWN, holds_unknown, reference
 
 TOKEN = "eks:index:Cluster"  # noqa: S105
+SERVICE_ROLE = "eks:index:ServiceRole"
+"""The component in it that a role of its own is in."""
 TAKEN = {
     "accessEntries",
     "authenticationMode",
@@ -30,6 +32,7 @@ TAKEN = {
     "name",
     "privateSubnetIds",
     "publicAccessCidrs",
+    "serviceRole",
     "skipDefaultNodeGroup",
     "skipDefaultSecurityGroups",
     "upgradePolicy",
@@ -102,7 +105,15 @@ class Register(Protocol):
         ...
 
 
-def expand(component: Component, register: Register, *, region: str, partition: str) -> dict[str, Any]:
+class Look(Protocol):
+    """Finds a resource that the program registered."""
+
+    def __call__(self, urn: str) -> Child:
+        """The resource with this URN."""
+        ...
+
+
+def expand(component: Component, register: Register, look: Look, *, region: str, partition: str) -> dict[str, Any]:
     """Register the family; return the component's outputs.
 
     Inputs that the component passes on unchanged are checked with the resource that gets them.
@@ -132,7 +143,8 @@ def expand(component: Component, register: Register, *, region: str, partition: 
         made_of = {key: urns for key, urns in made_of.items() if key in given}
         return register(type_, f"{component.name}-{name}", given, made_of, parent)
 
-    role = _service_role(add, partition)
+    given_roles = component.of("serviceRole")
+    role = look(given_roles.pop()) if given_roles else _service_role(add, partition)
     cluster = add(
         "aws:eks/cluster:Cluster",
         "eksCluster",
@@ -193,11 +205,13 @@ def _service_role(add: Register, partition: str) -> Child:
         ],
     }
     description = "Allows EKS to manage clusters on your behalf."
+    family = add(SERVICE_ROLE, "eksRole", {}, {})
     role = add(
         "aws:iam/role:Role",
         "eksRole-role",
         {"assumeRolePolicy": json.dumps(trust), "description": description},
         {},
+        family.urn,
     )
     policy = f"arn:{partition}:iam::aws:policy/AmazonEKSClusterPolicy"
     digest = hashlib.sha1(policy.encode(), usedforsecurity=False).hexdigest()[:8]
@@ -206,6 +220,7 @@ def _service_role(add: Register, partition: str) -> Child:
         f"eksRole-{digest}",
         {"policyArn": policy, "role": role.id or UNKNOWN},
         {"role": {role.urn}},
+        family.urn,
     )
     return role
 

@@ -30,7 +30,7 @@ from local.planned import Planner
 from local.provider import Provider
 from local.run import STACK_TYPE, RefusedError, Registration, Run, State, Watcher
 from local.stack_files import StackFile
-from local.wire import plain, struct
+from local.wire import plain, referred, struct
 
 
 class _Mocks(mocks.Mocks):
@@ -85,7 +85,8 @@ class _Monitor(mocks.MockMonitor):
                 inputs=plain(request.object),
                 dependencies=frozenset(request.dependencies),
                 property_dependencies={
-                    key: frozenset(made_of.urns) for key, made_of in request.propertyDependencies.items()
+                    **{key: frozenset(made_of.urns) for key, made_of in request.propertyDependencies.items()},
+                    **{key: frozenset(urns) for key, urns in referred(request.object).items()},
                 },
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
@@ -157,7 +158,7 @@ class _Monitor(mocks.MockMonitor):
                 type=type_,
                 name=name,
                 parent=parent or component.urn,
-                custom=True,
+                custom=type_ != eks_cluster.SERVICE_ROLE,
                 inputs=inputs,
                 dependencies=frozenset(urn for urns in made_of.values() for urn in urns),
                 property_dependencies={key: frozenset(urns) for key, urns in made_of.items()},
@@ -166,6 +167,10 @@ class _Monitor(mocks.MockMonitor):
             made = self._register(child)
             return eks_cluster.Child(urn=child.urn, id=made.id, outputs=made.outputs)
 
+        def look(urn: str) -> eks_cluster.Child:
+            found = self.resources[urn]
+            return eks_cluster.Child(urn=urn, id=found.id, outputs=dict[str, Any](found.state))
+
         given = eks_cluster.Component(
             urn=component.urn,
             name=component.name,
@@ -173,7 +178,7 @@ class _Monitor(mocks.MockMonitor):
             made_of=component.property_dependencies,
         )
         aws = self.provider.aws
-        return eks_cluster.expand(given, register, region=aws.region, partition=aws.partition)
+        return eks_cluster.expand(given, register, look, region=aws.region, partition=aws.partition)
 
     @contextmanager
     def _stops_the_run(self) -> Generator[None]:

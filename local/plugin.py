@@ -29,7 +29,7 @@ from local.aws import Aws
 from local.changes import Change
 from local.provider import Provider
 from local.run import RefusedError, Resource, State
-from local.wire import plain, struct
+from local.wire import plain, referred, struct
 
 PACKAGES = ("aws", "kubernetes", "eks")
 """Packages that have a plugin."""
@@ -184,6 +184,7 @@ def _construct(request: Any, monitor: Any) -> Any:
     if request.type != eks_cluster.TOKEN:
         raise RefusedError(f"the type {request.type} is not known here")
     made_of = {key: list(one.urns) for key, one in request.inputDependencies.items()}
+    made_of |= referred(request.inputs)
     itself = monitor.RegisterResource(
         resource_pb2.RegisterResourceRequest(
             type=request.type,
@@ -212,7 +213,7 @@ def _construct(request: Any, monitor: Any) -> Any:
                 type=type_,
                 name=name,
                 parent=parent or itself.urn,
-                custom=True,
+                custom=type_ != eks_cluster.SERVICE_ROLE,
                 object=struct(inputs),
                 protect=request.protect,
                 dependencies=sorted({urn for urns in made_of.values() for urn in urns}),
@@ -223,6 +224,11 @@ def _construct(request: Any, monitor: Any) -> Any:
             )
         )
         return eks_cluster.Child(urn=made.urn, id=made.id, outputs=plain(made.object))
+
+    def look(urn: str) -> eks_cluster.Child:
+        asked = resource_pb2.ResourceInvokeRequest(tok="pulumi:pulumi:getResource", args=struct({"urn": urn}))
+        found = plain(getattr(monitor.Invoke(asked), "return"))
+        return eks_cluster.Child(urn=urn, id=found["id"], outputs=found["state"])
 
     def ask(function: str) -> dict[str, Any]:
         asked = resource_pb2.ResourceInvokeRequest(
@@ -236,6 +242,7 @@ def _construct(request: Any, monitor: Any) -> Any:
     outputs = eks_cluster.expand(
         eks_cluster.Component(urn=itself.urn, name=request.name, inputs=plain(request.inputs), made_of=made_of),
         register,
+        look,
         region=ask("getRegion")["region"],
         partition=ask("getPartition")["partition"],
     )

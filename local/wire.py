@@ -41,6 +41,14 @@ def reference(urn: str, id_: str) -> dict[str, str]:
     return {SIGNATURE: REFERENCE, "urn": urn, "id": id_, "packageVersion": ""}
 
 
+def referred(properties: struct_pb2.Struct) -> dict[str, list[str]]:
+    """Property -> URN of the resource that it is, of those that are one; to a component the SDK names no other way."""
+    given: Mapping[str, Any] = json_format.MessageToDict(properties)
+    return {
+        key: [value["urn"]] for key, value in given.items() if is_object(value) and value.get(SIGNATURE) == REFERENCE
+    }
+
+
 def holds_unknown(value: object) -> bool:
     """Whether a value, or anything in it, is not known yet."""
     if is_object(value):

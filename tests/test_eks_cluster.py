@@ -65,14 +65,20 @@ class Family:
     def made(self, **changes: Any) -> dict[str, Any]:
         """The outputs of a component with other inputs."""
         made_of = {"privateSubnetIds": ["urn:subnet"], "name": ["urn:key"]}
+        made_of |= {"serviceRole": ["urn:own-role"]} if "serviceRole" in changes else {}
         component = Component(urn="urn:it", name="training", inputs={**INPUTS, **changes}, made_of=made_of)
-        return expand(component, self, region="us-west-2", partition="aws")
+        return expand(component, self, self.look, region="us-west-2", partition="aws")
+
+    @staticmethod
+    def look(urn: str) -> Child:
+        return Child(urn=urn, id=urn, outputs={"arn": f"arn:{urn}"})
 
 
 def test_the_family_is_a_role_a_control_plane_two_add_ons_a_provider_and_the_entries() -> None:
     family = Family()
     family.made()
     assert list(family.inputs) == [
+        ("ServiceRole", "training-eksRole"),
         ("Role", "training-eksRole-role"),
         ("RolePolicyAttachment", "training-eksRole-4b490823"),
         ("Cluster", "training-eksCluster"),
@@ -82,7 +88,11 @@ def test_the_family_is_a_role_a_control_plane_two_add_ons_a_provider_and_the_ent
         ("AccessEntry", "training-admin"),
         ("AccessPolicyAssociation", "training-admin-all"),
     ]
-    assert {name: urn for name, urn in family.parents.items() if urn} == {"training-admin-all": "urn:training-admin"}
+    assert {name: urn for name, urn in family.parents.items() if urn} == {
+        "training-eksRole-role": "urn:training-eksRole",
+        "training-eksRole-4b490823": "urn:training-eksRole",
+        "training-admin-all": "urn:training-admin",
+    }
 
 
 def test_what_the_component_is_given_reaches_its_parts() -> None:
@@ -111,6 +121,14 @@ def test_what_the_component_is_given_reaches_its_parts() -> None:
         "resolveConflictsOnUpdate": "PRESERVE",
     }
     assert family.inputs["Addon", "training-kube-proxy"]["addonVersion"] == "v1.35.0-eksbuild.1"
+
+
+def test_a_role_that_the_program_gives_is_taken_and_no_other_is_made() -> None:
+    family = Family()
+    family.made(serviceRole="own-role")
+    assert family.inputs["Cluster", "training-eksCluster"]["roleArn"] == "arn:urn:own-role"
+    assert family.made_of["Cluster", "training-eksCluster"]["roleArn"] == {"urn:own-role"}
+    assert not {type_ for type_, _ in family.inputs} & {"ServiceRole", "Role", "RolePolicyAttachment"}
 
 
 def test_the_component_hands_out_the_group_that_eks_made_and_a_kubeconfig() -> None:

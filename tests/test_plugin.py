@@ -238,6 +238,7 @@ def test_a_cluster_is_a_component_over_a_family_of_the_same_provider(aws: Aws) -
     itself, *family = monitor.registered
     assert (itself.type, itself.parent, itself.custom) == (type_, urn("test:index:Parent", "parent"), False)
     assert {(one.type.split("/")[0], one.name) for one in family} == {
+        ("eks:index:ServiceRole", "training-eksRole"),
         ("aws:iam", "training-eksRole-role"),
         ("aws:iam", "training-eksRole-4b490823"),
         ("aws:eks", "training-eksCluster"),
@@ -246,7 +247,10 @@ def test_a_cluster_is_a_component_over_a_family_of_the_same_provider(aws: Aws) -
         ("aws:eks", "training-admins"),
         ("pulumi:providers:kubernetes", "training-eks-k8s"),
     }
-    assert {(one.parent, one.protect, one.custom) for one in family} == {(made.urn, True, True)}
+    own_role = next(one for one in family if one.type == "eks:index:ServiceRole")
+    role = urn("eks:index:ServiceRole", "training-eksRole")
+    assert {(one.parent, one.protect) for one in family} == {(made.urn, True), (role, True)}
+    assert [one for one in family if not one.custom] == [own_role]
     assert {(one.provider, one.version) for one in family if one.type.startswith("aws:")} == {
         (provider, version_of("aws"))
     }

@@ -17,6 +17,7 @@ ASSUMED_BY = {
     ("aws:ec2/flowLog:FlowLog", "iamRoleArn"): "vpc-flow-logs.amazonaws.com",
     ("aws:ecs/taskDefinition:TaskDefinition", "executionRoleArn"): "ecs-tasks.amazonaws.com",
     ("aws:ecs/taskDefinition:TaskDefinition", "taskRoleArn"): "ecs-tasks.amazonaws.com",
+    ("aws:eks/cluster:Cluster", "roleArn"): "eks.amazonaws.com",
     ("aws:eks/nodeGroup:NodeGroup", "nodeRoleArn"): "ec2.amazonaws.com",
     ("aws:iam/instanceProfile:InstanceProfile", "role"): "ec2.amazonaws.com",
 }
@@ -55,8 +56,7 @@ def test_every_policy_names_actions_and_resources_that_exist_and_fit(whole: Run)
 def test_every_role_is_assumed_by_the_service_that_uses_it(whole: Run) -> None:
     trusted: dict[str, str] = {}
     for urn, document in policy_documents(whole):
-        # the role that the EKS component makes is its own affair
-        if "aws:iam/role:Role" in urn and "$eks:index:Cluster$" not in urn:
+        if "aws:iam/role:Role" in urn:
             (statement,) = document["Statement"]
             created = whole.created[urn]
             trusted[created.outputs["arn"]] = trusted[created.outputs["name"]] = statement["Principal"]["Service"]
@@ -74,8 +74,7 @@ def test_every_role_is_assumed_by_the_service_that_uses_it(whole: Run) -> None:
 
 def test_services_are_no_deputies_of_other_accounts(whole: Run) -> None:
     for urn, document in policy_documents(whole):
-        # the role that the EKS component makes is its own affair
-        if "aws:iam/role:Role" in urn and "$eks:index:Cluster$" not in urn:
+        if "aws:iam/role:Role" in urn:
             (statement,) = document["Statement"]
             match statement["Principal"]["Service"]:
                 case "ec2.amazonaws.com" | "eks.amazonaws.com":

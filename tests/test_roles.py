@@ -21,6 +21,8 @@ FILLED = {
     "STATE_BUCKET": "distributed-training-state-123456789012",
     "STATE_KEY_ARN": "arn:aws:kms:us-west-2:123456789012:key/12345678-1234-1234-1234-123456789012",
     "REGION": REGION,
+    "ROLE_PATH": "",
+    "BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/boundary",
 }
 STATE_KEY_ARN = FILLED["STATE_KEY_ARN"]
 NO_PERMISSION = {
@@ -93,12 +95,12 @@ def run_of_the_whole(recorded: tuple[Run, set[str]]) -> Run:
     return recorded[0]
 
 
-def policies(role: str) -> dict[str, dict[str, Any]]:
+def policies(role: str, **filled: str) -> dict[str, dict[str, Any]]:
     """File name -> policy of a role, filled in as docs/bootstrap.md does."""
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(roles.FOLDER.glob(f"{role}-*.json")):
+    for path in sorted([*roles.FOLDER.glob(f"{role}-*.json"), *roles.FOLDER.glob(f"{role}.json")]):
         text = path.read_text(encoding="utf-8")
-        for placeholder, value in FILLED.items():
+        for placeholder, value in {**FILLED, **filled}.items():
             text = text.replace(placeholder, value)
         found[path.name] = json.loads(text)
     return found
@@ -116,9 +118,9 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def allowed(role: str) -> Allowed:
+def allowed(role: str, **filled: str) -> Allowed:
     # moto makes a pattern a regular expression and knows `*` alone
-    return Allowed(json.dumps(policy).replace("?", ".") for policy in policies(role).values())
+    return Allowed(json.dumps(policy).replace("?", ".") for policy in policies(role, **filled).values())
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -192,7 +194,7 @@ def test_a_role_takes_all_its_policies_and_each_is_small_enough(role: str) -> No
         assert roles.size(policy) <= 6144, name
 
 
-@pytest.mark.parametrize("role", ["preview", "deploy", "state", "runner"])
+@pytest.mark.parametrize("role", ["preview", "deploy", "state", "runner", "boundary"])
 def test_the_linter_finds_nothing_but_what_is_known(role: str) -> None:
     found = {finding.split(" - ")[0] for policy in policies(role).values() for finding in iam_reference.lint(policy)}
     assert found == KNOWN_FINDINGS.get(role, set())
@@ -274,6 +276,30 @@ def test_a_deployment_changes_no_role_but_the_stacks(role: str) -> None:
     may = allowed("deploy")
     for action in ("iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:DeleteRole", "iam:PassRole"):
         assert not may(action, f"arn:aws:iam::123456789012:role/{role}")
+
+
+def test_a_deployment_is_limited_to_the_path_of_the_roles() -> None:
+    may = allowed("deploy", ROLE_PATH="ml/training/")
+    for action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:PassRole"):
+        assert not may(action, "arn:aws:iam::123456789012:role/training-node-0123456")
+    assert may("iam:CreateRole", "arn:aws:iam::123456789012:role/ml/training/training-node-0123456")
+    assert not may("iam:CreateRole", "arn:aws:iam::123456789012:role/ml/training-node-0123456")
+
+
+def test_a_boundary_is_demanded_of_every_role_that_a_deployment_makes_or_changes() -> None:
+    (policy,) = policies("boundary").values()
+    demanded, kept = policy["Statement"]
+    assert demanded["Effect"] == kept["Effect"] == "Deny"
+    assert demanded["Condition"] == {"StringNotEquals": {"iam:PermissionsBoundary": FILLED["BOUNDARY_ARN"]}}
+    # all that the deployment may do to give a role more than the boundary, and that IAM knows the condition for
+    gives = {one for one in actions("deploy") if iam_reference.access_level(one) == "Permissions management"}
+    able = {one for one in gives if "iam:PermissionsBoundary" in iam_reference.condition_keys(one)}
+    takes = {"iam:DeleteRolePolicy", "iam:DetachRolePolicy"}
+    assert able - takes - {"iam:DeleteRolePermissionsBoundary"} <= set(demanded["Action"])
+    assert {"iam:CreateRole", "iam:PutRolePermissionsBoundary"} <= set(demanded["Action"])
+    # AWS's own roles have none
+    assert demanded["NotResource"] == [f"{roles.SERVICES_ROLES.replace('ACCOUNT_ID', '123456789012')}/*"]
+    assert kept["Action"] == ["iam:DeleteRolePermissionsBoundary"]
 
 
 def test_a_deployment_keeps_the_state_and_cannot_lose_it() -> None:

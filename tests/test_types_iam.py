@@ -37,6 +37,17 @@ def test_a_role_takes_other_trust_and_tags_in_place(aws: Aws, role: Life) -> Non
     assert {tag["Key"]: tag["Value"] for tag in there["Tags"]} == {**aws.default_tags, "Kind": "worker"}
 
 
+def test_a_role_gets_a_boundary_and_loses_it_in_place(aws: Aws, role: Life) -> None:
+    def boundary() -> str | None:
+        found = aws.client("iam").get_role(RoleName=role.state.id)["Role"]
+        return found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+
+    role.update(permissionsBoundary=POLICY_ARN)
+    assert boundary() == POLICY_ARN
+    role.update(permissionsBoundary=None)
+    assert boundary() is None
+
+
 def test_a_policy_that_somebody_changed_is_seen_and_put_back(aws: Aws, role: Life) -> None:
     one = Life(aws, "aws:iam/rolePolicy:RolePolicy", {"role": role.state.id, "policy": allow("s3:GetObject")})
     names = {"RoleName": role.state.id, "PolicyName": one.outputs["name"]}

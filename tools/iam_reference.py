@@ -19,6 +19,11 @@ def dependent_actions(action: str) -> set[str]:
     return {one for listed in _action(action)["resource_types"] for one in listed["dependent_actions"]}
 
 
+def condition_keys(action: str) -> set[str]:
+    """The keys of conditions that an action can be allowed under, besides those of every action."""
+    return {key for listed in _action(action)["resource_types"] for key in listed["condition_keys"]}
+
+
 def resource_types(action: str) -> set[str]:
     """The kinds of resource to which a policy can limit an action; empty when there are none."""
     return {one["resource_type"].rstrip("*") for one in _action(action)["resource_types"]} - {""}

@@ -2,8 +2,8 @@
 
 They are the files of docs/bootstrap/. A policy allows the actions that the records name for the resource types of a
 stack with every part, and for the functions that it calls. Their resources, and whether an action only reads, come from
-AWS's service authorization reference (`iam_reference.py`). docs/bootstrap.md says how `ACCOUNT_ID` and `REGION` are
-filled in.
+AWS's service authorization reference (`iam_reference.py`). docs/bootstrap.md says how `ACCOUNT_ID`, `REGION` and
+`ROLE_PATH` are filled in.
 """
 
 import json
@@ -22,6 +22,8 @@ FOLDER = Path(__file__).parents[1] / "docs" / "bootstrap"
 LARGEST_POLICY = 6144
 """Most characters of a managed policy, without white space (IAM user guide, "IAM and AWS STS quotas")."""
 LONGEST_REGION = "ap-southeast-1"
+LONGEST_PATH = "/" * 31
+"""As long as `iam.rolePath` may be, without its first slash."""
 
 SMOKE = "ecr:DescribeImages eks:ListNodegroups"
 """Actions that the check of a deployed stack needs in addition."""
@@ -70,6 +72,7 @@ def documents(run: Run) -> dict[str, str]:
 def size(policy: Mapping[str, Any]) -> int:
     """How many characters IAM counts of a policy after it is filled in."""
     text = json.dumps(policy).replace("ACCOUNT_ID", "123456789012").replace("REGION", LONGEST_REGION)
+    text = text.replace("ROLE_PATH", LONGEST_PATH)
     return len(re.sub(r"\s", "", text))
 
 
@@ -105,7 +108,7 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
     The ARN leaves out the kind of resource after the account, because an action applies only to its own kinds.
     """
     service, name = action.split(":")
-    roles = tuple(f"arn:aws:iam::ACCOUNT_ID:role/{name}" for name in _names(run, "aws:iam/role:Role"))
+    roles = tuple(f"arn:aws:iam::ACCOUNT_ID:role/ROLE_PATH{name}" for name in _names(run, "aws:iam/role:Role"))
     profiles = _names(run, "aws:iam/instanceProfile:InstanceProfile")
     buckets = tuple(f"arn:aws:s3:::{name}" for name in _names(run, "aws:s3/bucket:Bucket"))
     match service:

@@ -266,6 +266,7 @@ class BatchInstances(pulumi.ComponentResource):
             )
         role = iam.ServiceRole(
             f"{name}-instance",
+            account=account,
             service=account.instances,
             managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
             statements=statements,

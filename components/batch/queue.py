@@ -144,7 +144,12 @@ class BatchJobQueue(pulumi.ComponentResource):
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
-        log_group = cloudwatch.LogGroup(name, retention_in_days=LOG_RETENTION_DAYS, opts=child)
+        log_group = cloudwatch.LogGroup(
+            name,
+            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
+            kms_key_id=account.logs.kms_key_arn,
+            opts=child,
+        )
         names = environment_names(name, settings, facts=type_facts, tags=account.tags, zones=network.zones)
         draining = [one for one in others if one.enabled or one.tasks]
         self._tell(others, draining)
@@ -199,6 +204,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         )
         job_role = iam.ServiceRole(
             f"{name}-job",
+            account=account,
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
             statements=[*artifacts.read_write(), *send_to(queues, settings.send_to)],
@@ -206,6 +212,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         )
         execution_role = iam.ServiceRole(
             f"{name}-execution",
+            account=account,
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
             statements=[

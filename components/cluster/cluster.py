@@ -131,6 +131,7 @@ class GpuCluster(pulumi.ComponentResource):
         self.kubeconfig = control_plane.kubeconfig
         node_role = iam.ServiceRole(
             f"{name}-node",
+            account=account,
             service=account.instances,
             managed_policies=[
                 account.managed_policy(policy)

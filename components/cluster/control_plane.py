@@ -185,11 +185,27 @@ class ControlPlane(pulumi.ComponentResource):
         log_group = cloudwatch.LogGroup(
             name,
             name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
-            retention_in_days=LOG_RETENTION_DAYS,
+            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
+            kms_key_id=account.logs.kms_key_arn,
             opts=child,
+        )
+        component = pulumi.create_urn(name, "eks:index:Cluster", parent=self)
+        role = iam.ServiceRole(
+            f"{name}-eksRole-role",
+            account=account,
+            service="eks.amazonaws.com",
+            managed_policies=[account.managed_policy("AmazonEKSClusterPolicy")],
+            formerly=(
+                before := f"{name}-eksRole",
+                pulumi.create_urn(before, "eks:index:ServiceRole", parent=component),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self, aliases=[pulumi.Alias(name=before, type_="eks:index:ServiceRole", parent=component)]
+            ),
         )
         cluster = pulumi_eks.Cluster(
             name,
+            service_role=role.role,
             name=own_name,
             version=settings.version,
             cluster_tags=deployed.tag(CLUSTER),
@@ -215,7 +231,7 @@ class ControlPlane(pulumi.ComponentResource):
             skip_default_node_group=True,
             skip_default_security_groups=True,
             create_instance_role=False,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group]),
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group, role]),
         )
         _administrators(self, name, cluster, settings, account)
         inner = cluster.eks_cluster
@@ -259,6 +275,7 @@ class Addons(pulumi.ComponentResource):
         super().__init__("distributed-training:index:Addons", name, {}, opts)
         volumes = iam.ServiceRole(
             f"{name}-volumes",
+            account=account,
             service="pods.eks.amazonaws.com",
             service_account=("kube-system", VOLUMES_SERVICE_ACCOUNT),
             managed_policies=[account.managed_policy("AmazonEBSCSIDriverPolicyV2")],

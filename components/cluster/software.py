@@ -96,6 +96,7 @@ class ClusterSoftware(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         autoscaler = PodIdentity(
             f"{name}-autoscaler",
+            account=account,
             cluster_name=cluster_name,
             namespace=CHARTS["cluster-autoscaler"].namespace,
             service_account=AUTOSCALER_SERVICE_ACCOUNT,
@@ -104,6 +105,7 @@ class ClusterSoftware(pulumi.ComponentResource):
         )
         trainer = PodIdentity(
             f"{name}-{SERVICE_ACCOUNT}",
+            account=account,
             cluster_name=cluster_name,
             namespace=NAMESPACE,
             service_account=SERVICE_ACCOUNT,
@@ -240,6 +242,7 @@ class PodIdentity(pulumi.ComponentResource):
         self,
         name: str,
         *,
+        account: iam.Account,
         cluster_name: pulumi.Output[str],
         namespace: str,
         service_account: str,
@@ -249,6 +252,7 @@ class PodIdentity(pulumi.ComponentResource):
         super().__init__("distributed-training:index:PodIdentity", name, {}, opts)
         role = iam.ServiceRole(
             name,
+            account=account,
             service="pods.eks.amazonaws.com",
             service_account=(namespace, service_account),
             statements=statements,

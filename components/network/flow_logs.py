@@ -16,9 +16,15 @@ class FlowLogs(pulumi.ComponentResource):
     ) -> None:
         super().__init__("distributed-training:index:FlowLogs", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        log_group = cloudwatch.LogGroup(f"{name}-flow", retention_in_days=FLOW_LOG_RETENTION_DAYS, opts=child)
+        log_group = cloudwatch.LogGroup(
+            f"{name}-flow",
+            retention_in_days=account.logs.days(FLOW_LOG_RETENTION_DAYS),
+            kms_key_id=account.logs.kms_key_arn,
+            opts=child,
+        )
         role = iam.ServiceRole(
             f"{name}-flow-logs",
+            account=account,
             service="vpc-flow-logs.amazonaws.com",
             source_account=account.id,
             statements=[

@@ -26,14 +26,22 @@ class JobEvents(pulumi.ComponentResource):
     log_group_name: pulumi.Output[str]
     """Name of the log group; an event is one JSON line."""
 
-    def __init__(self, name: str, job_queues: Mapping[str, BatchJobQueue], *, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        job_queues: Mapping[str, BatchJobQueue],
+        *,
+        account: iam.Account,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
         super().__init__("distributed-training:index:JobEvents", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         log_group = cloudwatch.LogGroup(
             name,
             # the prefix that EventBridge asks of a log group (EventBridge user guide, "CloudWatch Logs permissions")
             name_prefix=f"/aws/events/{name}-",
-            retention_in_days=JOB_EVENTS_DAYS,
+            retention_in_days=account.logs.days(JOB_EVENTS_DAYS),
+            kms_key_id=account.logs.kms_key_arn,
             opts=child,
         )
         policy = cloudwatch.LogResourcePolicy(

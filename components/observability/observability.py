@@ -79,7 +79,7 @@ class Observability(pulumi.ComponentResource):
                 # Budgets refuses a topic that it may not publish to
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
             )
-        job_events = JobEvents(f"{name}-job-events", job_queues, opts=child) if job_queues else None
+        job_events = JobEvents(f"{name}-job-events", job_queues, account=account, opts=child) if job_queues else None
         shown = widgets(
             region=account.region,
             alarm_arns=[alarm.arn for alarm in raised],

@@ -27,8 +27,9 @@ class LogGroup(Tagged, token=LOG_GROUP):
     name = "name"
     rename = {"name": "logGroupName"}
     needs = (
-        "logs:CreateLogGroup logs:DeleteLogGroup logs:DeleteRetentionPolicy logs:DescribeLogGroups"
-        f" logs:PutRetentionPolicy {tag_actions('logs')}"
+        "logs:AssociateKmsKey logs:CreateLogGroup logs:DeleteLogGroup logs:DeleteRetentionPolicy"
+        " logs:DescribeLogGroups logs:DisassociateKmsKey logs:PutRetentionPolicy"
+        f" {tag_actions('logs')}"
     )
     ended = Effect(
         work="lost",
@@ -54,9 +55,13 @@ class LogGroup(Tagged, token=LOG_GROUP):
         return Created(id=name, outputs=inputs | {"arn": aws.arn("logs", f"log-group:{name}")})
 
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        # moto never changes the key
         groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=there.id)["logGroups"]
         found = next((one for one in groups if one["logGroupName"] == there.id), None)
-        return found and {"retentionInDays": 0, **found, "tags": self.tags_of(aws, there)}
+        if found is None:
+            return None
+        told = {key: value for key, value in found.items() if key != "kmsKeyId"}
+        return {"retentionInDays": 0, **told, "tags": self.tags_of(aws, there)}
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
         """Set its retention."""

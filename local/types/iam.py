@@ -24,8 +24,8 @@ class Role(ResourceType, token=ROLE):
     rename = {"name": "RoleName", "assumeRolePolicy": "AssumeRolePolicyDocument"}
     needs = (
         "iam:CreateRole iam:DeleteRole iam:GetRole iam:ListAttachedRolePolicies iam:ListInstanceProfilesForRole"
-        " iam:ListRolePolicies iam:ListRoleTags iam:TagRole iam:UntagRole iam:UpdateAssumeRolePolicy iam:UpdateRole"
-        " iam:UpdateRoleDescription"
+        " iam:DeleteRolePermissionsBoundary iam:ListRolePolicies iam:ListRoleTags iam:PutRolePermissionsBoundary"
+        " iam:TagRole iam:UntagRole iam:UpdateAssumeRolePolicy iam:UpdateRole iam:UpdateRoleDescription"
     )
 
     def work(self, edit: Edit) -> Iterator[Effect]:
@@ -55,13 +55,20 @@ class Role(ResourceType, token=ROLE):
     def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
         """What IAM returns for it, with its tags."""
         found = aws.client("iam").get_role(RoleName=there.id)["Role"]
-        return found | {"AssumeRolePolicyDocument": json.dumps(found["AssumeRolePolicyDocument"])}
+        return found | {
+            "AssumeRolePolicyDocument": json.dumps(found["AssumeRolePolicyDocument"]),
+            "PermissionsBoundary": found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+        }
 
     def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
-        """Set who may assume it, and its description."""
+        """Set who may assume it, its description and its boundary."""
         iam = aws.client("iam")
         iam.update_assume_role_policy(RoleName=there.id, PolicyDocument=new.inputs["assumeRolePolicy"])
         call(iam, "update_role", only(new.inputs, "description", "maxSessionDuration"), roleName=there.id)
+        if boundary := new.inputs.get("permissionsBoundary"):
+            iam.put_role_permissions_boundary(RoleName=there.id, PermissionsBoundary=boundary)
+        elif "permissionsBoundary" in there.inputs:
+            iam.delete_role_permissions_boundary(RoleName=there.id)
         return {}
 
     def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:

@@ -7,7 +7,7 @@ from local.aws import Aws
 from local.costs import Line, Priced
 from local.edits import Effect
 from local.parameters import call, complete, retag
-from local.record import ResourceType
+from local.record import ResourceType, answers
 from local.run import Created, Resource, State
 
 KEY = "aws:kms/key:Key"
@@ -68,6 +68,20 @@ class Key(ResourceType, token=KEY):
     def paid(self, one: Priced) -> Iterator[Line]:
         """A key costs per month."""
         yield one.line("KMS key")
+
+
+@answers("aws:kms/getKey:getKey", needs="kms:DescribeKey")
+def get_key(aws: Aws, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is of a key."""
+    found = aws.client("kms").describe_key(KeyId=arguments["keyId"])["KeyMetadata"]
+    return {
+        "id": found["KeyId"],
+        "keyId": arguments["keyId"],
+        "arn": found["Arn"],
+        "enabled": found["Enabled"],
+        "keySpec": found["KeySpec"],
+        "keyState": found["KeyState"],
+    }
 
 
 def _rotate(kms: Any, key_id: str, inputs: Mapping[str, Any]) -> None:
