@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from components import iam
 from components.deployed import Deployed
-from components.images import OWN, UNTAGGED_EXPIRE, ImageCache, full, to_cache
+from components.images import OWN, UNTAGGED_EXPIRE, ImageCache, ecr_repository, full, to_cache
 from components.network import Network
 from components.schema import Like, Settings, mistake
 from stack_file.mistakes import Mistake
@@ -216,6 +216,7 @@ class Artifacts(pulumi.ComponentResource):
                 account=account,
                 opts=child,
             ).prefixes
+        self._account = account
         self.register_outputs({"bucket": self.bucket, "repositoryUrl": self.repository_url})
 
     def read(self) -> list[iam.Statement]:
@@ -242,13 +243,14 @@ class Artifacts(pulumi.ComponentResource):
         registry, _, path = full(name).partition("/")
         return pulumi.Output.concat(self.cached[registry], "/", path) if registry in self.cached else name
 
-    def pull(self) -> list[iam.Statement]:
-        """Statements that allow pulling images from the repository and through the cache."""
+    def pull(self, image: str | None = None) -> list[iam.Statement]:
+        """Statements that allow pulling images from the repository and through the cache, and this one of ECR."""
+        other = ecr_repository(image, self._account) if image else None
         cached = [pulumi.Output.concat(self.repository_arn, "/*")] if self.cached else []
         return [
             iam.allow(
                 ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                [self.repository_arn, *cached],
+                [self.repository_arn, *cached, *([other] if other else [])],
             ),
             # the token is the account's: AWS knows no narrower resource for it
             iam.allow(["ecr:GetAuthorizationToken"], ["*"]),

@@ -288,7 +288,7 @@ class FargateWorkers(pulumi.ComponentResource):
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
             statements=[
-                *artifacts.pull(),
+                *artifacts.pull(settings.image),
                 *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
             ],
             opts=child,

@@ -153,6 +153,11 @@ def wrong_keys(secret_arns: Collection[str], key_arns: Iterable[str]) -> Iterato
         yield arn.split(":")[3] not in regions, "secretKeyArns", f"must be {where}", arn
 
 
+def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
+    """A statement that allows writing to the streams of a log group."""
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group_arn, ":*")])
+
+
 def start_containers(
     log_group_arn: pulumi.Input[str], secret_arns: Collection[str], key_arns: Collection[str]
 ) -> list[Statement]:
@@ -160,9 +165,8 @@ def start_containers(
 
     `key_arns`: keys of the customer under which secrets are; AWS's own keys ask for no statement.
     """
-    streams = pulumi.Output.concat(log_group_arn, ":*")
     return [
-        allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams]),
+        write_logs(log_group_arn),
         *read_secrets(secret_arns),
         *decrypt_secrets(secret_arns, key_arns),
     ]

@@ -3,6 +3,7 @@
 Not here: the stack's own repository, which is one of its artifacts.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -101,6 +102,12 @@ def registry(image: str) -> str | None:
 def is_in_ecr(image: str) -> bool:
     """Whether an image is in a private repository of ECR."""
     return image.startswith(f"{OWN}:") or ".dkr.ecr." in image
+
+
+def ecr_repository(image: str, account: iam.Account) -> str | None:
+    """ARN of the repository that an image of ECR is in, of this account or another; None for one that is elsewhere."""
+    named = re.match(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)", image)
+    return named and f"arn:{account.partition}:ecr:{named[2]}:{named[1]}:repository/{named[3]}"
 
 
 def lacks_efa(image: str) -> bool:

@@ -63,8 +63,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         """Region and name of the EKS cluster whose Kubernetes API is used."""
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        # references are declined, and secrets where the engine allows that, so that all values arrive as plain data
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=self.package == "eks")
+        # references and secrets are declined where the engine allows that, so that all values arrive as plain data
+        takes = self.package == "eks"
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=takes, accept_resources=takes)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=version_of(self.package))
@@ -91,7 +92,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             self.provider = Provider(Aws(given["region"], tags, endpoint_url=self.endpoint_url))
         if self.package == "kubernetes" and isinstance(kubeconfig := given.get("kubeconfig"), str):
             self.cluster = eks_cluster.asked(kubeconfig)
-        return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=self.package == "eks")
+        takes = self.package == "eks"
+        return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=takes, acceptResources=takes)
 
     def Check(self, request: Any, context: Any) -> Any:
         lines = self.provider.check(request.type, plain(request.news))

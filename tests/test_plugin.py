@@ -89,9 +89,9 @@ def test_a_plugin_has_the_version_of_its_sdk_and_takes_part_in_previews(package:
         greeting = plugin.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address="127.0.0.1:1"))
         configured = plugin.Configure(provider_pb2.ConfigureRequest(args=struct({"region": REGION})))
         assert configured.supportsPreview
-        # the engine refuses components of a plugin without secrets
+        # the engine refuses components of a plugin without secrets, and a role is handed to one as a resource
         assert greeting.accept_secrets == configured.acceptSecrets == (package == "eks")
-        assert not configured.acceptResources
+        assert greeting.accept_resources == configured.acceptResources == (package == "eks")
 
 
 def test_a_provider_without_a_region_is_refused(aws: Aws) -> None:

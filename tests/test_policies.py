@@ -26,6 +26,7 @@ ASSUMED_BY = {
 SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:token-AbCdEf"
 PARAMETER = "arn:aws:ssm:us-west-2:123456789012:parameter/other"
 KEY = "arn:aws:kms:us-west-2:123456789012:key/11111111-2222-3333-4444-555555555555"
+OTHER_IMAGE = "210987654321.dkr.ecr.us-west-2.amazonaws.com/team/train"
 SECRETS = {"secrets": {"TOKEN": f"{SECRET}:key::", "OTHER": PARAMETER}, "secretKeyArns": [KEY]}
 
 
@@ -35,7 +36,7 @@ def whole(run_sections: RunStack) -> Run:
         {
             "network": {"flowLogs": True},
             "queues": {"tasks": {}, "results": {}, "given": {}, "other": {}},
-            "batch": {"single": {"sendTo": ["given"], **SECRETS}, "multi": {}},
+            "batch": {"single": {"sendTo": ["given"], **SECRETS}, "multi": {"image": f"{OTHER_IMAGE}:2.8"}},
             "workers": {"workers": {"sendTo": ["given"], "submitTo": ["single"], **SECRETS}},
             "eks": {"gpuNodeGroups": {"gpu": {}}, "sendTo": ["given"]},
         },
@@ -133,6 +134,39 @@ def test_a_job_reads_and_writes_artifacts_and_sends_tasks_and_no_more(whole: Run
     assert not may("sqs:SendMessage", exports["queue_arns"]["other"])
     assert not may("sqs:ReceiveMessage", exports["queue_arns"]["given"])
     assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
+
+
+def test_an_instance_serves_the_clusters_of_its_queue_pulls_the_stacks_images_and_does_no_more(whole: Run) -> None:
+    may, ecs = allowed(whole, "single-instance"), "arn:aws:ecs:us-west-2:123456789012"
+    own, other = "AWSBatch-single-spot-820d5c89-0123456-5a1b", "AWSBatch-multi-on-demand-0123456-5a1b"
+    for action in ("RegisterContainerInstance", "DeregisterContainerInstance", "SubmitTaskStateChange"):
+        assert may(f"ecs:{action}", f"{ecs}:cluster/{own}")
+        assert may(f"ecs:{action}", f"{ecs}:cluster/single-on-demand-0123456_Batch_5a1b")
+        assert not may(f"ecs:{action}", f"{ecs}:cluster/{other}")
+        assert not may(f"ecs:{action}", f"{ecs}:cluster/{whole.exports['ecs_cluster_names']['workers']}")
+    for action in ("Poll", "StartTelemetrySession", "UpdateContainerInstancesState"):
+        assert may(f"ecs:{action}", f"{ecs}:container-instance/{own}/1")
+        assert not may(f"ecs:{action}", f"{ecs}:container-instance/{other}/1")
+    for action in ("CreateCluster", "RunTask", "StopTask", "RegisterTaskDefinition"):
+        assert not may(f"ecs:{action}", f"{ecs}:cluster/{own}")
+    assert may("ecs:DiscoverPollEndpoint", "*")
+    repository = f"arn:aws:ecr:us-west-2:123456789012:repository/{whole.exports['image_repository_url'].split('/')[1]}"
+    assert may("ecr:BatchGetImage", repository)
+    assert not may("ecr:BatchGetImage", "arn:aws:ecr:us-west-2:123456789012:repository/other")
+    assert not may("logs:PutLogEvents", "arn:aws:logs:us-west-2:123456789012:log-group:other:log-stream:1")
+    assert not may("s3:GetObject", f"arn:aws:s3:::{whole.exports['artifacts_bucket']}/1")
+    assert not may("secretsmanager:GetSecretValue", SECRET)
+    attached = [one.inputs for one in all_of(whole, "aws:iam/rolePolicyAttachment:RolePolicyAttachment").values()]
+    assert [one for one in attached if "EC2Container" in one["policyArn"] and "Registry" not in one["policyArn"]] == []
+
+
+@pytest.mark.parametrize("end", ["execution", "instance"])
+def test_an_image_that_a_stack_file_names_in_another_repository_is_pulled_and_no_other(whole: Run, end: str) -> None:
+    other = "arn:aws:ecr:us-west-2:210987654321:repository/team/train"
+    for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"):
+        assert allowed(whole, f"multi-{end}")(f"ecr:{action}", other)
+        assert not allowed(whole, f"multi-{end}")(f"ecr:{action}", f"{other}-2")
+        assert not allowed(whole, f"single-{end}")(f"ecr:{action}", other)
 
 
 @pytest.mark.parametrize("role", ["single-execution", "workers-execution"])

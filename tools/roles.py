@@ -42,6 +42,8 @@ LINKED_ROLES = (
     "spot.amazonaws.com",
 )
 """Services whose own role AWS creates with the caller's permissions, at the first use in an account."""
+ONCE_ATTACHED = ("arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role",)
+"""AWS's policies that an earlier release attached, and that an upgrade detaches."""
 GLOBAL = ("budgets", "iam", "route53")
 """Global services: `aws:RequestedRegion` is us-east-1 for them."""
 EC2_IN_CHINA = "ec2.amazonaws.com.cn"
@@ -153,7 +155,8 @@ def _condition(action: str, run: Run) -> dict[str, Any] | None:
             return {"StringEquals": {"iam:AWSServiceName": list(LINKED_ROLES)}}
         case "iam:AttachRolePolicy" | "iam:DetachRolePolicy":
             kept = {one["policyArn"] for one in _made(run, "aws:iam/rolePolicyAttachment:RolePolicyAttachment")}
-            return {"ArnEquals": {"iam:PolicyARN": sorted(kept)}}
+            gone = ONCE_ATTACHED if action == "iam:DetachRolePolicy" else ()
+            return {"ArnEquals": {"iam:PolicyARN": sorted({*kept, *gone})}}
         case "kms:CreateGrant":
             return {"Bool": {"kms:GrantIsForAWSResource": "true"}}
         case _:

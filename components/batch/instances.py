@@ -1,5 +1,6 @@
 """The instances of a job queue: their settings, permissions, launch template and placement group."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -44,6 +45,25 @@ PARTITIONS_WITHOUT_EFA = ("aws-cn",)
 """Where Batch does not support it (Getting Started with Amazon Web Services in China, "Amazon Batch")."""
 
 DIGEST_CHARACTERS = 8
+
+CLOSES_METADATA = """\
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="==PART=="
+
+--==PART==
+Content-Type: text/x-shellscript; charset="us-ascii"
+
+#!/bin/bash
+echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config
+
+--==PART==--
+"""
+"""User data that keeps containers with a network interface of their own from the instance's metadata.
+
+Those of multi-node jobs have one, which no hop limit keeps from it. In parts, because Batch adds its own, and appended,
+because Batch writes to the same file (Batch user guide, "Launch templates"; ECS developer guide, "Security
+considerations for EC2").
+"""
 
 
 class InstancesSettings(JobSettings):
@@ -239,7 +259,7 @@ class BatchInstances(pulumi.ComponentResource):
     ) -> None:
         """`needs`: what `settings.needs` were of the instances that are still there.
 
-        `statements`: what their agent may do besides what every agent does.
+        `statements`: what lets their containers write logs, and pull images.
         """
         super().__init__("distributed-training:index:BatchInstances", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -268,8 +288,7 @@ class BatchInstances(pulumi.ComponentResource):
             f"{name}-instance",
             account=account,
             service=account.instances,
-            managed_policies=[account.managed_policy("service-role/AmazonEC2ContainerServiceforEC2Role")],
-            statements=statements,
+            statements=[*_run_agent(name, account), *statements],
             opts=child,
         )
         profile = aws_iam.InstanceProfile(name, role=role.role_name, opts=child)
@@ -307,6 +326,35 @@ class BatchInstances(pulumi.ComponentResource):
             for kind in settings.capacity
         }
         self.register_outputs({})
+
+
+def _run_agent(name: str, account: iam.Account) -> list[iam.Statement]:
+    """Statements that the ECS agent needs to serve the clusters that Batch makes of a queue's compute environments.
+
+    As AWS's AmazonEC2ContainerServiceforEC2Role allows for all clusters, but for making one, which Batch does itself.
+    Single-node jobs share the host's network and can take on this role.
+    """
+    # the name of an environment is in that of its cluster, by no form that AWS promises: AWSBatch-NAME-ID is seen
+    clusters = account.arn("ecs", f"cluster/*{name}-*")
+    instances = account.arn("ecs", f"container-instance/*{name}-*/*")
+    return [
+        iam.allow(
+            [
+                "ecs:DeregisterContainerInstance",
+                "ecs:RegisterContainerInstance",
+                "ecs:SubmitAttachmentStateChanges",
+                "ecs:SubmitContainerStateChange",
+                "ecs:SubmitTaskStateChange",
+            ],
+            [clusters],
+        ),
+        iam.allow(["ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"], [instances]),
+        iam.allow(
+            ["ecs:TagResource"], [instances], {"StringEquals": {"ecs:CreateAction": "RegisterContainerInstance"}}
+        ),
+        # AWS knows no resource for these; the agent reads its own tags, and ends where it is to and may not
+        iam.allow(["ec2:DescribeTags", "ecs:DiscoverPollEndpoint"], ["*"]),
+    ]
 
 
 def environment_names(
@@ -362,6 +410,7 @@ def _starts_with(
                 },
             }
         ],
+        "user_data": base64.b64encode(CLOSES_METADATA.encode()).decode() if settings.nodes > 1 else None,
         "network_interfaces": efa_network_interfaces(facts, groups) if settings.efa else None,
         "instance_market_options": {"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
         "capacity_reservation_specification": (

@@ -161,6 +161,8 @@ def container_properties(
 ) -> dict[str, Any]:
     """One node's container, under the API's own keys (Batch API, `ContainerProperties`)."""
     requirements = {"GPU": settings.gpus, "VCPU": settings.vcpus, "MEMORY": settings.memory_mib}
+    # whose SDKs cannot ask the instance's metadata, which is closed to them
+    places = {"AWS_DEFAULT_REGION": region, "AWS_REGION": region} if settings.nodes > 1 else {}
     devices = [f"/dev/infiniband/uverbs{index}" for index in range(facts.efa_interfaces if settings.efa else 0)]
     return {
         "image": image,
@@ -169,7 +171,7 @@ def container_properties(
         "executionRoleArn": execution_role_arn,
         "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements.items() if value],
         "environment": [
-            {"name": key, "value": value} for key, value in sorted({**_nccl(settings), **environment}.items())
+            {"name": key, "value": value} for key, value in sorted({**_nccl(settings), **places, **environment}.items())
         ],
         "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(settings.secrets.items())],
         "linuxParameters": {

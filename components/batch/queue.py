@@ -162,7 +162,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             network=network,
             needs=frozenset[str]().union(*(one.needs for one in draining)),
             # ECS has its agent pull with the instance's role (ECR user guide, "Using ECR images with ECS")
-            statements=artifacts.fill_cache(),
+            statements=[*artifacts.pull(settings.image), iam.write_logs(log_group.arn)],
             opts=child,
         )
         environments = [
@@ -216,7 +216,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
             statements=[
-                *artifacts.pull(),
+                *artifacts.pull(settings.image),
                 *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
             ],
             opts=child,

@@ -18,8 +18,10 @@ WITHOUT_RESOURCE = frozenset(
         "ec2:DescribeImages",
         "ec2:DescribeInstanceTypes",
         "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeTags",
         "ec2:GetInstanceTypesFromInstanceRequirements",
         "ecr:GetAuthorizationToken",
+        "ecs:DiscoverPollEndpoint",
     }
 )
 """Actions in use that AWS cannot limit to a resource (Service Authorization Reference: no resource type listed)."""

@@ -70,7 +70,7 @@ def buckets_block_public_access(resources: Sequence[PolicyResource]) -> Iterator
 
 @each(kinds.LAUNCH_TEMPLATE, kinds.INSTANCE)
 def instances_demand_imdsv2(resource: Resource) -> Iterator[str]:
-    """Instances give their role's credentials by IMDSv2 only, and not to containers (hop limit 1)."""
+    """Instances give their role's credentials by IMDSv2 only, and no further than one hop (hop limit 1)."""
     yield from resource.properties.must_be("metadataOptions.httpTokens", "required")
     yield from resource.properties.must_be("metadataOptions.httpPutResponseHopLimit", "1")
 

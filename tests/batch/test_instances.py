@@ -1,5 +1,7 @@
 """The instances of a job queue: what they start with, and where."""
 
+import base64
+import email
 from typing import Any
 
 import pytest
@@ -25,6 +27,19 @@ def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Ru
     assert one_of(stable, PLACEMENT_GROUP, "multi").inputs == {"strategy": "cluster"}
     # they stand on the interfaces of the launch template, and here they would lie over those
     assert "securityGroupIds" not in resources
+
+
+def test_the_containers_of_a_multi_node_job_cannot_ask_for_the_role_of_their_host(stable: Run) -> None:
+    text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, "multi").inputs["userData"]).decode("ascii")
+    parts = email.message_from_string(text)
+    assert parts.get_content_type() == "multipart/mixed"
+    assert parts.defects == []
+    (part,) = parts.get_payload()
+    assert part.get_content_type() == "text/x-shellscript"
+    # appended: Batch names the cluster in the same file
+    assert part.get_payload() == "#!/bin/bash\necho ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config\n"
+    # with the host's own network nothing closes it
+    assert "userData" not in one_of(stable, LAUNCH_TEMPLATE, "single").inputs
 
 
 def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stable: Run, aws: Aws) -> None:

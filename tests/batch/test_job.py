@@ -87,6 +87,9 @@ def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: R
     inputs = dict(one_of(stable, JOB_DEFINITION, "multi").inputs)
     container = expected_container("multi", MULTI, instanceType="p5.48xlarge")
     container["environment"] += [
+        # instance metadata, where SDKs look last, is closed to its containers
+        {"name": "AWS_DEFAULT_REGION", "value": "us-west-2"},
+        {"name": "AWS_REGION", "value": "us-west-2"},
         {"name": "FI_PROVIDER", "value": "efa"},
         {"name": "NCCL_DEBUG", "value": "INFO"},
         {"name": "NCCL_SOCKET_IFNAME", "value": "^docker,ecs,lo,veth"},

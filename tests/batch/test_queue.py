@@ -340,7 +340,7 @@ def test_the_order_of_instance_types_is_no_other_generation(run_stably: RunStack
 def test_a_release_of_the_program_makes_no_other_generation_unless_instances_are_to_change(stable: Run) -> None:
     # where these change, running instances of every deployed stack are drained: say so in CHANGELOG
     assert {one.name for one in environments(stable).values()} == {
-        "multi-on-demand-f54adbed",
+        "multi-on-demand-0f59f0e1",
         "single-on-demand-a39fb393",
         "single-spot-9127fefb",
     }
@@ -405,7 +405,7 @@ def needs(run: Run, urn: str) -> set[str]:
 
 
 def test_the_queue_goes_before_its_environments_and_these_before_their_roles(stable: Run) -> None:
-    policy = "RolePolicyAttachment single-instance-AmazonEC2ContainerServiceforEC2Role"
+    policy = "RolePolicy single-instance"
     under_an_environment = {
         policy,
         "Role single-instance",
