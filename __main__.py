@@ -102,7 +102,14 @@ if settings.eks:
     pulumi.export("kubeconfig", cluster.kubeconfig)
 
 observability = Observability(
-    "alerts", settings.alerts, account=account, queues=queues, job_queues=job_queues, workers=workers, cluster=cluster
+    "alerts",
+    settings.alerts,
+    account=account,
+    artifacts=artifacts,
+    queues=queues,
+    job_queues=job_queues,
+    workers=workers,
+    cluster=cluster,
 )
 pulumi.export("alerts_topic_arn", observability.topic_arn)
 pulumi.export("dashboard_url", observability.dashboard_url)

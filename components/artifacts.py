@@ -112,6 +112,8 @@ class Artifacts(pulumi.ComponentResource):
     """Where images are pushed to, without a tag."""
     repository_arn: pulumi.Output[str]
     """ARN of the image repository."""
+    repository_name: pulumi.Output[str]
+    """Name of the image repository, as in its events."""
     cached: Mapping[str, pulumi.Output[str]]
     """Public registry -> what takes its place in the name of an image, to have it through the stack's cache."""
 
@@ -205,6 +207,7 @@ class Artifacts(pulumi.ComponentResource):
             )
         self.bucket, self.bucket_arn = bucket.bucket, bucket.arn
         self.repository_url, self.repository_arn = repository.repository_url, repository.arn
+        self.repository_name = repository.name
         self.cached = {}
         secrets: dict[str, str] = {**settings.registry_secrets}
         if registries := to_cache(images, secrets, account):

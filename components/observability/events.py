@@ -11,6 +11,7 @@ import pulumi
 from pulumi_aws import cloudwatch
 
 from components import iam
+from components.artifacts import Artifacts
 from components.batch import BatchJobQueue
 from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
@@ -77,10 +78,30 @@ class JobEvents(pulumi.ComponentResource):
 
 
 def events(
-    job_queues: Mapping[str, BatchJobQueue], workers: Mapping[str, FargateWorkers], cluster: GpuCluster | None
+    artifacts: Artifacts,
+    job_queues: Mapping[str, BatchJobQueue],
+    workers: Mapping[str, FargateWorkers],
+    cluster: GpuCluster | None,
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """Name -> description and pattern of the events that notify somebody."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    found: dict[str, tuple[str, dict[str, Any]]] = {
+        "image-findings": (
+            "An image that was pushed has vulnerabilities of severity CRITICAL or HIGH",
+            {
+                # the second of each is that of Amazon Inspector, where the account has it scan (ECR user guide,
+                # "Amazon ECR events and EventBridge", "EventBridge events sent for enhanced scanning")
+                "source": ["aws.ecr", "aws.inspector2"],
+                "detail-type": ["ECR Image Scan", "Inspector2 Scan"],
+                "detail": {
+                    "scan-status": ["COMPLETE", "INITIAL_SCAN_COMPLETE"],
+                    "repository-name": [artifacts.repository_name, artifacts.repository_arn],
+                    "finding-severity-counts": {
+                        "$or": [{severity: [{"numeric": [">", 0]}]} for severity in ("CRITICAL", "HIGH")]
+                    },
+                },
+            },
+        )
+    }
     queue_arns = [queue.arn for queue in job_queues.values()]
     for name, arns in _parted("job-failed", queue_arns):
         pattern = _job_pattern(arns)

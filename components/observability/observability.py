@@ -6,6 +6,7 @@ import pulumi
 from pulumi_aws import budgets, cloudwatch
 
 from components import iam
+from components.artifacts import Artifacts
 from components.batch import BatchJobQueue
 from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
@@ -30,6 +31,7 @@ class Observability(pulumi.ComponentResource):
         settings: AlertsSettings,
         *,
         account: iam.Account,
+        artifacts: Artifacts,
         queues: Mapping[str, TaskQueue],
         job_queues: Mapping[str, BatchJobQueue],
         workers: Mapping[str, FargateWorkers],
@@ -51,7 +53,7 @@ class Observability(pulumi.ComponentResource):
             )
             for alarm_name, alarm in alarms(queues, workers).items()
         ]
-        for event_name, (description, pattern) in events(job_queues, workers, cluster).items():
+        for event_name, (description, pattern) in events(artifacts, job_queues, workers, cluster).items():
             rule = cloudwatch.EventRule(
                 f"{name}-{event_name}",
                 description=description,

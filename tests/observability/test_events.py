@@ -93,11 +93,56 @@ def deployment_event(service: str, name: str = "SERVICE_DEPLOYMENT_FAILED") -> d
     }
 
 
+def scan_event(repository: str, status: str = "COMPLETE", **counts: int) -> dict[str, Any]:
+    """ECR user guide, "Amazon ECR events and EventBridge", "Event for a completed image scan"."""
+    return {
+        "version": "0",
+        "id": "85fc3613-e913-7fc4-a80c-a3753e4aa9ae",
+        "detail-type": "ECR Image Scan",
+        "source": "aws.ecr",
+        "account": "123456789012",
+        "time": "2019-10-29T02:36:48Z",
+        "region": "us-west-2",
+        "resources": [f"arn:aws:ecr:us-west-2:123456789012:repository/{repository}"],
+        "detail": {
+            "scan-status": status,
+            "repository-name": repository,
+            "finding-severity-counts": counts,
+            "image-digest": "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234",
+            "image-tags": [],
+        },
+    }
+
+
+def inspector_event(repository: str, **counts: int) -> dict[str, Any]:
+    """ECR user guide, "EventBridge events sent for enhanced scanning in Amazon ECR"."""
+    event = scan_event(repository, "INITIAL_SCAN_COMPLETE", **counts)
+    detail = event["detail"] | {"repository-name": event["resources"][0]}
+    return event | {"detail-type": "Inspector2 Scan", "source": "aws.inspector2", "detail": detail}
+
+
 def test_events_of_this_stack_reach_the_topic_and_others_do_not(deployed: Run) -> None:
     queue = deployed.exports["batch_job_queue_arns"]["single"]
     cluster, service = deployed.exports["ecs_cluster_arns"]["workers"], deployed.exports["ecs_service_arns"]["workers"]
+    repository = deployed.exports["image_repository_url"].partition("/")[2]
     blocked, changed = "Batch Job Queue Blocked", "Batch Job State Change"
     samples: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+        "alerts-image-findings": (
+            [
+                scan_event(repository, CRITICAL=10, MEDIUM=9),
+                scan_event(repository, HIGH=1),
+                inspector_event(repository, HIGH=61, TOTAL=158),
+            ],
+            [
+                scan_event(repository),
+                scan_event(repository, MEDIUM=9, LOW=3),
+                scan_event(repository, HIGH=0),
+                scan_event(repository, "FAILED", HIGH=1),
+                scan_event(f"{repository}-other", CRITICAL=1),
+                inspector_event(f"{repository}-other", CRITICAL=1),
+                inspector_event(repository, MEDIUM=62),
+            ],
+        ),
         "alerts-job-failed": (
             [batch_event(changed, queue, "FAILED")],
             [batch_event(changed, queue, "SUCCEEDED"), batch_event(changed, f"{queue}-other", "FAILED")],

@@ -130,11 +130,15 @@ def test_a_budget_warns_at_80_percent_and_when_the_whole_is_forecast(deployed: R
 @pytest.mark.parametrize(
     ("sections", "rules", "alarms"),
     [
-        ({}, set[str](), set[str]()),
-        ({"queues": {"tasks": {}}}, set[str](), {"tasks-dead-letters", "tasks-too-old", "tasks-unconsumed"}),
-        ({"batch": {"single": {}}}, {"job-events", "job-failed", "job-queue-blocked", "spot-reclaimed"}, set[str]()),
-        ({"eks": {}}, {"spot-reclaimed"}, set[str]()),
-        ({"eks": {"gpuNodeGroups": {}}}, {"spot-reclaimed"}, set[str]()),
+        ({}, {"image-findings"}, set[str]()),
+        ({"queues": {"tasks": {}}}, {"image-findings"}, {"tasks-dead-letters", "tasks-too-old", "tasks-unconsumed"}),
+        (
+            {"batch": {"single": {}}},
+            {"image-findings", "job-events", "job-failed", "job-queue-blocked", "spot-reclaimed"},
+            set[str](),
+        ),
+        ({"eks": {}}, {"image-findings", "spot-reclaimed"}, set[str]()),
+        ({"eks": {"gpuNodeGroups": {}}}, {"image-findings", "spot-reclaimed"}, set[str]()),
     ],
     ids=["nothing", "queues", "batch", "eks", "eks without GPU"],
 )
