@@ -26,7 +26,7 @@ RolePath = Annotated[
     StringConstraints(max_length=32),
     Like(
         r"^/(?!aws-)([A-Za-z0-9_+=,.@-]+/)+$",
-        "must begin and end with a slash, such as /training/, and not begin with /aws-, which AWS keeps for itself",
+        "must be a path between two slashes, such as /training/, that does not begin with /aws-, which is AWS's own",
     ),
 ]
 """A path of IAM, which is a part of a role's ARN."""

@@ -53,7 +53,7 @@ def test_without_the_section_roles_say_nothing_of_either(run_sections: RunStack)
 )
 def test_a_path_that_iam_does_not_take_is_refused(path: str, mistakes_in: MistakesIn) -> None:
     (line,) = mistakes_in({"iam": {"rolePath": path}})
-    assert line.startswith("iam.rolePath: must begin and end with a slash, such as /training/, ")
+    assert line.startswith("iam.rolePath: must be a path between two slashes, such as /training/, ")
     assert line.endswith(f", got '{path}'")
 
 

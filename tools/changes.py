@@ -46,6 +46,7 @@ GONE = object()
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/11111111-2222-3333-4444-555555555555"
 SECRET = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:token-abcdef"
 ADMIN, OTHER_ADMIN = (f"arn:aws:iam::123456789012:role/{name}" for name in ("admin", "other-admin"))
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 
 TAGS: dict[str, str] = {"Project": "distributed-training", "Environment": "dev"}
 DEPLOYED: dict[str, Any] = {
@@ -214,6 +215,10 @@ ROWS: Mapping[str, Sequence[Row]] = {
         Row(edit="`aws:defaultTags`: one more", changes={"tags": TAGS | {"Team": "research"}}),
         Row(edit="`alerts.emails`: another", changes={"alerts.emails": ["others@example.com"]}),
         Row(edit="`alerts.monthlyBudgetUsd`", changes={"alerts.monthlyBudgetUsd": 2000}),
+        Row(edit="`logs.retentionDays`: more", changes={"logs": {"retentionDays": 365}}),
+        Row(edit="`logs.retentionDays`: fewer", changes={"logs": {"retentionDays": 7}}),
+        Row(edit="`iam.permissionsBoundaryArn` comes", changes={"iam": {"permissionsBoundaryArn": BOUNDARY}}),
+        Row(edit="`iam.rolePath` comes", changes={"iam": {"rolePath": "/training/"}}),
         Row(edit="`protect`: on", changes={"protect": True}, alone=True),
     ],
     "with `protect: true`": [

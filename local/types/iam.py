@@ -36,6 +36,15 @@ class Role(ResourceType, token=ROLE):
                 what="what still runs under the old role loses its permissions",
                 first="deploy when nothing runs under it",
             )
+        elif edit.operation == "update" and edit.after.get("permissionsBoundary") not in (
+            None,
+            edit.before.get("permissionsBoundary"),
+        ):
+            yield Effect(
+                work="goes on",
+                what="what runs under it has from then on no permission beyond the boundary",
+                first="see that the boundary allows what the roles' own policies do",
+            )
 
     def create(self, aws: Aws, new: Resource) -> Created:
         inputs = complete(aws, new)
