@@ -290,7 +290,7 @@ def test_a_boundary_is_demanded_of_every_role_that_a_deployment_makes_or_changes
     (policy,) = policies("boundary").values()
     demanded, kept = policy["Statement"]
     assert demanded["Effect"] == kept["Effect"] == "Deny"
-    assert demanded["Condition"] == {"StringNotEquals": {"iam:PermissionsBoundary": FILLED["BOUNDARY_ARN"]}}
+    assert demanded["Condition"] == {"ArnNotEquals": {"iam:PermissionsBoundary": FILLED["BOUNDARY_ARN"]}}
     # all that the deployment may do to give a role more than the boundary, and that IAM knows the condition for
     gives = {one for one in actions("deploy") if iam_reference.access_level(one) == "Permissions management"}
     able = {one for one in gives if "iam:PermissionsBoundary" in iam_reference.condition_keys(one)}

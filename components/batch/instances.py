@@ -272,7 +272,12 @@ class BatchInstances(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
         )
         vpc.SecurityGroupEgressRule(
-            name, security_group_id=group.id, ip_protocol="-1", cidr_ipv4="0.0.0.0/0", opts=child
+            name,
+            security_group_id=group.id,
+            description="anywhere: AWS, and where images and data come from",
+            ip_protocol="-1",
+            cidr_ipv4="0.0.0.0/0",
+            opts=child,
         )
         if NEARBY in needs | settings.needs:
             # a dot, because a queue may be called like this one with "-nodes" after it; where that queue is deployed,
