@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from components.deployed import Deployed
+from components.deployed import PART_TAG, Deployed
 from components.iam import ROLE_PATH, RolesSettings
+from local.aws import Aws
 from local.run import Run
+from local.types.resourcegroupstaggingapi import get_resources
 from tests.conftest import RunStack
-from tests.support import WHOLE, all_of
+from tests.support import WHOLE, Life, all_of
 
 MistakesIn = Callable[[Mapping[str, Any]], list[str]]
 
@@ -80,6 +82,16 @@ def test_the_path_is_found_again_and_may_not_change(bounded: Run) -> None:
     assert list(RolesSettings().losses("iam", without)) == []
     (mistake,) = RolesSettings(role_path="/ml/").losses("iam", without)
     assert str(mistake).startswith("iam.rolePath: must be left out: ")
+
+
+def test_the_tag_of_the_path_is_among_what_the_stack_has(aws: Aws) -> None:
+    tag = Deployed(stack="path").tag(f"{ROLE_PATH}/ml")
+    one = Life(aws, "aws:ecr/repository:Repository", {"tags": tag})
+    found = get_resources(aws, {"tagFilters": [{"key": PART_TAG}]})["resourceTagMappingLists"]
+    assert [each["resourceArn"] for each in found if each["tags"].get(PART_TAG) == tag[PART_TAG]] == [
+        one.outputs["arn"]
+    ]
+    one.delete()
 
 
 def test_a_new_stack_may_choose_its_path() -> None:

@@ -35,6 +35,10 @@ def _tagged(aws: Aws) -> Iterator[tuple[str, dict[str, str]]]:
         yield one["computeEnvironmentArn"], one["tags"]
     for one in call(batch, "describe_job_queues", {})["jobQueues"]:
         yield one["jobQueueArn"], one["tags"]
+    ecr = aws.client("ecr")
+    for page in ecr.get_paginator("describe_repositories").paginate():
+        for arn in (one["repositoryArn"] for one in page["repositories"]):
+            yield arn, {tag["Key"]: tag["Value"] for tag in ecr.list_tags_for_resource(resourceArn=arn)["tags"]}
     eks = aws.client("eks")
     for name in eks.list_clusters()["clusters"]:
         cluster = eks.describe_cluster(name=name)["cluster"]

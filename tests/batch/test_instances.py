@@ -31,7 +31,7 @@ def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Ru
 
 def test_the_containers_of_a_multi_node_job_cannot_ask_for_the_role_of_their_host(stable: Run) -> None:
     text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, "multi").inputs["userData"]).decode("ascii")
-    parts = email.message_from_string(text)
+    parts: Any = email.message_from_string(text)
     assert parts.get_content_type() == "multipart/mixed"
     assert parts.defects == []
     (part,) = parts.get_payload()
