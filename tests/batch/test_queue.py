@@ -283,7 +283,15 @@ def test_nothing_changes_when_nothing_changed(dev: Run, run_stably: RunStack) ->
 @pytest.mark.parametrize(
     ("edit", "changed"),
     [
-        ({"image": "pytorch/pytorch:2.9.1"}, {DEFINITION: {"containerProperties"}}),
+        # the image before comes through a cache, this one does not
+        (
+            {"image": "pytorch/pytorch:2.9.1"},
+            {
+                DEFINITION: {"containerProperties"},
+                "RolePolicy single-execution": {"policy"},
+                "RolePolicy single-instance": {"policy"},
+            },
+        ),
         ({"command": ["python", "launch.py"]}, {DEFINITION: {"containerProperties"}}),
         ({"environment": {"EPOCHS": "3"}}, {DEFINITION: {"containerProperties"}}),
         ({"memoryMib": 120_000}, {DEFINITION: {"containerProperties"}}),

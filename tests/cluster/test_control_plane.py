@@ -28,7 +28,7 @@ def test_the_control_plane_is_private_encrypted_logged_and_in_standard_support(d
     assert {
         name: value
         for name, value in cluster.inputs.items()
-        if name not in {"kubeProxyAddonOptions", "name", "vpcCniOptions", "vpcId"}
+        if name not in {"kubeProxyAddonOptions", "name", "serviceRole", "vpcCniOptions", "vpcId"}
     } == {
         "version": "1.35",
         "privateSubnetIds": deployed.exports["private_subnet_ids"],
@@ -122,6 +122,8 @@ def test_the_control_plane_waits_for_its_subnets_and_no_more_of_the_network(depl
         "aws:ec2/subnet:Subnet",
         "aws:kms/key:Key",
         "aws:cloudwatch/logGroup:LogGroup",
+        "aws:iam/role:Role",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     }
 
 
