@@ -1,0 +1,199 @@
+"""A fleet of workers on ECS Fargate that do the tasks of a queue; their number follows the work, down to zero.
+
+Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
+"""
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_aws import cloudwatch, ec2, ecs, vpc
+
+from components import iam
+from components.artifacts import RECORDS_PREFIX, Artifacts
+from components.batch import BatchJobQueue
+from components.fargate_workers.container import WORKER_MEMORY_MIB, container_definition, submission
+from components.fargate_workers.scaling import WorkerScaling
+from components.fargate_workers.settings import WorkerSettings
+from components.images import OWN
+from components.network import Network
+from components.task_queue import TaskQueue, send_to, urls
+
+LOG_RETENTION_DAYS = 30
+
+
+class FargateWorkers(pulumi.ComponentResource):
+    """An ECS service whose containers poll a queue, scaled by the number of tasks in it."""
+
+    cluster_name: pulumi.Output[str]
+    """Name of the ECS cluster."""
+    cluster_arn: pulumi.Output[str]
+    """ARN of the ECS cluster."""
+    service_name: pulumi.Output[str]
+    """Name of the service."""
+    service_arn: pulumi.Output[str]
+    """ARN of the service."""
+    task_definition_arn: pulumi.Output[str]
+    """ARN of the task definition's revision."""
+    queue_name: pulumi.Output[str]
+    """Name of the queue whose tasks they do, as in its metrics and theirs."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: WorkerSettings,
+        *,
+        account: iam.Account,
+        network: Network,
+        artifacts: Artifacts,
+        queues: Mapping[str, TaskQueue],
+        job_queues: Mapping[str, BatchJobQueue],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("distributed-training:index:FargateWorkers", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        queue, results = queues[settings.queue], queues.get("results")
+        log_group = cloudwatch.LogGroup(
+            name,
+            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
+            kms_key_id=account.logs.kms_key_arn,
+            opts=child,
+        )
+        cluster = ecs.Cluster(name, settings=[{"name": "containerInsights", "value": "enabled"}], opts=child)
+        providers = ecs.ClusterCapacityProviders(
+            name, cluster_name=cluster.name, capacity_providers=["FARGATE", "FARGATE_SPOT"], opts=child
+        )
+        group = ec2.SecurityGroup(
+            name,
+            vpc_id=network.vpc_id,
+            description="Workers: to AWS over HTTPS, from nobody",
+            tags={"Name": name},
+            # another description is another group
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
+        )
+        vpc.SecurityGroupEgressRule(
+            name,
+            security_group_id=group.id,
+            description="HTTPS",
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4="0.0.0.0/0",
+            opts=child,
+        )
+        task_role = iam.ServiceRole(
+            f"{name}-task",
+            account=account,
+            service="ecs-tasks.amazonaws.com",
+            source_account=account.id,
+            statements=[
+                *queue.consume(),
+                *(results.send() if results else ()),
+                *send_to(queues, settings.send_to),
+                *(statement for one in settings.submit_to for statement in job_queues[one].submit(cluster.name)),
+                *artifacts.read_write(),
+                # a worker guards itself against scale-in while it works
+                iam.allow(
+                    ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+                    [pulumi.Output.concat(account.arn("ecs", "task/"), cluster.name, "/*")],
+                ),
+            ],
+            opts=child,
+        )
+        execution_role = iam.ServiceRole(
+            f"{name}-execution",
+            account=account,
+            service="ecs-tasks.amazonaws.com",
+            source_account=account.id,
+            statements=[
+                *artifacts.pull(settings.image),
+                *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
+            ],
+            opts=child,
+        )
+        definition = ecs.TaskDefinition(
+            name,
+            family=name,
+            requires_compatibilities=["FARGATE"],
+            network_mode="awsvpc",
+            cpu=str(settings.cpu),
+            memory=str(settings.memory),
+            runtime_platform={
+                "operating_system_family": "LINUX",
+                "cpu_architecture": settings.architecture.upper(),
+            },
+            task_role_arn=task_role.arn,
+            execution_role_arn=execution_role.arn,
+            volumes=[{"name": "tmp"}],
+            container_definitions=pulumi.Output.json_dumps(
+                [
+                    container_definition(
+                        settings,
+                        image=artifacts.image(settings.image or f"{OWN}:{settings.image_tag}"),
+                        log_group=log_group.name,
+                        region=account.region,
+                        environment={
+                            "ARTIFACTS_BUCKET": artifacts.bucket,
+                            "WORKER_QUEUE_URL": queue.url,
+                            **({} if results is None else {"WORKER_RESULTS_QUEUE_URL": results.url}),
+                            # SQS's own count has room for the tasks that stopped workers give back
+                            "WORKER_MAX_FAILURES": str(queue.settings.max_receive_count),
+                            "WORKER_RECORDS_URL": pulumi.Output.concat("s3://", artifacts.bucket, "/", RECORDS_PREFIX),
+                            "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
+                            **urls(queues, settings.send_to),
+                            **submission({name: job_queues[name] for name in settings.submit_to}, cluster.name),
+                            "WORKER_TASK_MEMORY_MIB": str(settings.memory - WORKER_MEMORY_MIB),
+                            **settings.environment,
+                        },
+                    )
+                ],
+                sort_keys=True,
+            ),
+            # what a failed deployment goes back to must still be there
+            skip_destroy=True,
+            opts=child,
+        )
+        service = ecs.Service(
+            name,
+            cluster=cluster.arn,
+            task_definition=definition.arn,
+            desired_count=settings.min_tasks,
+            capacity_provider_strategies=capacity_provider_strategies(settings),
+            network_configuration={
+                "subnets": network.private_subnet_ids,
+                "security_groups": [group.id],
+                "assign_public_ip": False,
+            },
+            deployment_circuit_breaker={"enable": True, "rollback": True},
+            deployment_minimum_healthy_percent=100,
+            deployment_maximum_percent=200,
+            availability_zone_rebalancing="ENABLED",
+            platform_version="LATEST",
+            propagate_tags="SERVICE",
+            enable_ecs_managed_tags=True,
+            # without it the provider refuses another spot share (hashicorp/terraform-provider-aws pull request 43533)
+            force_new_deployment=True,
+            # a worker that guards its task would hold up a deletion for as long as the task takes
+            force_delete=True,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[providers, task_role, execution_role, *network.egress],
+                # scaling owns it from the first deployment on
+                ignore_changes=["desiredCount"],
+            ),
+        )
+        WorkerScaling(name, settings, cluster_name=cluster.name, service_name=service.name, queue=queue, opts=child)
+        self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
+        self.service_name, self.service_arn = service.name, service.arn
+        self.task_definition_arn = definition.arn
+        self.queue_name = queue.queue_name
+        self.register_outputs({"clusterName": self.cluster_name, "serviceName": self.service_name})
+
+
+def capacity_provider_strategies(settings: WorkerSettings) -> list[ecs.ServiceCapacityProviderStrategyArgs]:
+    """How workers are split between Fargate and Fargate Spot, in percent."""
+    spot = round(settings.spot_share * 100)
+    return [
+        ecs.ServiceCapacityProviderStrategyArgs(capacity_provider=provider, weight=weight)
+        for provider, weight in (("FARGATE", 100 - spot), ("FARGATE_SPOT", spot))
+        if weight
+    ]

@@ -1,0 +1,187 @@
+"""What a stack file may say of a fleet of workers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import Field, model_validator
+
+from components import iam, quotas
+from components.network import Needs, for_secrets
+from components.schema import Image, KeyArn, Like, Name, SecretArn, Settings, mistake, refuse
+from components.task_queue import SendTo, TaskQueueSettings
+from stack_file.mistakes import Mistake, near
+
+LARGEST_TASK_SECONDS = 43_200 - 900
+"""SQS hides a message for 12 hours at most; use Batch for longer work."""
+
+ROLE_ROOM = 45
+"""Queues to send to for which the policies inside a role have room, besides a fleet's other rights."""
+ROOM_OF_JOB_QUEUE = 3
+"""How many of them the right to submit to a job queue takes the place of."""
+
+SHORTEST_VISIBILITY_SECONDS = 60
+"""The worker sends a heartbeat at a third of it, and a failing call to SQS may take 20 seconds."""
+
+LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4096 + 1, 1024),
+    1024: range(2048, 8192 + 1, 1024),
+    2048: range(4096, 16_384 + 1, 1024),
+    4096: range(8192, 30_720 + 1, 1024),
+    8192: range(16_384, 61_440 + 1, 4096),
+    16_384: range(32_768, 122_880 + 1, 8192),
+}
+"""CPU units (1024 are one vCPU) -> memory sizes that Fargate offers with them (ECS developer guide, "Task size")."""
+
+
+ImageTag = Annotated[
+    str,
+    Like(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", "must be a tag of an image, such as worker-1"),
+]
+
+
+class WorkerSettings(Settings):
+    """One fleet of the `workers` section."""
+
+    queue: Name = "tasks"
+    """The queue under `queues` whose tasks the workers do."""
+    shares_queue: bool = False
+    """Whether other fleets may do tasks of the same queue; each of them must say so."""
+    send_to: SendTo = ()
+    """Queues that the workers may send to besides `results`, each under its URL in `QUEUE_URL_NAME`."""
+    submit_to: Annotated[tuple[Name, ...], Field(max_length=ROLE_ROOM // ROOM_OF_JOB_QUEUE)] = ()
+    """Job queues that the workers may submit to, each in `BATCH_JOB_QUEUE_NAME` and `BATCH_JOB_DEFINITION_NAME`."""
+    image_tag: ImageTag = "worker-1"
+    """Tag of the reference worker (`worker/`) in the stack's own image repository."""
+    image: Image | None = None
+    """Another container image, without the health check and the rules of the reference worker.
+
+    `repository:TAG` is one in the stack's own repository.
+    """
+    command: tuple[str, ...] | None = None
+    """Command of the container. Default: the command of its image."""
+    cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
+    """CPU units of one worker; 1024 are one vCPU."""
+    memory: Annotated[int, Field(ge=512)] = 4096
+    """Memory of one worker in MiB."""
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    """Processor architecture of the image."""
+    min_tasks: Annotated[int, Field(ge=0)] = 0
+    """Workers that run even without work; 0 costs nothing while idle."""
+    max_tasks: Annotated[int, Field(ge=1, le=5000)] = 20
+    """Workers that run at most."""
+    tasks_per_worker: Annotated[int, Field(ge=1)] = 5
+    """How many tasks, waiting or in flight, there are for each worker; a lower number starts more workers."""
+    spot_share: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Share of the workers that run on Fargate Spot. AWS may stop these with two minutes' notice."""
+    max_task_seconds: Annotated[int, Field(ge=1, le=LARGEST_TASK_SECONDS)] = 3600
+    """How long one task may take, in seconds; use Batch for longer work."""
+    environment: dict[str, str] = Field(default_factory=dict[str, str])
+    """Environment variables of the container."""
+    secrets: dict[str, SecretArn] = Field(default_factory=dict[str, SecretArn])
+    """Environment variable -> ARN of the Secrets Manager secret or SSM parameter that holds its value."""
+    secret_key_arns: tuple[KeyArn, ...] = ()
+    """KMS keys of your own under which what is named under `secrets` is encrypted. AWS's own keys need not be named."""
+
+    @model_validator(mode="after")
+    def _is_a_legal_task(self) -> Self:
+        legal = LEGAL_MEMORY_MIB[self.cpu]
+        most_job_queues = (ROLE_ROOM - len(self.send_to)) // ROOM_OF_JOB_QUEUE
+        refuse(
+            [
+                (key, rule, value)
+                for wrong, key, rule, value in (
+                    (
+                        self.image is not None and "image_tag" in self.model_fields_set,
+                        "imageTag",
+                        "must be left out with image, which is no reference worker",
+                        self.image_tag,
+                    ),
+                    (
+                        len(self.submit_to) > most_job_queues,
+                        "submitTo",
+                        (
+                            f"must be at most {most_job_queues} beside {len(self.send_to)} under sendTo, because a role"
+                            " has no room for more"
+                        ),
+                        len(self.submit_to),
+                    ),
+                    (
+                        self.memory not in legal,
+                        "memory",
+                        f"must be a size that Fargate offers with cpu {self.cpu}: {legal[0]} to {legal[-1]}",
+                        self.memory,
+                    ),
+                    (
+                        self.min_tasks > self.max_tasks,
+                        "minTasks",
+                        f"must be at most maxTasks ({self.max_tasks})",
+                        self.min_tasks,
+                    ),
+                    *iam.wrong_keys(self.secrets.values(), self.secret_key_arns),
+                )
+                if wrong
+            ]
+        )
+        return self
+
+    def demands(self, path: str) -> Iterator[quotas.Demand]:
+        """The vCPUs that it asks for at most, on demand and on spot."""
+        vcpus = self.max_tasks * self.cpu / 1024
+        yield from quotas.of_fargate(f"{path}.maxTasks", vcpus * (1 - self.spot_share), vcpus * self.spot_share)
+
+    def endpoints(self, path: str) -> Needs:
+        """What its tasks need where there is no NAT; Fargate reaches ECS itself without.
+
+        ECS developer guide, "Amazon ECS interface VPC endpoints".
+        """
+        yield path, ("ecr.api", "ecr.dkr", "logs", "sqs")
+        yield from for_secrets(f"{path}.secrets", self.secrets.values())
+        if self.submit_to:
+            yield f"{path}.submitTo", ("batch",)
+
+    def missing_queues(self, path: str, queues: Mapping[str, TaskQueueSettings | None]) -> Iterator[Mistake]:
+        """Mistakes where the stack file lacks a queue that the workers need; None is a queue with mistakes."""
+        if self.queue not in queues:
+            yield Mistake(
+                path=f"{path}.queue",
+                rule="must name a queue under queues",
+                got=self.queue,
+                meant=near(self.queue, queues),
+            )
+        if self.image is None and "results" not in queues:
+            yield Mistake(
+                path="queues.results", rule="is required by the reference worker, which answers there, got nothing"
+            )
+        if self.image is None and self.queue == "results":
+            yield mistake(f"{path}.queue", "must not be the queue that the reference worker answers on", self.queue)
+        watched = queues.get(self.queue)
+        if watched is not None and watched.visibility_timeout_seconds < SHORTEST_VISIBILITY_SECONDS:
+            yield mistake(
+                f"queues.{self.queue}.visibilityTimeoutSeconds",
+                f"must be at least {SHORTEST_VISIBILITY_SECONDS} for workers, whose heartbeat comes at a third of it",
+                watched.visibility_timeout_seconds,
+            )
+
+
+def one_fleet(path: str, section: Any) -> Mistake | None:
+    """The mistake of a section that is one fleet, as it was in 0.1.0, with the line that mends it."""
+    if not isinstance(section, dict):
+        return None
+    given = cast("dict[str, Any]", section)
+    own = {field.alias for field in WorkerSettings.model_fields.values()}
+    objects = {"environment", "secrets"}
+    if given and not any(key in own and (key in objects or not isinstance(one, dict)) for key, one in given.items()):
+        return None
+    # not the values, of which one may be a secret that is not to be said
+    keys = ", ".join(f"{key}: ..." for key in given)
+    return Mistake(path=path, rule=f"must be fleets by name: write `workers: {{workers: {{{keys}}}}}`")
+
+
+def shared_queues(path: str, fleets: Mapping[str, WorkerSettings]) -> Iterator[Mistake]:
+    """Mistakes of fleets that do the tasks of the same queue without a word."""
+    for name, fleet in fleets.items():
+        others = [other for other, one in fleets.items() if other != name and one.queue == fleet.queue]
+        if others and not fleet.shares_queue:
+            rule = f"must be another queue than that of {', '.join(others)}, or sharesQueue true in all of them"
+            yield mistake(f"{path}.{name}.queue", rule, fleet.queue)
