@@ -69,9 +69,12 @@ class WorkerSettings(Settings):
     min_tasks: Annotated[int, Field(ge=0)] = 0
     """Workers that run even without work; 0 costs nothing while idle."""
     max_tasks: Annotated[int, Field(ge=1, le=5000)] = 20
-    """Workers that run at most."""
+    """Workers that run at most. Above 20 there are 20 sizes, each at most a third above the one before up to 200."""
     tasks_per_worker: Annotated[int, Field(ge=1)] = 5
-    """How many tasks, waiting or in flight, there are for each worker; a lower number starts more workers."""
+    """How many waiting tasks there are for each worker; a lower number starts more workers.
+
+    Each fleet on a shared queue counts all that wait there.
+    """
     spot_share: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Share of the workers that run on Fargate Spot. AWS may stop these with two minutes' notice."""
     max_task_seconds: Annotated[int, Field(ge=1, le=LARGEST_TASK_SECONDS)] = 3600
