@@ -1,7 +1,9 @@
 """A work queue and its dead-letter queue.
 
 FIFO by default: order within a message group, one message of a group in flight at a time, no duplicates within five
-minutes. A producer that gives every message the same group makes one worker of the whole fleet.
+minutes. A producer that gives every message the same group makes one worker of the whole fleet. On a standard queue a
+group is a team: those that have few tasks are served before those of a team that has many in flight (SQS developer
+guide, "Amazon SQS fair queues").
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -51,7 +53,10 @@ class TaskQueueSettings(Settings):
     """One queue of the `queues` section."""
 
     fifo: bool = True
-    """Whether messages keep their order within a group and duplicates are dropped. It cannot be changed."""
+    """Whether messages keep their order within a group and duplicates are dropped. It cannot be changed.
+
+    A standard queue (false) does neither, and is fair: a group with many tasks does not hold up those of other groups.
+    """
     content_based_deduplication: bool = True
     """Whether SQS drops a second message with the same body within five minutes, if it has no deduplication id."""
     high_throughput: bool = True

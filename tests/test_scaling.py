@@ -105,19 +105,19 @@ def test_ten_thousand_tasks_bring_as_many_as_are_allowed_and_they_all_go(
 @pytest.mark.parametrize("tasks", [1, 10_000])
 def test_a_missing_image_is_asked_for_once_and_works_when_it_is_there(worlds: Worlds, tasks: int) -> None:
     for seed, queue, fleet in worlds(few=2):
-        fleet.image_is_missing = True
+        fleet.room = 0
         queue.run(NIGHT)
         queue.send(tasks, MINUTES)
         queue.run(NIGHT + 5 * HOUR)
         assert max(between(fleet.seen.desired, 0)) == 1, seed
-        fleet.image_is_missing = False
+        fleet.room = 20
         queue.run(NIGHT + 6 * HOUR)
         assert max(between(fleet.seen.desired, 0)) == min(20, tasks), seed
 
 
 def test_a_queue_that_is_emptied_while_the_image_is_missing_asks_for_nothing_more(worlds: Worlds) -> None:
     for seed, queue, fleet in worlds():
-        fleet.image_is_missing = True
+        fleet.room = 0
         queue.send(3, MINUTES)
         queue.run(2 * HOUR)
         queue.waiting.clear()
@@ -252,7 +252,7 @@ def test_a_fleet_whose_image_is_missing_is_not_helped_by_the_other(registered: R
     for seed in range(100 if thorough else 2):
         queue = queue_of(small, seed)
         works, fails = Fleet(small, queue), Fleet(large, queue)
-        fails.image_is_missing = True
+        fails.room = 0
         queue.send(100, 10 * MINUTES)
         queue.run(6 * HOUR)
         assert len(queue.done) == 100, seed
@@ -276,7 +276,7 @@ def test_a_step_of_one_more_a_minute_fails_here(registered: Run) -> None:
     for counts_from, most in (("desired", 20), ("running", 1)):
         queue = Queue(resources.queue, replace(readings, counts_from=counts_from), 0, Delays())
         fleet = Fleet(climbing, queue)
-        fleet.image_is_missing = True
+        fleet.room = 0
         queue.send(1, MINUTES)
         queue.run(3 * HOUR)
         assert max(between(fleet.seen.desired, 0)) == most

@@ -26,10 +26,8 @@ StartWorker = Callable[..., WorkerProcess]
 def make_queues(aws: Aws, request: pytest.FixtureRequest) -> MakeQueues:
     name = re.sub(r"\W", "-", request.node.name)[-60:]
 
-    def make(*, visibility_seconds: int = 30, max_receive_count: int = 5) -> Queues:
-        return Queues(
-            aws.endpoint_url, name, visibility_seconds=visibility_seconds, max_receive_count=max_receive_count
-        )
+    def make(*, visibility_seconds: int = 30, **options: Any) -> Queues:
+        return Queues(aws.endpoint_url, name, visibility_seconds=visibility_seconds, **options)
 
     return make
 
@@ -69,6 +67,25 @@ def test_tasks_in_many_groups_are_each_done_once_and_in_order(
         assert [result["id"] for result in results if result["id"] in of_group] == of_group
         assert (tmp_path / f"group-{group}").read_text().split() == of_group
     assert all(worker.events("taskEnded") for worker in workers)
+
+
+def test_tasks_of_one_team_run_side_by_side_on_a_standard_queue(
+    make_queues: MakeQueues, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    queues = make_queues(fifo=False)
+    teams = ("vision", "speech")
+    # each waits until the other of its team runs, too
+    meet = "touch $HERE/$TEAM-$TASK_ID; until [ $(ls $HERE/$TEAM-* | wc -l) = 2 ]; do sleep 0.05; done"
+    for team in teams:
+        for number in range(2):
+            env = {"HERE": str(tmp_path), "TEAM": team}
+            queues.send_for(team, {"id": f"{team}-{number}", "command": ["sh", "-c", meet], "env": env})
+    worker = start_worker(queues, WORKER_SLOTS="4")
+    results = queues.wait_for_results(4)
+    queues.wait_until_empty()
+    assert worker.terminate() == 0
+    assert Counter(one["id"] for one in results) == Counter(f"{team}-{n}" for team in teams for n in range(2))
+    assert {one["status"] for one in results} == {"succeeded"}
 
 
 def test_no_task_is_lost_over_many_kills(make_queues: MakeQueues, tmp_path: Path, *, thorough: bool) -> None:

@@ -24,19 +24,32 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 class Queues:
-    """A tasks queue with its dead-letter queue, and a results queue, all FIFO, with the calls that tests make."""
+    """A tasks queue with its dead-letter queue, FIFO or standard, and a FIFO results queue, with calls of tests."""
 
-    def __init__(self, endpoint_url: str, name: str, *, visibility_seconds: int, max_receive_count: int = 5) -> None:
+    def __init__(
+        self,
+        endpoint_url: str,
+        name: str,
+        *,
+        visibility_seconds: int,
+        max_receive_count: int = 5,
+        fifo: bool = True,
+    ) -> None:
         self.endpoint_url = endpoint_url
         self._sqs = client("sqs", endpoint_url)
-        fifo = {"FifoQueue": "true"}
-        self.dead = self._create(f"{name}-dead.fifo", fifo)
+        ordered = {"FifoQueue": "true"}
+        suffix, kind = (".fifo", ordered) if fifo else ("", {})
+        self.dead = self._create(f"{name}-dead{suffix}", kind)
         redrive = {"deadLetterTargetArn": self._arn(self.dead), "maxReceiveCount": max_receive_count}
         self.tasks = self._create(
-            f"{name}-tasks.fifo",
-            {**fifo, "VisibilityTimeout": str(visibility_seconds), "RedrivePolicy": json.dumps(redrive)},
+            f"{name}-tasks{suffix}",
+            {**kind, "VisibilityTimeout": str(visibility_seconds), "RedrivePolicy": json.dumps(redrive)},
         )
-        self.results = self._create(f"{name}-results.fifo", {**fifo, "VisibilityTimeout": "300"})
+        self.results = self._create(f"{name}-results.fifo", {**ordered, "VisibilityTimeout": "300"})
+
+    def send_for(self, team: str, body: object) -> None:
+        """Send a task to a standard queue, whose message groups are those among whom it is fair."""
+        self._sqs.send_message(QueueUrl=self.tasks, MessageBody=json.dumps(body), MessageGroupId=team)
 
     def send(self, body: object, *, group: str = "group", id_: str | None = None) -> None:
         """Send a task, or any other body."""

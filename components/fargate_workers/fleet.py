@@ -36,6 +36,8 @@ class FargateWorkers(pulumi.ComponentResource):
     """ARN of the task definition's revision."""
     queue_name: pulumi.Output[str]
     """Name of the queue whose tasks they do, as in its metrics and theirs."""
+    settings: WorkerSettings
+    """Its settings."""
 
     def __init__(
         self,
@@ -182,6 +184,7 @@ class FargateWorkers(pulumi.ComponentResource):
             ),
         )
         WorkerScaling(name, settings, cluster_name=cluster.name, service_name=service.name, queue=queue, opts=child)
+        self.settings = settings
         self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
         self.service_name, self.service_arn = service.name, service.arn
         self.task_definition_arn = definition.arn

@@ -1,4 +1,8 @@
-"""Alarms on the queues and the workers; silent while the platform is idle."""
+"""Alarms on the queues and the workers; silent while the platform is idle.
+
+A metric without points counts as 0 in sums and differences (CloudWatch user guide, "Using math expressions with
+CloudWatch metrics"); expressions need no more than that, because AWS leaves out some that are 0.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,50 +13,67 @@ from pulumi_aws import cloudwatch
 from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue, TaskQueueSettings
 
+PERIOD_SECONDS = 300
+"""Metrics come up to minutes late: a shorter period would often be empty when it is looked at."""
 UNCONSUMED_MINUTES = 15
 """How long tasks wait without a consumer before somebody is notified; the first worker is up long before."""
 WORKERS_BELOW_DESIRED_MINUTES = 15
 """How long ECS may take to bring up workers: capacity, a large image, one restart."""
+LEAST_MISSING_SHARE = 0.1
+"""Share of the workers that always are about to start, in a large fleet on spot capacity."""
 WORKER_MEMORY_PERCENT = 90
 FAILING_MINUTES = 15
 LEAST_ATTEMPTS = 5
 """Attempts in five minutes below which their failures say nothing of the rest."""
+LONGEST_RETRY_SECONDS = 900
+"""The longest that the reference worker lets a task wait for its next attempt."""
+ANY_NUMBER = 1_000_000
+"""More than all messages of a queue."""
 
 
 def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers]) -> dict[str, Any]:
     """Name -> what the alarm watches. A deployment that fails has no metric: it is an event."""
     found: dict[str, Any] = {}
+    longest_seconds = {
+        name: max(
+            (one.settings.max_task_seconds for one in workers.values() if one.settings.queue == name), default=None
+        )
+        for name in queues
+    }
     for name, queue in queues.items():
+        work = {"QueueName": queue.queue_name}
         found[f"{name}-dead-letters"] = {
             "alarm_description": f"Tasks of queue {name} failed for good and wait in its dead-letter queue.",
             "namespace": "AWS/SQS",
             "metric_name": "ApproximateNumberOfMessagesVisible",
             "dimensions": {"QueueName": queue.dead_letter_name},
             "statistic": "Maximum",
-            "period": 60,
+            "period": PERIOD_SECONDS,
             "evaluation_periods": 1,
             "threshold": 1,
             "comparison_operator": "GreaterThanOrEqualToThreshold",
         }
+        if is_left_to_its_readers(name, workers):
+            continue
         found[f"{name}-too-old"] = {
-            "alarm_description": f"The oldest task of queue {name} is older than all its receives together may last.",
+            "alarm_description": f"The oldest task of queue {name} is older than all its attempts together may last.",
             "namespace": "AWS/SQS",
             "metric_name": "ApproximateAgeOfOldestMessage",
-            "dimensions": {"QueueName": queue.queue_name},
+            "dimensions": work,
             "statistic": "Maximum",
-            "period": 60,
-            "evaluation_periods": 5,
-            "threshold": oldest_task_seconds(queue.settings),
+            "period": PERIOD_SECONDS,
+            "evaluation_periods": 2,
+            "threshold": oldest_task_seconds(queue.settings, longest_seconds[name]),
             "comparison_operator": "GreaterThanThreshold",
         }
         found[f"{name}-unconsumed"] = {
             "alarm_description": f"Tasks wait in queue {name}, none is in flight, and no consumer receives any.",
-            "evaluation_periods": UNCONSUMED_MINUTES // 5,
+            "evaluation_periods": UNCONSUMED_MINUTES * 60 // PERIOD_SECONDS,
             "threshold": 1,
             "comparison_operator": "GreaterThanOrEqualToThreshold",
             "metric_queries": [
                 *(
-                    _query(metric_id, "AWS/SQS", metric, {"QueueName": queue.queue_name}, statistic, 300)
+                    _query(metric_id, "AWS/SQS", metric, work, statistic)
                     for metric_id, metric, statistic in (
                         ("waiting", "ApproximateNumberOfMessagesVisible", "Minimum"),
                         ("in_hand", "ApproximateNumberOfMessagesNotVisible", "Maximum"),
@@ -61,28 +82,48 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
                 ),
                 {
                     "id": "unconsumed",
-                    "expression": "IF(waiting > 0 AND FILL(in_hand, 0) == 0 AND FILL(received, 0) == 0, 1, 0)",
-                    "label": "tasks wait and nobody receives them",
+                    "expression": f"waiting - {ANY_NUMBER} * (in_hand + received)",
+                    "label": "tasks that wait and nobody receives",
                     "return_data": True,
                 },
             ],
         }
+        if not queue.settings.fifo:
+            found[f"{name}-unfair"] = {
+                "alarm_description": (
+                    f"In queue {name} a task waits for long though its message group has few, while another has many."
+                ),
+                "evaluation_periods": 2,
+                "threshold": (longest_seconds[name] or queue.settings.visibility_timeout_seconds) * 2,
+                "comparison_operator": "GreaterThanThreshold",
+                "metric_queries": [
+                    _query("noisy", "AWS/SQS", "ApproximateNumberOfNoisyGroups", work, "Maximum"),
+                    _query("age", "AWS/SQS", "ApproximateAgeOfOldestMessageInQuietGroups", work, "Maximum"),
+                    {
+                        "id": "unfair",
+                        "expression": "IF(noisy, age, 0)",
+                        "label": "age of the oldest task of a quiet group beside a noisy one",
+                        "return_data": True,
+                    },
+                ],
+            }
     for name, fleet in workers.items():
         service = {"ClusterName": fleet.cluster_name, "ServiceName": fleet.service_name}
         found[f"{name}-below-desired"] = {
             "alarm_description": (
                 f"Fewer workers of {name} run than ECS is asked for: no capacity, or they end as they start."
+                f" Where none runs, the alarm of their queue says so."
             ),
-            "evaluation_periods": WORKERS_BELOW_DESIRED_MINUTES,
-            "threshold": 0,
+            "evaluation_periods": WORKERS_BELOW_DESIRED_MINUTES * 60 // PERIOD_SECONDS,
+            "threshold": LEAST_MISSING_SHARE,
             "comparison_operator": "GreaterThanThreshold",
             "metric_queries": [
-                _query("desired", "ECS/ContainerInsights", "DesiredTaskCount", service, "Average", 60),
-                _query("running", "ECS/ContainerInsights", "RunningTaskCount", service, "Average", 60),
+                _query("desired", "ECS/ContainerInsights", "DesiredTaskCount", service, "Average"),
+                _query("running", "ECS/ContainerInsights", "RunningTaskCount", service, "Average"),
                 {
                     "id": "missing",
-                    "expression": "desired - FILL(running, 0)",
-                    "label": "workers that are missing",
+                    "expression": "(desired - running) / desired",
+                    "label": "share of the workers that is missing",
                     "return_data": True,
                 },
             ],
@@ -95,8 +136,8 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
             "metric_name": "MemoryUtilization",
             "dimensions": service,
             "statistic": "Maximum",
-            "period": 60,
-            "evaluation_periods": 5,
+            "period": PERIOD_SECONDS,
+            "evaluation_periods": 2,
             "threshold": WORKER_MEMORY_PERCENT,
             "comparison_operator": "GreaterThanThreshold",
         }
@@ -107,19 +148,19 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
             "metric_name": "LeasesLost",
             "dimensions": work,
             "statistic": "Sum",
-            "period": 300,
+            "period": PERIOD_SECONDS,
             "evaluation_periods": 1,
             "threshold": 1,
             "comparison_operator": "GreaterThanOrEqualToThreshold",
         }
         found[f"{name}-failing"] = {
             "alarm_description": "More than half of all attempts at tasks fail.",
-            "evaluation_periods": FAILING_MINUTES // 5,
+            "evaluation_periods": FAILING_MINUTES * 60 // PERIOD_SECONDS,
             "threshold": 0.5,
             "comparison_operator": "GreaterThanThreshold",
             "metric_queries": [
-                _query("done", WORKER_METRICS, "TasksDone", work, "Sum", 300),
-                _query("failed", WORKER_METRICS, "TasksFailed", work, "Sum", 300),
+                _query("done", WORKER_METRICS, "TasksDone", work, "Sum"),
+                _query("failed", WORKER_METRICS, "TasksFailed", work, "Sum"),
                 {
                     "id": "share",
                     "expression": f"IF(done + failed >= {LEAST_ATTEMPTS}, failed / (done + failed), 0)",
@@ -131,14 +172,23 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
     return found
 
 
-def oldest_task_seconds(settings: TaskQueueSettings) -> int:
-    """Age beyond which a task was neither done nor given up: all its receives one after the other.
+def is_left_to_its_readers(name: str, workers: Mapping[str, FargateWorkers]) -> bool:
+    """Whether it is the queue that reference workers answer on, which nobody has to read."""
+    fleets = [one.settings for one in workers.values()]
+    return name == "results" and any(one.image is None for one in fleets) and all(one.queue != name for one in fleets)
 
+
+def oldest_task_seconds(settings: TaskQueueSettings, longest_seconds: int | None) -> int:
+    """Age beyond which a task was neither done nor given up: all its attempts one after the other.
+
+    An attempt takes as long as a worker's task may, and the wait for the next one; without workers, it is a receive.
     Never more than half of the retention, so that somebody is notified before SQS drops the message.
     """
-    return min(
-        settings.visibility_timeout_seconds * settings.max_receive_count, settings.retention_days * 24 * 3600 // 2
+    visible_seconds = settings.visibility_timeout_seconds
+    attempt_seconds = (
+        visible_seconds if longest_seconds is None else longest_seconds + max(visible_seconds, LONGEST_RETRY_SECONDS)
     )
+    return min(attempt_seconds * settings.max_receive_count, settings.retention_days * 24 * 3600 // 2)
 
 
 def _query(
@@ -147,7 +197,6 @@ def _query(
     metric_name: str,
     dimensions: Mapping[str, pulumi.Input[str]],
     statistic: str,
-    period_seconds: int,
 ) -> cloudwatch.MetricAlarmMetricQueryArgsDict:
     return {
         "id": metric_id,
@@ -156,6 +205,6 @@ def _query(
             "metric_name": metric_name,
             "dimensions": dimensions,
             "stat": statistic,
-            "period": period_seconds,
+            "period": PERIOD_SECONDS,
         },
     }

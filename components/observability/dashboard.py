@@ -60,9 +60,18 @@ def _queue_rows(queues: Mapping[str, TaskQueue]) -> list[list[Widget]]:
                 f"Queue {name}: age of the oldest task in seconds",
                 [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue.queue_name]],
             ),
+            *([] if queue.settings.fifo else [_fairness_graph(name, queue)]),
         ]
         for name, queue in queues.items()
     ]
+
+
+def _fairness_graph(name: str, queue: TaskQueue) -> Widget:
+    metrics = ("ApproximateNumberOfNoisyGroups", "ApproximateNumberOfMessagesVisibleInQuietGroups")
+    return _graph(
+        f"Queue {name}: groups with many tasks, tasks of the others that wait",
+        [["AWS/SQS", one, "QueueName", queue.queue_name] for one in metrics],
+    )
 
 
 def _worker_rows(workers: Mapping[str, FargateWorkers]) -> list[list[Widget]]:

@@ -1,49 +1,218 @@
-"""Alarms: when they ring, and that they do not at rest."""
+"""Alarms: that none is raised while all is well, and each by its fault, in a simulated AWS."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
-from components.observability.alarms import oldest_task_seconds
+from components.observability.alarms import LONGEST_RETRY_SECONDS, oldest_task_seconds
 from components.task_queue import TaskQueueSettings
 from local.run import Run
+from tests.conftest import RunStack
 from tests.observability.support import ALARM
+from tests.scaling.cloudwatch import MINUTE, Alarm, Readings, key
+from tests.scaling.fleet import Fleet
+from tests.scaling.queue import HOUR, Delays, Queue
+from tests.scaling.registered import scaled
 from tests.support import WHOLE, all_of, one_of
+from worker.settings import Settings
 
 
-def test_no_alarm_is_raised_by_a_platform_at_rest(deployed: Run) -> None:
-    alarms = {name: one for name, one in all_of(deployed, ALARM).items() if name.startswith("alerts-")}
-    assert set(alarms) == {
-        *(f"alerts-{queue}-{what}" for queue in WHOLE["queues"] for what in ("dead-letters", "too-old", "unconsumed")),
-        "alerts-workers-below-desired",
-        "alerts-workers-memory",
-        "alerts-workers-lost-leases",
-        "alerts-workers-failing",
-    }
+def alarms_of(run: Run) -> Mapping[str, Mapping[str, Any]]:
+    """What notifies somebody, by name."""
+    found = {name: one.inputs for name, one in all_of(run, ALARM).items() if name.startswith("alerts-")}
+    return {name.removeprefix("alerts-"): one for name, one in found.items()}
+
+
+class Platform:
+    """The queue `tasks` and its workers, with the queues beside it, and every alarm that the stack registers."""
+
+    def __init__(self, run: Run, seed: int) -> None:
+        self.resources = scaled(run)
+        readings = Readings.drawn(seed)
+        self.queue = Queue(self.resources.queue, readings, seed, Delays())
+        self.fleet = Fleet(self.resources, self.queue)
+        self.queue.watched = {name: Alarm(one, readings) for name, one in alarms_of(run).items()}
+        self.emitted: dict[tuple[str, str, str], Callable[[], float]] = {}
+        """What is emitted besides, each minute: namespace, name of the metric, name of the queue."""
+        names = {name: run.created[one.urn].outputs["name"] for name, one in all_of(run, "aws:sqs/queue:Queue").items()}
+        self.beside(names["tasks-dlq"], "ApproximateNumberOfMessagesVisible", lambda: self.queue.dead)
+        # nobody reads the results
+        self.beside(names["results"], "ApproximateNumberOfMessagesVisible", lambda: len(self.queue.done))
+        self.beside(names["results"], "ApproximateAgeOfOldestMessage", self._oldest_result)
+        self.names = names
+        self.queue.after(MINUTE, self._minute)
+
+    def beside(self, queue_name: str, metric: str, value: Callable[[], float], namespace: str = "AWS/SQS") -> None:
+        self.emitted[namespace, metric, queue_name] = value
+
+    def _oldest_result(self) -> float:
+        return self.queue.now - self.queue.done[0] if self.queue.done else 0
+
+    def _minute(self) -> None:
+        self.queue.after(MINUTE, self._minute)
+        for (namespace, metric, queue_name), value in self.emitted.items():
+            named = key(namespace, metric, {"QueueName": queue_name})
+            self.queue.metrics.put(named, self.queue.now, value(), late=MINUTE)
+
+
+def too_many_tasks(here: Platform) -> None:
+    here.queue.send(2000, HOUR)
+
+
+def no_image(here: Platform) -> None:
+    here.fleet.room = 0
+    here.queue.send(10, HOUR)
+
+
+def no_capacity(here: Platform) -> None:
+    here.fleet.room = 3
+    here.queue.send(60, HOUR)
+
+
+def poison(here: Platform) -> None:
+    here.queue.send(1, MINUTE, fails=True)
+
+
+def broken_image(here: Platform) -> None:
+    here.queue.send(60, MINUTE / 2, fails=True)
+
+
+def large_tasks(here: Platform) -> None:
+    here.fleet.memory_percent = 95
+    here.queue.send(1, HOUR)
+
+
+def lost_lease(here: Platform) -> None:
+    here.beside(here.resources.queue["QueueName"], "LeasesLost", lambda: 1, "DistributedTraining/Worker")
+
+
+def dead_result(here: Platform) -> None:
+    here.beside(here.names["results-dlq"], "ApproximateNumberOfMessagesVisible", lambda: 1)
+
+
+def one_team_holds_up_the_others(here: Platform) -> None:
+    begun, name = here.queue.now, here.resources.queue["QueueName"]
+    here.beside(name, "ApproximateNumberOfNoisyGroups", lambda: 1)
+    here.beside(name, "ApproximateAgeOfOldestMessageInQuietGroups", lambda: here.queue.now - begun)
+
+
+FAULTS: Mapping[str, Callable[[Platform], None]] = {
+    "tasks-dead-letters": poison,
+    "tasks-too-old": too_many_tasks,
+    "tasks-unconsumed": no_image,
+    "results-dead-letters": dead_result,
+    "workers-below-desired": no_capacity,
+    "workers-memory": large_tasks,
+    "workers-lost-leases": lost_lease,
+    "workers-failing": broken_image,
+}
+"""Alarm -> what raises it."""
+
+
+def test_every_alarm_has_a_fault_that_raises_it(deployed: Run, teams: Run) -> None:
+    assert set(alarms_of(deployed)) == set(FAULTS)
+    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"}
+
+
+def test_alarms_notify_and_take_no_metrics_for_no_fault(deployed: Run) -> None:
     topic = deployed.exports["alerts_topic_arn"]
-    for alarm in alarms.values():
-        assert alarm.inputs["treatMissingData"] == "notBreaching"
-        assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"] == [topic]
+    for alarm in alarms_of(deployed).values():
+        assert alarm["treatMissingData"] == "notBreaching"
+        assert alarm["alarmActions"] == alarm["okActions"] == [topic]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_raises_its_alarm(name: str, deployed: Run, thorough: bool) -> None:
+    for seed in range(30 if thorough else 3):
+        here = Platform(deployed, seed)
+        here.queue.touch()
+        here.queue.run(HOUR)
+        assert here.queue.raised == {}, seed
+        FAULTS[name](here)
+        while name not in here.queue.raised and here.queue.now < 12 * HOUR:
+            here.queue.run(here.queue.now + HOUR)
+        assert name in here.queue.raised, seed
+
+
+def test_a_team_that_waits_behind_another_raises_an_alarm_on_a_standard_queue(teams: Run, thorough: bool) -> None:
+    for seed in range(30 if thorough else 3):
+        here = Platform(teams, seed)
+        one_team_holds_up_the_others(here)
+        here.queue.run(4 * HOUR)
+        assert here.queue.raised == {}, seed
+        here.queue.run(5 * HOUR)
+        assert set(here.queue.raised) == {"tasks-unfair"}, seed
+
+
+def test_somebody_is_told_within_half_an_hour_that_tasks_wait_and_nothing_runs(deployed: Run, thorough: bool) -> None:
+    for seed in range(100 if thorough else 4):
+        here = Platform(deployed, seed)
+        here.queue.run(7 * HOUR)
+        no_image(here)
+        here.queue.run(9 * HOUR)
+        assert here.queue.first_metric is not None
+        assert here.queue.raised["tasks-unconsumed"] <= here.queue.first_metric + 30 * MINUTE, seed
+
+
+@pytest.mark.parametrize("of", ["deployed", "teams"])
+def test_nothing_is_raised_in_a_day_that_goes_well(of: str, request: pytest.FixtureRequest, thorough: bool) -> None:
+    run: Run = request.getfixturevalue(of)
+    for seed in range(50 if thorough else 2):
+        here = Platform(run, seed)
+        queue = here.queue
+        queue.run(7 * HOUR)
+        queue.send(1, 5 * MINUTE)
+        queue.run(9 * HOUR)
+        queue.send(60, HOUR)
+        queue.run(10 * HOUR)
+        # Spot takes some back
+        here.fleet.kill(3)
+        queue.run(16 * HOUR)
+        queue.send(1000, 30)
+        queue.run(18 * HOUR)
+        # two attempts fail
+        queue.send(2, MINUTE, fails=True)
+        queue.run(18 * HOUR + 3 * MINUTE)
+        for task in (*queue.waiting, *queue.in_flight):
+            task.fails = False
+        queue.run(31 * HOUR)
+        assert len(queue.done) == 1063, seed
+        assert queue.raised == {}, seed
 
 
 @pytest.mark.parametrize(
-    ("settings", "seconds"),
+    ("settings", "longest_seconds", "seconds"),
     [
-        (TaskQueueSettings(visibility_timeout_seconds=900, max_receive_count=5), 4500),
-        (TaskQueueSettings(visibility_timeout_seconds=60, max_receive_count=1), 60),
-        (TaskQueueSettings(visibility_timeout_seconds=43_200, max_receive_count=1000, retention_days=2), 86_400),
+        (TaskQueueSettings(visibility_timeout_seconds=900, max_receive_count=5), None, 4500),
+        (TaskQueueSettings(visibility_timeout_seconds=60, max_receive_count=1), None, 60),
+        (TaskQueueSettings(visibility_timeout_seconds=60, max_receive_count=2), 7200, 2 * (7200 + 900)),
+        (TaskQueueSettings(visibility_timeout_seconds=1800, max_receive_count=2), 7200, 2 * (7200 + 1800)),
+        (TaskQueueSettings(visibility_timeout_seconds=43_200, max_receive_count=1000, retention_days=2), None, 86_400),
     ],
 )
-def test_a_task_is_too_old_when_its_receives_are_over_or_it_is_soon_dropped(
-    settings: TaskQueueSettings, seconds: int
+def test_a_task_is_too_old_when_its_attempts_are_over_or_it_is_soon_dropped(
+    settings: TaskQueueSettings, longest_seconds: int | None, seconds: int
 ) -> None:
-    assert oldest_task_seconds(settings) == seconds
+    assert oldest_task_seconds(settings, longest_seconds) == seconds
 
 
-def test_a_queue_is_unconsumed_only_while_tasks_wait_and_none_is_in_hand(deployed: Run) -> None:
-    queries = one_of(deployed, ALARM, "alerts-tasks-unconsumed").inputs["metricQueries"]
-    assert {one["id"]: one["metric"]["stat"] for one in queries if "metric" in one} == {
-        "waiting": "Minimum",
-        "in_hand": "Maximum",
-        "received": "Sum",
-    }
-    (result,) = [one for one in queries if one.get("returnData")]
-    assert result["expression"] == "IF(waiting > 0 AND FILL(in_hand, 0) == 0 AND FILL(received, 0) == 0, 1, 0)"
+def test_the_longest_wait_for_an_attempt_is_the_workers() -> None:
+    assert Settings.retry_max_seconds == LONGEST_RETRY_SECONDS
+
+
+def test_a_task_may_take_as_long_as_the_slowest_fleet_lets_it(run_sections: RunStack) -> None:
+    fleets = {"short": {"sharesQueue": True}, "long": {"sharesQueue": True, "maxTaskSeconds": 7200}}
+    run = run_sections({"queues": {"tasks": {}, "results": {}}, "workers": fleets})
+    assert one_of(run, ALARM, "alerts-tasks-too-old").inputs["threshold"] == 5 * (7200 + 900)
+
+
+def test_results_that_a_fleet_reads_or_nobody_writes_are_watched_like_tasks(run_sections: RunStack) -> None:
+    def watched(sections: Mapping[str, Any]) -> set[str]:
+        return {name for name in alarms_of(run_sections(sections)) if name.startswith("results-")}
+
+    every = {"results-dead-letters", "results-too-old", "results-unconsumed"}
+    assert watched(WHOLE) == {"results-dead-letters"}
+    assert watched({"queues": {"results": {}}}) == every
+    reader = {"reader": {"queue": "results", "image": "example.com/reader:1"}}
+    assert watched({"queues": {"tasks": {}, "results": {}}, "workers": {"workers": {}, **reader}}) == every

@@ -13,6 +13,7 @@ from tests.support import all_of, one_of
 from worker.metrics import NAMESPACE
 
 SQS = ({"QueueName"}, "SQS developer guide, Available CloudWatch metrics for Amazon SQS")
+FAIR = ({"QueueName"}, "SQS developer guide, Amazon SQS fair queues, CloudWatch metrics; standard queues alone")
 ECS = ({"ClusterName", "ServiceName"}, "ECS developer guide, Amazon ECS CloudWatch metrics")
 INSIGHTS = ({"ClusterName", "ServiceName"}, "CloudWatch user guide, Amazon ECS Container Insights metrics")
 WORKER = ({"QueueName"}, "worker/slot.py; tests/test_worker_run.py")
@@ -24,6 +25,9 @@ EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
         ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", SQS, {"Average", "Maximum", "Minimum"}),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage", SQS, {"Average", "Maximum", "Minimum"}),
         ("AWS/SQS", "NumberOfMessagesReceived", SQS, {"Average", "Maximum", "Minimum", "Sum"}),
+        ("AWS/SQS", "ApproximateNumberOfNoisyGroups", FAIR, {"Average", "Maximum", "Minimum"}),
+        ("AWS/SQS", "ApproximateAgeOfOldestMessageInQuietGroups", FAIR, {"Average", "Maximum", "Minimum"}),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisibleInQuietGroups", FAIR, {"Average", "Maximum", "Minimum"}),
         ("AWS/ECS", "CPUUtilization", ECS, {"Average", "Maximum", "Minimum"}),
         ("AWS/ECS", "MemoryUtilization", ECS, {"Average", "Maximum", "Minimum"}),
         ("ECS/ContainerInsights", "DesiredTaskCount", INSIGHTS, {"Average", "Maximum", "Minimum"}),
@@ -76,13 +80,15 @@ def of_dashboard(run: Run) -> Iterator[Watched]:
             yield namespace, metric, dimensions, widget["properties"]["stat"]
 
 
-def test_alarms_and_dashboard_watch_only_what_aws_emits(deployed: Run) -> None:
-    watched = [*of_alarms(deployed), *of_dashboard(deployed)]
+def test_alarms_and_dashboard_watch_only_what_aws_emits(deployed: Run, teams: Run) -> None:
+    watched = [one for run in (deployed, teams) for one in (*of_alarms(run), *of_dashboard(run))]
     for namespace, metric, dimensions, statistic in watched:
         expected, statistics, _source = EMITTED[namespace, metric]
         assert set(dimensions) == expected, (namespace, metric)
         assert statistic in statistics, (namespace, metric)
     assert {one[:2] for one in watched} == set(EMITTED), "the table holds what is watched and nothing more"
+    of_standard_queues = {metric for metric, (_, _, source) in EMITTED.items() if source == FAIR[1]}
+    assert not of_standard_queues & {one[:2] for one in (*of_alarms(deployed), *of_dashboard(deployed))}
 
 
 def test_what_is_watched_exists(deployed: Run, aws: Aws) -> None:

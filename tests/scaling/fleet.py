@@ -8,7 +8,7 @@ from tests.scaling.cloudwatch import MINUTE, Alarm, key
 from tests.scaling.queue import Queue, Task
 
 RESTART_SECONDS = 60
-"""When ECS tries again to start a task whose image is missing; it would wait longer and longer."""
+"""When ECS tries again to start a task that could not start; it would wait longer and longer."""
 LINGER_SECONDS = 10
 """`worker/settings.py`, protection_linger_seconds."""
 RETRY_SECONDS, RETRY_MAX_SECONDS = 10, 900
@@ -62,7 +62,8 @@ class Fleet:
 
     def __init__(self, scaled: Scaled, queue: Queue) -> None:
         self.seen = Seen(running=[(0, 0)])
-        self.image_is_missing = False
+        self.room = scaled.most
+        """How many workers can run: none where their image is missing, few where there is no capacity."""
         self.memory_percent = 40.0
         self._of, self._queue = scaled, queue
         self._workers: list[Worker] = []
@@ -172,7 +173,7 @@ class Fleet:
     def _started(self, worker: Worker) -> None:
         if worker.ended:
             return
-        if self.image_is_missing:
+        if self.running >= self.room:
             self._queue.after(RESTART_SECONDS, lambda: self._started(worker))
             return
         worker.runs = True
