@@ -156,3 +156,15 @@ def test_only_the_parts_that_there_are_are_watched(
     assert set(all_of(run, ALARM)) == {f"alerts-{name}" for name in alarms}
     assert all_of(run, "aws:budgets/budget:Budget") == {}
     assert all(widget["properties"].get("metrics") != [] for widget in widgets(run))
+
+
+def test_every_fleet_has_alarms_and_rows_of_its_own(run_sections: RunStack) -> None:
+    fleets = {"prepare": {"queue": "raw"}, "evaluate": {"queue": "models"}}
+    run = run_sections({"queues": {"raw": {}, "models": {}, "results": {}}, "workers": fleets}, preview=False)
+    watched = {name.removeprefix("alerts-") for name in all_of(run, ALARM)}
+    for fleet in fleets:
+        assert {f"{fleet}-{what}" for what in ("below-desired", "memory", "lost-leases", "failing")} <= watched
+        services = {run.exports["ecs_service_names"][fleet]}
+        shown = [one for one in widgets(run) if one["properties"]["title"].startswith(f"Workers of {fleet}:")]
+        metrics = [metric for one in shown for metric in one["properties"]["metrics"]]
+        assert {metric[metric.index("ServiceName") + 1] for metric in metrics if "ServiceName" in metric} == services
