@@ -46,7 +46,7 @@ class DeployedNetwork:
             ids = _untagged(cidr, account)
         if not ids:
             zone = next((zone for _, _, zone in adopted if zone), None)
-            return cls(adopted=[vpc_id for vpc_id, _, _ in adopted], training_zone=zone)
+            return cls(adopted=tuple(vpc_id for vpc_id, _, _ in adopted), training_zone=zone)
         vpcs = {vpc_id: ec2.get_vpc(id=vpc_id) for vpc_id in ids}
         vpc = next(iter(vpcs.values()))
         places = _places(vpc.id, ipaddress.IPv4Network(vpc.cidr_block))

@@ -37,6 +37,18 @@ def test_nothing_of_the_cluster_is_left_that_holds_the_network(deployed: Run) ->
             "eks.systemNodes.minSize: must be at least 1, got 0",
         ),
         (
+            {
+                "gpuNodeGroups": {
+                    "gpu": {
+                        "instanceTypes": ["g6.12xlarge"],
+                        "capacity": "capacityBlock",
+                        "capacityReservationId": "cr-0123456789abcdef0",
+                    }
+                }
+            },
+            "eks.gpuNodeGroups.gpu.instanceTypes: must be types that EC2 offers as capacity-block, got 'g6.12xlarge'",
+        ),
+        (
             {"systemNodes": {"instanceTypes": ["g6.12xlarge"]}},
             "eks.systemNodes.instanceTypes: must be types without accelerator, got 'g6.12xlarge'",
         ),

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from components.deployed import PART_TAG, Deployed
+from components.iam import Account
 from components.network import DeployedNetwork, NetworkSettings, Zones
 from components.network.deployed import TRAINING_ZONE_TAG
 from components.network.existing import ExistingNetwork
+from local import engine
 from local.aws import Aws
 from local.provider import Provider
 from local.run import Run
@@ -253,3 +256,31 @@ def test_a_vpc_that_was_adopted_before_its_training_zone_was_noted_trains_in_its
     assert chosen(needs=needs, existing=existing).training == C
     noted = DeployedNetwork(adopted=["vpc-12345678"], training_zone=C)
     assert chosen(noted, existing=existing).training == C
+
+
+def test_a_vpc_of_release_0_1_0_is_found_by_name_and_default_tags_and_trains_in_its_first_zone(
+    first: Run, own_aws: Aws
+) -> None:
+    ec2, vpc_id = own_aws.client("ec2"), first.exports["vpc_id"]
+    account = Account(id="123456789012", partition="aws", region=REGION, tags=DEFAULT_TAGS)
+    cidr = ipaddress.IPv4Network("10.0.0.0/16")
+    found: list[DeployedNetwork] = []
+
+    def program() -> None:
+        found.append(DeployedNetwork.ask(Deployed(stack="other"), account=account, cidr=cidr))
+
+    def ask() -> DeployedNetwork:
+        config = {"aws:region": REGION}
+        assert engine.run(program, Provider(own_aws), preview=True, config=config).error is None
+        return found.pop()
+
+    # it carries the tag of another stack
+    assert ask() == DeployedNetwork()
+    tags = [{"Key": PART_TAG, "Value": "test/network"}, {"Key": TRAINING_ZONE_TAG, "Value": C}]
+    ec2.delete_tags(Resources=[vpc_id], Tags=tags)
+    try:
+        assert ask() == DeployedNetwork(vpcs={vpc_id: "10.0.0.0/16"}, places={C: 0, B: 1, D: 2}, training_zone=C)
+        ec2.create_tags(Resources=[vpc_id], Tags=[{"Key": "Environment", "Value": "prod"}])
+        assert ask() == DeployedNetwork()
+    finally:
+        ec2.create_tags(Resources=[vpc_id], Tags=[*tags, {"Key": "Environment", "Value": "test"}])
