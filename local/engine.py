@@ -169,7 +169,7 @@ class _Monitor(mocks.MockMonitor):
 
         def look(urn: str) -> eks_cluster.Child:
             found = self.resources[urn]
-            return eks_cluster.Child(urn=urn, id=found.id, outputs=dict[str, Any](found.state))
+            return eks_cluster.Child(urn=urn, id=found.id, outputs=cast("Mapping[str, Any]", found.state))
 
         given = eks_cluster.Component(
             urn=component.urn,

@@ -59,10 +59,11 @@ def test_metric_math_gives_what_the_guide_says(
 )
 def test_an_alarm_takes_missing_points_as_in_the_tables_of_the_guide(most: int, points: str, is_raised: bool) -> None:
     """The newest point is the last; three are evaluated of the five that are looked at (column "not breaching")."""
-    metric = {"namespace": "AWS/SQS", "metricName": "One", "dimensions": {"QueueName": "tasks"}}
     alarm = Alarm(
         {
-            **metric,
+            "namespace": "AWS/SQS",
+            "metricName": "One",
+            "dimensions": {"QueueName": "tasks"},
             "statistic": "Maximum",
             "period": 5 * MINUTE,
             "evaluationPeriods": 3,
@@ -73,10 +74,9 @@ def test_an_alarm_takes_missing_points_as_in_the_tables_of_the_guide(most: int, 
         },
         READINGS,
     )
-    metrics = Metrics()
+    metrics, named = Metrics(), key("AWS/SQS", "One", {"QueueName": "tasks"})
     for number, point in enumerate(points, 1):
         if point != "-":
-            named = key(metric["namespace"], metric["metricName"], {"QueueName": "tasks"})
             metrics.put(named, number * 5 * MINUTE, point == "X")
     assert alarm.evaluate(metrics, 25 * MINUTE) is is_raised
 
