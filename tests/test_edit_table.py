@@ -24,7 +24,7 @@ LINES = [line for line in PAGE.splitlines() if line.startswith("| ") and " | " i
 def test_every_section_of_a_stack_file_is_edited_and_most_of_its_keys() -> None:
     assert len(ALL) >= 40
     touched = {place.split(".")[0] for row in ALL for place in row.changes}
-    sections = {"network", "artifacts", "queues", "batch", "workers", "eks", "alerts", "protect", "tags"}
+    sections = {"network", "artifacts", "queues", "batch", "workers", "eks", "alerts", "iam", "logs", "protect", "tags"}
     assert touched == sections
 
 

@@ -143,6 +143,8 @@ def test_nothing_that_computes_has_a_public_address(deployed: Run) -> None:
 def test_only_calls_without_a_narrower_resource_are_allowed_on_everything(deployed: Run) -> None:
     no_resource = {
         "ecr:GetAuthorizationToken",
+        "ec2:DescribeTags",
+        "ecs:DiscoverPollEndpoint",
         "batch:DescribeJobs",
         "batch:ListJobs",
         "autoscaling:DescribeAutoScalingGroups",
