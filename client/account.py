@@ -1,6 +1,8 @@
 """The AWS that the caller's environment points at: an account, or the local one."""
 
 import ipaddress
+import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -18,11 +20,18 @@ CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
 
 
+IAM_PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
+"""Service as its requests are signed -> as IAM's actions call it, where that is another word."""
+
+
 class Account:
     """Clients of one region, with the caller's own credentials and endpoints."""
 
-    def __init__(self, region: str) -> None:
-        self.session: Any = cast("Any", boto3).Session(region_name=region)
+    def __init__(self, region: str | None) -> None:
+        """`region`: None for the one that the caller's environment names."""
+        # botocore reads AWS_DEFAULT_REGION only
+        self.session: Any = cast("Any", boto3).Session(region_name=region or os.environ.get("AWS_REGION"))
+        self.session.events.register("after-call", _name_action)
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
@@ -71,7 +80,33 @@ def asking() -> Generator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise TrainError(f"AWS cannot be asked: {' '.join(str(error).split())}") from error
+        raise TrainError(said(error)) from error
+
+
+def said(error: BotoCoreError | ClientError) -> str:
+    """What AWS answered, as a line: its code and message, and the permission that is missing where one is."""
+    if not isinstance(error, ClientError):
+        return f"AWS cannot be asked: {' '.join(str(error).split())}"
+    answer = cast("dict[str, Any]", error.response).get("Error", {})
+    message, code = " ".join(str(answer.get("Message") or "").split()), code_of(error)
+    line = f"AWS refuses {error.operation_name}: {code}{': ' * bool(message)}{message}"
+    if is_denied(code):
+        named = re.search(r"not authorized to perform: ([\w-]+:\w+)", message)
+        line += f"; the permission {named[1] if named else answer.get('Action', error.operation_name)} is missing"
+    return line
+
+
+def is_denied(code: str) -> bool:
+    """Whether an error's code says that a permission is missing."""
+    return code == "403" or any(word in code for word in ("AccessDenied", "Unauthorized", "AuthorizationError"))
+
+
+def _name_action(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    """Note beside an error which action it is about, since not every message says so."""
+    if "Error" in parsed:
+        prefix: str = model.service_model.signing_name
+        # the batches of SQS ask for the right to do it once
+        parsed["Error"]["Action"] = f"{IAM_PREFIXES.get(prefix, prefix)}:{model.name.removesuffix('Batch')}"
 
 
 def code_of(error: ClientError) -> str:

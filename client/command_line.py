@@ -1,25 +1,58 @@
-"""The command line of `train`; a command imports what it needs when it is run."""
+"""The command line of `train`; a command imports what it needs when it is run.
+
+A group of commands is a package beside this module: its `commands.py` declares what may be typed, with typer alone, and
+each command imports the module that does it.
+"""
 
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from client.errors import TrainError
+from client.images import commands as images
+from client.options import OutputsFile, StackName
+from client.tasks import commands as tasks
 
 FAILED, INTERRUPTED = 1, 130
 LONGEST_WAIT_SECONDS = 24 * 3600
 
 # plain words in a pipe and on a terminal; what goes wrong is a line, never a box or a traceback
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app.add_typer(tasks.app, name="task")
+app.add_typer(images.app, name="image")
 
 
 @app.callback()
 def _train() -> None:
-    """Use a stack for distributed training that somebody deployed."""
+    """Use a stack for distributed training that somebody deployed.
+
+    \b
+    Which stack, the first that is given:
+      --outputs FILE      what `pulumi stack output --json` printed
+      --stack NAME        what the stack wrote to Parameter Store, or else what Pulumi's CLI says
+      TRAIN_OUTPUTS, TRAIN_STACK
+                          the same in the environment
+
+    \b
+    Try it:
+      export TRAIN_STACK=dev
+      train smoke
+      train task send tasks -- python prepare.py --shard 7
+      train task results --follow
+
+    Credentials are those of the AWS CLI. Whoever has the policy that the stack exports as train_policy_arns may do all
+    of this.
+
+    \b
+    Exit status:
+      0    it is done
+      1    it is not: a mistake in what was given, a refusal by AWS, or a task that failed; the line says what
+      2    the command line is wrong
+      130  interrupted with Ctrl-C; what runs on AWS goes on
+    """  # noqa: D301
 
 
 def _seconds(given: str | int) -> int:
@@ -31,9 +64,8 @@ def _seconds(given: str | int) -> int:
 
 @app.command(short_help="say whether what a deployed stack exports is there and healthy")
 def smoke(
-    outputs: Annotated[
-        Path | None, typer.Option(help="what `pulumi stack output --json` printed (standard input)", metavar="FILE")
-    ] = None,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
     round_trip: Annotated[
         bool,
         typer.Option(
@@ -48,18 +80,19 @@ def smoke(
 ) -> int:
     """Say whether what a deployed stack exports is there and healthy.
 
-    Checks the AWS that the environment points at, and changes nothing without --round-trip.
+    Checks the AWS that the environment points at, and changes nothing without --round-trip. Without any other word on
+    which stack it reads the outputs from standard input.
     """
     from client.smoke import command
 
-    return command.run(outputs, round_trip=round_trip, timeout_seconds=timeout_seconds)
+    return command.run(stack, outputs, round_trip=round_trip, timeout_seconds=timeout_seconds)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command to the last byte written; the exit status."""
     lines: list[str] = []
     try:
-        status: int = app(arguments or sys.argv[1:] or ["--help"], prog_name="train", standalone_mode=False)
+        status: int = app(arguments or sys.argv[1:] or ["--help"], prog_name="train", standalone_mode=False) or 0
         sys.stdout.flush()
     except TrainError as error:
         lines, status = str(error).splitlines(), FAILED

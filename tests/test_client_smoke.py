@@ -393,8 +393,11 @@ def test_outputs_of_another_account_are_one_line(smoke: Smoke, exports: dict[str
 @pytest.mark.parametrize(
     ("state", "line"),
     [
-        ("token expired", r".*\(ExpiredTokenException\) when calling the GetQueueAttributes operation: token expired"),
-        ("cut", r"Connection was closed before we received a valid response from endpoint URL: .*"),
+        ("token expired", r"AWS refuses GetQueueAttributes: ExpiredTokenException: token expired"),
+        (
+            "cut",
+            r"AWS cannot be asked: Connection was closed before we received a valid response from endpoint URL: .*",
+        ),
     ],
 )
 def test_an_aws_that_cannot_be_asked_any_further_is_one_line(
@@ -406,7 +409,7 @@ def test_an_aws_that_cannot_be_asked_any_further_is_one_line(
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", url)
         status, out, err = smoke(exports)
     assert (status, len(err)) == (1, 1)
-    assert re.fullmatch(f"error: AWS cannot be asked: {line}", err[0]), err
+    assert re.fullmatch(f"error: {line}", err[0]), err
     # what was asked before is shown, and nothing is counted
     assert out[0].startswith("passed      network vpc-")
     assert not [one for one in out if "passed," in one]

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from client.account import AT_ONCE, asking, code_of
+from client.account import AT_ONCE, asking, code_of, is_denied
 
 CREDENTIALS = {
     "AuthFailure",
@@ -149,6 +149,6 @@ def _said(error: ClientError) -> Finding:
     message = " ".join(str(cast("dict[str, Any]", error.response)["Error"].get("Message", "")).split())
     if code == "404" or any(word in code for word in ("NotFound", "NoSuch", "NonExistent")):
         return missing(f"{code}: it")
-    if code == "403" or any(word in code for word in ("AccessDenied", "Unauthorized", "AuthorizationError")):
+    if is_denied(code):
         return failed(f"the caller may not use {operation}: {message}")
     return failed(f"{operation}: {code}: {message}")

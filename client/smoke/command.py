@@ -5,26 +5,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from client import outputs
-from client.account import Account, asking
+from client import stack
+from client.account import Account
 from client.outputs import Outputs
 from client.smoke import alerts, artifacts, batch, cluster, jobs, network, queues, tasks, workers
 from client.smoke.check import Check, Patience, Result, make, not_checked
 from client.smoke.report import Report
 
 
-def run(path: Path | None, *, round_trip: bool, timeout_seconds: int) -> int:
-    """Check the stack whose outputs are in a file or on standard input; 0 when nothing failed.
+def run(name: str | None, path: Path | None, *, round_trip: bool, timeout_seconds: int) -> int:
+    """Check the stack of this name, or whose outputs are in a file or on standard input; 0 when nothing failed.
 
     Raises:
         TrainError: when nothing can be checked, or nothing further.
 
     """
     started = time.monotonic()
-    exported = outputs.read(path)
-    with asking():
-        account = Account(exported.region)
-        account.require(exported.account_id)
+    with stack.opened(name, path, piped=True) as opened:
+        exported, account = opened.outputs, opened.account
         report = Report()
         with report.running():
             patience = Patience(timeout_seconds, report.wait_for)

@@ -8,10 +8,10 @@ from typing import Any, cast
 from uuid import uuid4
 
 from client.account import Account
+from client.fleets import container
 from client.outputs import Outputs
 from client.smoke.check import Check, Finding, Patience, failed, not_checked, passed
 from client.smoke.queues import attributes_of, held
-from client.smoke.workers import container
 
 LOOK_SECONDS = 2
 """How long one look at a queue waits for a message."""

@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from client.account import Account, code_of
+from client.fleets import container
 from client.outputs import Outputs
 from client.smoke.check import Check, Finding, Patience, failed, missing, not_checked, warning
 
@@ -28,12 +29,6 @@ def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[C
             "has been pushed",
             partial(_image, ecs, ecr, outputs, fleet, account.is_local("ecr")),
         )
-
-
-def container(ecs: Any, outputs: Outputs, fleet: str) -> dict[str, Any]:
-    """The worker's container in a fleet's exported task definition."""
-    arn = outputs.ecs_task_definition_arns[fleet]
-    return ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]["containerDefinitions"][0]
 
 
 def _cluster(ecs: Any, outputs: Outputs, fleet: str) -> Iterator[Finding]:

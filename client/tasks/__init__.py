@@ -1,0 +1,1 @@
+"""`train task`: tasks for the workers, their results, and those that failed."""
