@@ -13,6 +13,7 @@ from client.errors import TrainError
 BatchArn = Annotated[str, r"^arn:aws[a-z-]*:batch:[a-z0-9-]+:[0-9]{12}:\S+$"]
 EcsArn = Annotated[str, r"^arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]{12}:\S+$"]
 EksArn = Annotated[str, r"^arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:\S+$"]
+IamArn = Annotated[str, r"^arn:aws[a-z-]*:iam::[0-9]{12}:\S+$"]
 SnsArn = Annotated[str, r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:\S+$"]
 SqsArn = Annotated[str, r"^arn:aws[a-z-]*:sqs:[a-z0-9-]+:[0-9]{12}:\S+$"]
 QueueUrl = Annotated[str, r"^https?://[^/\s]+/[0-9]{12}/[A-Za-z0-9_-]+(\.fifo)?$"]
@@ -61,6 +62,8 @@ class Outputs:
     eks_cluster_arn: EksArn = ""
     eks_node_group_arns: Mapping[str, EksArn] = field(default_factory=dict[str, str])
     kubeconfig: Text = ""
+    train_policy_arns: Sequence[IamArn] = ()
+    train_submitted_by: Text = ""
     unknown: Sequence[str] = ()
     """The names of what else is exported."""
 
@@ -168,7 +171,8 @@ def _places(known: Mapping[str, Any]) -> Iterator[str]:
     """What is in another region or account than the rest."""
     place = known["alerts_topic_arn"].split(":")[3:5]
     for path, _, value in _values(known):
-        if value.startswith("arn:") and value.split(":")[3:5] != place:
+        # what is of IAM is in no region
+        if value.startswith("arn:") and value.split(":")[2] != "iam" and value.split(":")[3:5] != place:
             yield _mistake(path, f"must be in {place[0]} and account {place[1]}, like alerts_topic_arn", value)
 
 

@@ -265,6 +265,11 @@ class Artifacts(pulumi.ComponentResource):
         below = pulumi.Output.concat(self.repository_arn, "/*")
         return [iam.allow(["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"], [below])] if self.cached else []
 
+    def push(self) -> list[iam.Statement]:
+        """Statements that allow pulling images and pushing new ones; what is there is never overwritten."""
+        actions = ["CompleteLayerUpload", "InitiateLayerUpload", "PutImage", "UploadLayerPart"]
+        return [*self.pull(), iam.allow([f"ecr:{action}" for action in actions], [self.repository_arn])]
+
 
 class Lustre(pulumi.ComponentResource):
     """A file system in the training subnet that shows the bucket as files and writes changes back to it."""

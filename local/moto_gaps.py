@@ -43,6 +43,7 @@ def fill() -> None:
         "ec2": _ec2,
         "eks": _eks,
         "fsx": _fsx,
+        "iam": _iam,
         "s3": _s3,
         "servicequotas": _service_quotas,
         "sqs": _sqs,
@@ -187,6 +188,22 @@ def _fsx() -> None:
 
     response: Any = FSxResponse
     response.update_file_system = update_file_system
+
+
+def _iam() -> None:
+    """A policy that somebody has stays."""
+    from moto.iam.exceptions import DeleteConflictException
+    from moto.iam.models import IAMBackend
+
+    backend: Any = IAMBackend
+    delete = backend.delete_policy
+
+    def delete_what_nobody_has(self: Any, policy_arn: str) -> None:
+        if self.get_policy(policy_arn).attachment_count:
+            raise DeleteConflictException("Cannot delete a policy attached to entities.")
+        delete(self, policy_arn)
+
+    backend.delete_policy = delete_what_nobody_has
 
 
 def _s3() -> None:

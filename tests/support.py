@@ -1,12 +1,11 @@
 """How tests look at a run of the program."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from local.aws import Aws
 from local.provider import Provider
@@ -90,15 +89,42 @@ class Life:
 
 
 class Allowed:
-    """What policies, given as JSON, allow and do not deny, by moto's own evaluation."""
+    """What policies, given as JSON, allow and do not deny, by IAM's rules (user guide, "Policy evaluation logic")."""
 
     def __init__(self, policies: Iterable[str]) -> None:
-        self.policies = [IAMPolicy(policy) for policy in policies]
-        assert self.policies
+        self.statements = [one for policy in policies for one in json.loads(policy)["Statement"]]
+        assert self.statements
 
     def __call__(self, action: str, resource: str, **condition: str) -> bool:
-        results = {
-            policy.is_action_permitted(action, resource, incoming_condition_values=condition or None)
-            for policy in self.policies
+        effects = {
+            one["Effect"]
+            for one in self.statements
+            if _concerns(one, "Action", action)
+            and _concerns(one, "Resource", resource)
+            and all(_holds(operator, keys, condition) for operator, keys in one.get("Condition", {}).items())
         }
-        return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
+        return effects == {"Allow"}
+
+
+def _concerns(statement: Mapping[str, Any], element: str, text: str) -> bool:
+    """Whether an action or resource is of those that a statement names, or of the others where it says `Not`."""
+    named = _listed(statement.get(element) or statement[f"Not{element}"])
+    return any(_like(pattern, text) for pattern in named) == (element in statement)
+
+
+def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    """Whether a condition holds; a key that a call does not have is one that no value fits, but for all of none."""
+    every, _, comparison = operator.rpartition(":")
+    fits = {"StringEquals": str.__eq__, "StringLike": _like, "ArnEquals": _like, "Bool": str.__eq__}[comparison]
+    return all(
+        any(fits(wanted, context[key]) for wanted in _listed(values)) if key in context else every == "ForAllValues"
+        for key, values in keys.items()
+    )
+
+
+def _like(pattern: str, text: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text) is not None
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.deployed import PART_TAG
 from local.run import Registration, Run
 from tests.conftest import RunStack
 from tests.support import Allowed, all_of, policy_documents
@@ -236,6 +237,79 @@ def test_a_training_pod_reads_and_writes_artifacts_and_sends_tasks_and_no_more(w
     assert not may("sqs:SendMessage", exports["queue_arns"]["other"])
     assert not may("sqs:ReceiveMessage", exports["queue_arns"]["given"])
     assert not may("batch:SubmitJob", exports["batch_job_queue_arns"]["single"])
+
+
+def people(run: Run) -> Allowed:
+    """What those may do who have the policies that the stack exports for them."""
+    return Allowed(one.inputs["policy"] for one in all_of(run, "aws:iam/policy:Policy").values())
+
+
+def test_people_send_read_and_redrive_the_queues_of_their_stack_and_no_more(whole: Run) -> None:
+    may, exports = people(whole), whole.exports
+    for name in exports["queue_arns"]:
+        for url, arn in (
+            (exports["queue_urls"][name], exports["queue_arns"][name]),
+            (exports["dead_letter_queue_urls"][name], exports["dead_letter_queue_arns"][name]),
+        ):
+            tags = next(one.outputs["tags"] for one in whole.created.values() if one.outputs.get("url") == url)
+            tag = {f"aws:ResourceTag/{PART_TAG}": tags[PART_TAG]}
+            for action in ("SendMessage", "ReceiveMessage", "DeleteMessage", "StartMessageMoveTask"):
+                assert may(f"sqs:{action}", arn, **tag)
+            assert not may("sqs:SendMessage", arn, **{f"aws:ResourceTag/{PART_TAG}": "another/queues.tasks"})
+            assert not may("sqs:SendMessage", arn, **{f"aws:ResourceTag/{PART_TAG}": "test/batch.tasks"})
+            assert not may("sqs:PurgeQueue", arn, **tag)
+            assert not may("sqs:DeleteQueue", arn, **tag)
+
+
+def test_people_submit_to_the_job_queues_of_their_stack_and_stop_its_jobs_and_no_others(whole: Run) -> None:
+    may, exports = people(whole), whole.exports
+    key, own, job = "SubmittedBy", exports["train_submitted_by"], "arn:aws:batch:us-west-2:123456789012:job/1"
+    assert own == "train-test"
+    mark = {f"aws:RequestTag/{key}": own, "aws:TagKeys": key}
+    for name, definition in exports["batch_job_definition_arns"].items():
+        for arn in (exports["batch_job_queue_arns"][name], definition, definition.rpartition(":")[0], job):
+            assert may("batch:SubmitJob", arn, **mark)
+            assert not may("batch:SubmitJob", arn, **{**mark, f"aws:RequestTag/{key}": "another"})
+        assert may("batch:TagResource", definition, **mark)
+        assert may("batch:GetJobQueueSnapshot", exports["batch_job_queue_arns"][name])
+        assert not may("batch:UpdateJobQueue", exports["batch_job_queue_arns"][name])
+        assert not may("batch:DeregisterJobDefinition", definition)
+    for arn in ("job-queue/another", "job-definition/another:1"):
+        assert not may("batch:SubmitJob", f"arn:aws:batch:us-west-2:123456789012:{arn}", **mark)
+    # else the job of anybody could be marked, and then stopped
+    assert not may("batch:TagResource", job, **mark)
+    for submitter in (own, exports["ecs_cluster_names"]["workers"]):
+        for action in ("CancelJob", "TerminateJob"):
+            assert may(f"batch:{action}", job, **{f"aws:ResourceTag/{key}": submitter})
+            assert not may(f"batch:{action}", job, **{f"aws:ResourceTag/{key}": "another"})
+    assert may("batch:DescribeJobs", "*")
+
+
+def test_people_read_the_logs_of_jobs_and_workers_and_no_others(whole: Run) -> None:
+    may, groups = people(whole), all_of(whole, "aws:cloudwatch/logGroup:LogGroup")
+    for name in ("single", "multi", "workers"):
+        arn = whole.created[groups[name].urn].outputs["arn"].removesuffix(":*")
+        assert may("logs:FilterLogEvents", f"{arn}:log-stream:job/1")
+        assert may("logs:GetLogEvents", f"{arn}:log-stream:job/1")
+        assert not may("logs:DeleteLogGroup", arn)
+    flows = whole.created[groups["network-flow"].urn].outputs["arn"].removesuffix(":*")
+    assert not may("logs:GetLogEvents", f"{flows}:log-stream:eni")
+
+
+def test_people_push_images_and_read_the_outputs_and_no_more(whole: Run) -> None:
+    may = people(whole)
+    repository = f"arn:aws:ecr:us-west-2:123456789012:repository/{whole.exports['image_repository_url'].split('/')[1]}"
+    for action in ("PutImage", "InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "BatchGetImage"):
+        assert may(f"ecr:{action}", repository)
+        assert not may(f"ecr:{action}", "arn:aws:ecr:us-west-2:123456789012:repository/other")
+    assert not may("ecr:BatchDeleteImage", repository)
+    outputs = "arn:aws:ssm:us-west-2:123456789012:parameter/distributed-training/test/outputs"
+    assert may("ssm:GetParametersByPath", outputs)
+    assert not may("ssm:GetParametersByPath", outputs.replace("test", "another"))
+    assert not may("ssm:PutParameter", f"{outputs}/1")
+    (service,) = whole.exports["ecs_service_arns"].values()
+    assert may("ecs:DescribeServices", service)
+    assert not may("ecs:UpdateService", service)
 
 
 def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: Run) -> None:

@@ -23,6 +23,8 @@ ALWAYS_EXPORTED = {
     "image_repository_url",
     "alerts_topic_arn",
     "dashboard_url",
+    "train_policy_arns",
+    "train_submitted_by",
 }
 EXPORTED_WITH = {
     "queues": {"queue_urls", "queue_arns", "dead_letter_queue_urls", "dead_letter_queue_arns"},
@@ -145,8 +147,13 @@ def test_only_calls_without_a_narrower_resource_are_allowed_on_everything(deploy
         "ecr:GetAuthorizationToken",
         "ec2:DescribeTags",
         "ecs:DiscoverPollEndpoint",
+        "batch:DescribeComputeEnvironments",
+        "batch:DescribeJobDefinitions",
+        "batch:DescribeJobQueues",
         "batch:DescribeJobs",
         "batch:ListJobs",
+        "cloudwatch:GetMetricData",
+        "ecs:DescribeTaskDefinition",
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:DescribeAutoScalingInstances",
         "autoscaling:DescribeLaunchConfigurations",

@@ -74,6 +74,28 @@ def test_a_role_with_a_policy_is_not_deleted(aws: Aws, role: Life) -> None:
     one.delete()
 
 
+def test_a_policy_of_its_own_takes_another_document_in_place_however_often(aws: Aws) -> None:
+    iam = aws.client("iam")
+    one = Life(aws, "aws:iam/policy:Policy", {"policy": allow("s3:GetObject"), "tags": {"Name": "it"}})
+    # IAM keeps five versions
+    for number in range(6):
+        one.update(policy=allow(f"s3:GetObject{number}"), tags={"Kind": "people"})
+    assert one.seen()["policy"] == allow("s3:GetObject5")
+    tags = iam.list_policy_tags(PolicyArn=one.state.id)["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {**aws.default_tags, "Kind": "people"}
+    one.delete()
+    assert one.read() is None
+
+
+def test_a_policy_that_somebody_has_is_not_deleted(aws: Aws, role: Life) -> None:
+    one = Life(aws, "aws:iam/policy:Policy", {"policy": allow("s3:GetObject")})
+    aws.client("iam").attach_role_policy(RoleName=role.state.id, PolicyArn=one.state.id)
+    with pytest.raises(RefusedError, match="DeleteConflict"):
+        one.delete()
+    aws.client("iam").detach_role_policy(RoleName=role.state.id, PolicyArn=one.state.id)
+    one.delete()
+
+
 def test_an_instance_profile_takes_another_role_and_ends_without_it(aws: Aws, role: Life) -> None:
     other = Life(aws, "aws:iam/role:Role", {"assumeRolePolicy": trust("ec2.amazonaws.com")})
     one = Life(aws, "aws:iam/instanceProfile:InstanceProfile", {"role": other.state.id})

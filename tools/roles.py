@@ -28,6 +28,8 @@ LONGEST_PATH = "/" * 31
 SMOKE = "ecr:DescribeImages eks:ListNodegroups"
 """Actions that the check of a deployed stack needs in addition."""
 
+PARAMETERS = "distributed-training"
+"""The folder of Parameter Store that every stack has one in."""
 LINKED_ROLES = (
     "autoscaling.amazonaws.com",
     "batch.amazonaws.com",
@@ -118,8 +120,14 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
             return (f"{SERVICES_ROLES}/*",)
         case "iam" if "InstanceProfile" in name and name != "ListInstanceProfilesForRole":
             return tuple(f"arn:aws:iam::ACCOUNT_ID:instance-profile/{name}" for name in profiles)
+        case "iam" if iam_reference.resource_types(action) == {"policy"}:
+            # a large stack has more than one, with a number in the name
+            logical = {one.name for one in run.registrations.values() if one.type == "aws:iam/policy:Policy"}
+            return tuple(f"arn:aws:iam::ACCOUNT_ID:policy/{name}-*" for name in sorted(logical))
         case "iam":
             return roles
+        case "ssm" if name != "DescribeParameters":
+            return (f"arn:aws:ssm:REGION:ACCOUNT_ID:parameter/{PARAMETERS}/*",)
         case "s3":
             return tuple(f"{one}/*" for one in buckets) if "Object" in name.split("Bucket")[0] else buckets
         case _:

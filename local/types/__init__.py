@@ -32,6 +32,7 @@ from local.types import (
     servicequotas,
     sns,
     sqs,
+    ssm,
     sts,
     vpc,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "servicequotas",
     "sns",
     "sqs",
+    "ssm",
     "sts",
     "vpc",
 ]

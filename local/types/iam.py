@@ -16,6 +16,9 @@ ROLE = "aws:iam/role:Role"
 MOST_INLINE_CHARACTERS = 10_240
 """Limit of all policies inside one role; white space does not count (IAM user guide, "IAM and AWS STS quotas")."""
 
+MOST_MANAGED_CHARACTERS = 6_144
+"""Of a policy of its own, counted alike."""
+
 
 class Role(ResourceType, token=ROLE):
     """A role."""
@@ -119,6 +122,55 @@ class RolePolicy(ResourceType, token="aws:iam/rolePolicy:RolePolicy"):
         aws.client("iam").delete_role_policy(**_names(there))
 
 
+class Policy(ResourceType, token="aws:iam/policy:Policy"):
+    """A policy that may be attached to roles, users and groups."""
+
+    name = "name"
+    rename = {"name": "PolicyName", "policy": "PolicyDocument"}
+    needs = (
+        "iam:CreatePolicy iam:CreatePolicyVersion iam:DeletePolicy iam:DeletePolicyVersion iam:GetPolicy"
+        " iam:GetPolicyVersion iam:ListPolicyVersions iam:TagPolicy iam:UntagPolicy"
+    )
+
+    def refused(self, given: Property) -> Iterator[str]:
+        """A policy that is too large."""
+        for one in given.select("policy"):
+            if (size := len(re.sub(r"\s", "", str(one.value)))) > MOST_MANAGED_CHARACTERS:
+                rule = f"Cannot exceed quota for PolicySize: {MOST_MANAGED_CHARACTERS}"
+                yield Property(one.path, size).wrong(rule)
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        """Make it."""
+        inputs = complete(aws, new)
+        made = call(aws.client("iam"), "create_policy", inputs, rename=self.rename)["Policy"]
+        outputs = {"arn": made["Arn"], "attachmentCount": 0, "path": made["Path"], "policyId": made["PolicyId"]}
+        return Created(id=made["Arn"], outputs=inputs | outputs)
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any]:
+        """What IAM says of it, its document and its tags too."""
+        iam = aws.client("iam")
+        found = iam.get_policy(PolicyArn=there.id)["Policy"]
+        version = iam.get_policy_version(PolicyArn=there.id, VersionId=found["DefaultVersionId"])["PolicyVersion"]
+        return found | {"PolicyDocument": json.dumps(version["Document"])}
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Give it another document; the versions before it go, of which IAM keeps five."""
+        iam = aws.client("iam")
+        _drop_versions(iam, there.id)
+        iam.create_policy_version(PolicyArn=there.id, PolicyDocument=new.inputs["policy"], SetAsDefault=True)
+        return {}
+
+    def retag(self, aws: Aws, there: State, tags: Mapping[str, str], gone: list[str]) -> None:
+        """Tag it anew."""
+        retag(aws.client("iam"), {"policyArn": there.id}, tags, gone, what="policy")
+
+    def delete(self, aws: Aws, there: State) -> None:
+        """Delete it with its versions; IAM refuses while somebody has it."""
+        iam = aws.client("iam")
+        _drop_versions(iam, there.id)
+        iam.delete_policy(PolicyArn=there.id)
+
+
 class RolePolicyAttachment(ResourceType, token="aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
     """A policy attached to a role."""
 
@@ -205,3 +257,9 @@ def _empty(aws: Aws, there: State) -> None:
     iam = aws.client("iam")
     for role in iam.get_instance_profile(InstanceProfileName=there.id)["InstanceProfile"]["Roles"]:
         iam.remove_role_from_instance_profile(InstanceProfileName=there.id, RoleName=role["RoleName"])
+
+
+def _drop_versions(iam: Any, arn: str) -> None:
+    for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+        if not version["IsDefaultVersion"]:
+            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])

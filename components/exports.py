@@ -1,0 +1,70 @@
+"""What the stack exports: each name is a promise to those who use it, `train` among them.
+
+A part that is not deployed has no output. The keys of a mapping are the names in the stack file.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.artifacts import Artifacts
+from components.batch import BatchJobQueue
+from components.cluster import GpuCluster
+from components.fargate_workers import FargateWorkers
+from components.network import Network
+from components.observability import Observability
+from components.task_queue import TaskQueue
+
+
+def exports(
+    *,
+    network: Network,
+    artifacts: Artifacts,
+    queues: Mapping[str, TaskQueue],
+    job_queues: Mapping[str, BatchJobQueue],
+    workers: Mapping[str, FargateWorkers],
+    cluster: GpuCluster | None,
+    observability: Observability,
+) -> dict[str, Any]:
+    """Name -> value of every output but those of the people's access."""
+    outputs: dict[str, Any] = {
+        "vpc_id": network.vpc_id,
+        "private_subnet_ids": network.private_subnet_ids,
+        "training_subnet_id": network.training_subnet_id,
+        "artifacts_bucket": artifacts.bucket,
+        "image_repository_url": artifacts.repository_url,
+        "alerts_topic_arn": observability.topic_arn,
+        "dashboard_url": observability.dashboard_url,
+    }
+    if artifacts.cached:
+        outputs["image_cache_urls"] = artifacts.cached
+    if queues:
+        outputs |= {
+            "queue_urls": {name: queue.url for name, queue in queues.items()},
+            "queue_arns": {name: queue.arn for name, queue in queues.items()},
+            "dead_letter_queue_urls": {name: queue.dead_letter_url for name, queue in queues.items()},
+            "dead_letter_queue_arns": {name: queue.dead_letter_arn for name, queue in queues.items()},
+        }
+    if job_queues:
+        outputs |= {
+            "batch_compute_environment_arns": {
+                name: queue.compute_environment_arns for name, queue in job_queues.items()
+            },
+            "batch_job_queue_arns": {name: queue.arn for name, queue in job_queues.items()},
+            "batch_job_definition_arns": {name: queue.job_definition_arn for name, queue in job_queues.items()},
+        }
+    if workers:
+        outputs |= {
+            "ecs_cluster_names": {name: fleet.cluster_name for name, fleet in workers.items()},
+            "ecs_cluster_arns": {name: fleet.cluster_arn for name, fleet in workers.items()},
+            "ecs_service_names": {name: fleet.service_name for name, fleet in workers.items()},
+            "ecs_service_arns": {name: fleet.service_arn for name, fleet in workers.items()},
+            "ecs_task_definition_arns": {name: fleet.task_definition_arn for name, fleet in workers.items()},
+        }
+    if cluster is not None:
+        outputs |= {
+            "eks_cluster_name": cluster.cluster_name,
+            "eks_cluster_arn": cluster.cluster_arn,
+            "eks_node_group_arns": cluster.node_group_arns,
+            "kubeconfig": cluster.kubeconfig,
+        }
+    return outputs
