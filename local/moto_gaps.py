@@ -251,8 +251,10 @@ def _service_quotas() -> None:
 
 
 def _sqs() -> None:
-    """A queue returns every attribute that it was given, and keeps its policy when another attribute is set."""
+    """A queue returns every attribute that it was given, keeps its policy when another is set, and can be redriven."""
     from moto.sqs.models import Queue
+
+    _redrive()
 
     queue: Any = Queue
     told, set_ = queue.attributes.fget, queue._set_attributes  # noqa: SLF001
@@ -265,3 +267,49 @@ def _sqs() -> None:
         set_(self, {"Policy": getattr(self, "policy", None)} | attributes, now)
 
     queue.attributes, queue._set_attributes = property(attributes), set_attributes  # noqa: SLF001
+
+
+def _redrive() -> None:
+    """What waits in a dead-letter queue is moved back, at once."""
+    from moto.core.responses import ActionResult
+    from moto.core.utils import unix_time_millis
+    from moto.sqs.exceptions import InvalidParameterValue
+    from moto.sqs.responses import SQSResponse
+
+    done: dict[str, list[dict[str, Any]]] = {}
+
+    def start_message_move_task(self: Any) -> Any:
+        arn, backend = self._get_param("SourceArn"), self.sqs_backend
+        source = backend.get_queue(arn.rpartition(":")[2])
+        origin = next((one for one in backend.queues.values() if one.dead_letter_queue is source), None)
+        if origin is None:
+            raise InvalidParameterValue("Source queue must be configured as a Dead Letter Queue.")
+        waiting = list(source.messages)
+        for message in waiting:
+            source._messages.remove(message)  # noqa: SLF001
+            # as a new message, with an id of its own
+            backend.send_message(
+                origin.name, message.body, deduplication_id=message.deduplication_id, group_id=message.group_id
+            )
+        started = int(unix_time_millis())
+        done.setdefault(arn, []).insert(
+            0,
+            {
+                "Status": "COMPLETED",
+                "SourceArn": arn,
+                "ApproximateNumberOfMessagesMoved": len(waiting),
+                "ApproximateNumberOfMessagesToMove": len(waiting),
+                "StartedTimestamp": started,
+            },
+        )
+        return ActionResult({"TaskHandle": f"{arn}/{started}"})
+
+    def list_message_move_tasks(self: Any) -> Any:
+        most = int(self._get_param("MaxResults") or 1)
+        return ActionResult({"Results": done.get(self._get_param("SourceArn"), [])[:most]})
+
+    response: Any = SQSResponse
+    response.start_message_move_task, response.list_message_move_tasks = (
+        start_message_move_task,
+        list_message_move_tasks,
+    )
