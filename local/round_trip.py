@@ -47,7 +47,7 @@ def round_trip(aws: Aws, exports: Mapping[str, Any], queue: str) -> Iterator[str
     if gives_up:
         _send(sqs, url, hopeless, group="run-2" if fifo else None)
 
-    with _worker(aws, {**settings, "WORKER_QUEUE_URL": url, "WORKER_RESULTS_QUEUE_URL": results_url}) as worker:
+    with working(aws, exports, queue) as worker:
         results = [json.loads(_received(sqs, results_url, worker)["Body"]) for _ in range(3 + gives_up)]
         done = [result["id"] for result in results if result["status"] == "succeeded"]
         _expect("tasks that succeeded", ["train-1", "train-2", "train-3"], done if fifo else sorted(done))
@@ -74,16 +74,20 @@ def _settings(aws: Aws, exports: Mapping[str, Any], url: str) -> dict[str, str]:
 
 
 @contextmanager
-def _worker(aws: Aws, settings: Mapping[str, str]) -> Generator["subprocess.Popen[str]"]:
+def working(aws: Aws, exports: Mapping[str, Any], queue: str) -> Generator["subprocess.Popen[str]"]:
     """The reference worker as a process, without a wait between attempts at a task or for a running task at its end."""
+    url = exports["queue_urls"][queue]
     worker = interrupt.start(
         [sys.executable, "-m", "worker"],
         cwd=Path(__file__).parents[1],
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("WORKER_")},
             **aws.environment,
-            **settings,
+            **_settings(aws, exports, url),
+            "WORKER_QUEUE_URL": url,
+            "WORKER_RESULTS_QUEUE_URL": exports["queue_urls"]["results"],
             "WORKER_POLL_SECONDS": "1",
+            "WORKER_SLOTS": "4",
             "WORKER_RETRY_SECONDS": "0",
             "WORKER_DRAIN_SECONDS": "0",
             "WORKER_STOP_GRACE_SECONDS": "0",

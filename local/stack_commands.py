@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from local.facts import Facts
 from local.graph import svg
 from local.kept import FOLDER, Kept
 from local.provider import Provider
-from local.round_trip import RoundTripError, round_trip
+from local.round_trip import RoundTripError, round_trip, working
 from local.run import RefusedError, Run
 from stack_file.mistakes import Mistake
 from stack_file.reading import WrongStackFileError
@@ -78,8 +79,18 @@ def _up(stack: stack_files.StackFile, provider: Provider, display: Display, opti
     except (RoundTripError, OutputsFileError) as error:
         return _ended(run, display, options, costs, mistakes=str(error).splitlines(), error=error)
     if options.keep:
-        _keep(stack, provider.aws, display)
+        _keep(stack, provider.aws, run, queue, display)
+    elif queue:
+        display.say()
+        display.say("Try next, while `.venv/bin/python -m local up --keep` keeps this AWS and does the tasks:")
+        _say_what_to_try(queue, display)
     return _ended(run, display, options, costs)
+
+
+def _say_what_to_try(queue: str, display: Display) -> None:
+    display.say("  .venv/bin/train smoke")
+    display.say(f"  .venv/bin/train task send {queue} -- python3 -c 'print(6 * 7)'")
+    display.say("  .venv/bin/train task results --follow")
 
 
 def _write(path: Path, exports: Mapping[str, Any]) -> None:
@@ -89,14 +100,20 @@ def _write(path: Path, exports: Mapping[str, Any]) -> None:
         raise OutputsFileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _keep(stack: stack_files.StackFile, aws: Aws, display: Display) -> None:
-    """Say how to use this AWS, and wait for Ctrl-C."""
-    with Kept(stack.program / FOLDER).given(aws) as reached:
+def _keep(stack: stack_files.StackFile, aws: Aws, run: Run, queue: str | None, display: Display) -> None:
+    """Say how to use this AWS, and let a worker do the tasks of its queue, until Ctrl-C."""
+    with (
+        Kept(stack.program / FOLDER).given(aws) as reached,
+        working(aws, run.exports, queue) if queue else nullcontext(),
+    ):
         which = "it" if reached else f"the one of {FOLDER}, not this one"
         display.say()
         display.say(f"This AWS stays until Ctrl-C. In another terminal `python -m local aws` reaches {which}, or:")
-        for name, value in aws.environment.items():
+        for name, value in {"TRAIN_STACK": stack.stack, **aws.environment}.items():
             display.say(f"  export {name}={value}")
+        if queue:
+            display.say(f"A worker does what is sent to {queue}. Try next:")
+            _say_what_to_try(queue, display)
         threading.Event().wait()
 
 

@@ -23,7 +23,7 @@ sys.exit(sys.argv[1] == os.environ.get("FAILS"))
 
 @pytest.fixture(scope="module")
 def exports(run_sections: RunStack) -> dict[str, Any]:
-    sections = {
+    sections: dict[str, Any] = {
         "queues": {"tasks": {}, "results": {}},
         "batch": {"single": {}},
         "workers": {"prepare": {"queue": "tasks", "architecture": "arm64"}},

@@ -98,6 +98,8 @@ def test_what_up_keeps_can_be_checked_from_a_file_and_through_a_pipe(small_proje
         if match := re.fullmatch(r"  export (\w+)=(\S+)\n", line):
             environment[match[1]] = match[2]
     assert path.read_text() == json.dumps(json.loads(path.read_text()), indent=2, sort_keys=True) + "\n"
+    # standard input is read where nothing else says which stack
+    assert environment.pop("TRAIN_STACK") == "dev"
     from_file = start("client", "smoke", "--outputs", str(path), environment=environment)
     piped = start("client", "smoke", environment=environment)
     for out, err in (from_file.communicate(timeout=60), piped.communicate(path.read_text(), timeout=60)):

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +45,7 @@ def sent(given: Any, longest_seconds: int) -> bool:
     return not wrong
 
 
+@hypothesis.settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES), st.sampled_from([60, 43_080]))
 def test_what_the_worker_takes_is_sent_and_nothing_else(changes: dict[str, Any], longest_seconds: int) -> None:
     for given_ in (changes, RIGHT | changes, {**RIGHT, "timeoutSeconds": 60}):

@@ -147,7 +147,7 @@ def test_a_file_of_tasks_is_sent_in_its_order_in_batches(
 def test_tasks_that_are_too_large_together_go_in_several_batches() -> None:
     body = "x" * 200_000
     messages = [sending.Message("", str(number), body) for number in range(12)]
-    batches = list(sending._batches(messages))
+    batches = list(sending.batches(messages))
     assert [len(one) for one in batches] == [5, 5, 2]
     assert [one for batch in batches for one in batch] == messages
 
@@ -221,11 +221,11 @@ def test_what_sqs_refuses_of_a_batch_is_said_by_line_and_nothing_goes_after_it()
             return {"Successful": [], "Failed": refused if self.calls == 2 else []}
 
     messages = [sending.Message(f"f, line {number}: ", f"t-{number}", "{}") for number in range(30)]
-    first, second, _ = sending._batches(messages)
+    first, second, _ = sending.batches(messages)
     sqs = Sqs()
-    sending._send(sqs, "url", first, [], fifo=True, group=None)
+    sending.send_batch(sqs, "url", first, [], fifo=True, group=None)
     with pytest.raises(TrainError) as raised:
-        sending._send(sqs, "url", second, first, fifo=True, group=None)
+        sending.send_batch(sqs, "url", second, first, fifo=True, group=None)
     assert str(raised.value).splitlines() == [
         "f, line 13: 't-13' is not sent: InternalError: try again",
         "19 tasks are sent, and none after these",

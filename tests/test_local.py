@@ -83,8 +83,14 @@ def test_up_shows_resources_outputs_round_trip_and_a_summary_twice_at_once(small
             assert "  kubeconfig: (" in out
         assert "  tasks: a worker did 3 tasks in order and once\n" in out
         assert "  tasks: a task that failed 3 times is in the dead-letter queue\n" in out
-        last = out.rstrip().splitlines()[-1]
-        assert re.fullmatch(r"\d+ resources: \d+ created in moto(, \d+ only simulated)?, in \d+\.\d s", last), last
+        summary, _, advice, *commands = out.rstrip().splitlines()[-6:]
+        assert re.fullmatch(r"\d+ resources: \d+ created in moto(, \d+ only simulated)?, in \d+\.\d s", summary)
+        assert advice.startswith("Try next, while `.venv/bin/python -m local up --keep` keeps this AWS")
+        assert [line.split()[:2] for line in commands] == [
+            [".venv/bin/train", "smoke"],
+            [".venv/bin/train", "task"],
+            [".venv/bin/train", "task"],
+        ]
 
 
 def test_preview_says_what_would_be_created(capfd: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +105,7 @@ def test_a_kept_aws_serves_other_programs_and_ends_with_ctrl_c(small_project: Pa
     process = local("up", "--keep", project=small_project)
     out = cast("IO[str]", process.stdout)
     environment: dict[str, str] = {}
-    while len(environment) < 5:
+    while len(environment) < 6:
         line = out.readline()
         assert line, process.communicate()
         if match := re.fullmatch(r"  export (\w+)=(\S+)\n", line):
@@ -116,6 +122,30 @@ def test_a_kept_aws_serves_other_programs_and_ends_with_ctrl_c(small_project: Pa
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "interrupted\n")
     assert not (small_project / FOLDER).exists()
+
+
+def test_what_it_says_to_try_next_works(small_project: Path) -> None:
+    process = local("up", "--keep", project=small_project)
+    out = cast("IO[str]", process.stdout)
+    lines = [*iter(lambda: out.readline().rstrip(), "  .venv/bin/train task results --follow")]
+    exported = {match[1]: match[2] for line in lines if (match := re.fullmatch(r"  export (\w+)=(\S+)", line))}
+    smoke, send = (line for line in lines if line.startswith("  .venv/bin/train"))
+    python = f"'{sys.executable}' -m client"
+
+    def said(command: str) -> str:
+        command = command.replace(".venv/bin/train", python)
+        environment = {**os.environ, **exported}
+        return subprocess.check_output(["bash", "-c", command], cwd=ROOT, env=environment, text=True, timeout=60)
+
+    try:
+        assert "0 failed" in said(smoke)
+        task_id = said(send).strip()
+        # for everybody it goes on until Ctrl-C
+        result = said(f".venv/bin/train task results --follow --id {task_id}")
+        assert re.fullmatch(rf"succeeded  {task_id}  \d+\.\d s  42\n", result), result
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
 
 
 def test_a_server_does_not_outlive_a_killed_program(small_project: Path) -> None:
@@ -289,6 +319,7 @@ def test_the_picture_has_a_box_for_each_part_right_of_what_it_waits_for(run_sect
         ["single", "training"],
         ["workers"],
         ["alerts"],
+        ["train"],
     ]
     ends = {(int(x), int(y)) for line in picture.iterfind("{*}path") for x, y in [line.attrib["d"].split()[-2:]]}
     assert ends == {(left, top + HEIGHT // 2) for left, top in at.values() if left != columns[0]}

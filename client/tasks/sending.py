@@ -73,8 +73,8 @@ def run(
         if wrong:
             raise TrainError("\n".join(wrong))
         sqs, sent = opened.client("sqs"), 0
-        for batch in _batches(messages):
-            _send(sqs, url, batch, messages[:sent], fifo=fifo, group=group)
+        for batch in batches(messages):
+            send_batch(sqs, url, batch, messages[:sent], fifo=fifo, group=group)
             sent += len(batch)
             for one in batch:
                 show.one({"id": one.id, "queue": queue}, one.id, as_json=as_json)
@@ -139,7 +139,7 @@ def _messages(
         wrong.append("--file: must hold at least one task, got none")
 
 
-def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+def batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     """The messages in their order, as many at once as SQS takes."""
     first = size = 0
     for number, one in enumerate(messages):
@@ -150,7 +150,7 @@ def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     yield messages[first:]
 
 
-def _send(
+def send_batch(
     sqs: Any, url: str, batch: Sequence[Message], sent: Sequence[Message], *, fifo: bool, group: str | None
 ) -> None:
     """Send a batch. Nothing is sent after one that SQS refuses, so that a group keeps its order."""
