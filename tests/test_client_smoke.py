@@ -16,9 +16,8 @@ from typing import IO, Any, cast
 
 import pytest
 
-from client import command_line
+from client import command_line, stack
 from client.account import Account
-from client.smoke import command
 from local.aws import Aws
 from tests.conftest import REGION, ROOT, RunStack
 from tests.worker_support import Network, WorkerProcess
@@ -104,7 +103,7 @@ def test_what_up_keeps_can_be_checked_from_a_file_and_through_a_pipe(small_proje
     piped = start("client", "smoke", environment=environment)
     for out, err in (from_file.communicate(timeout=60), piped.communicate(path.read_text(), timeout=60)):
         assert err == ""
-        assert re.fullmatch(r"14 passed, 0 failed, 0 not checked, in \d+\.\d s", out.splitlines()[-1]), out
+        assert re.fullmatch(r"15 passed, 0 failed, 0 not checked, in \d+\.\d s", out.splitlines()[-1]), out
     assert (from_file.returncode, piped.returncode) == (0, 0)
     interrupt(up)
 
@@ -133,7 +132,7 @@ def test_a_narrow_terminal_shows_a_table_that_fits(exports: dict[str, Any], tmp_
 def test_a_part_that_is_not_deployed_has_no_line(smoke: Smoke, run_sections: RunStack) -> None:
     status, out, _ = smoke(run_sections({}, preview=False).exports, "--round-trip")
     assert status == 0
-    assert {line.split()[0] for line in states(out)} == {"network", "artifacts", "alerts"}
+    assert {line.split()[0] for line in states(out)} == {"network", "artifacts", "alerts", "people"}
 
 
 def test_an_output_that_is_not_known_is_not_checked(smoke: Smoke, exports: dict[str, Any]) -> None:
@@ -255,7 +254,7 @@ def wrong_ones(value: Any) -> Iterator[Any]:
 def test_every_output_is_checked(smoke: Smoke, exports: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     # to make the clients takes longer than all that they are asked
     account = Account(REGION)
-    monkeypatch.setattr(command, "Account", {REGION: account}.__getitem__)
+    monkeypatch.setattr(stack, "Account", {REGION: account}.__getitem__)
     for key, value in exports.items():
         for wrong in wrong_ones(value):
             status, out, err = smoke(exports | {key: wrong})

@@ -20,7 +20,10 @@ GROUND_PER_MONTH = 0.045 * HOURS + 0.005 * HOURS + 1 + 3
 VOLUME_PER_MONTH = 200 * 0.08 + (6000 - 3000) * 0.005 + (500 - 125) * 0.04
 """A Batch instance's root volume."""
 FREE = (
-    *(f"aws:{service}/" for service in ("appautoscaling", "autoscaling", "ecr", "iam", "s3", "sns", "sqs", "vpc")),
+    *(
+        f"aws:{service}/"
+        for service in ("appautoscaling", "autoscaling", "ecr", "iam", "s3", "sns", "sqs", "ssm", "vpc")
+    ),
     *(f"aws:batch/{kind}:" for kind in ("jobDefinition", "jobQueue", "schedulingPolicy")),
     "aws:budgets/budget:",
     *(f"aws:cloudwatch/{kind}" for kind in ("event", "log")),

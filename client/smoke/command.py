@@ -8,7 +8,7 @@ from pathlib import Path
 from client import stack
 from client.account import Account
 from client.outputs import Outputs
-from client.smoke import alerts, artifacts, batch, cluster, jobs, network, queues, tasks, workers
+from client.smoke import alerts, artifacts, batch, cluster, jobs, network, people, queues, tasks, workers
 from client.smoke.check import Check, Patience, Result, make, not_checked
 from client.smoke.report import Report
 
@@ -53,5 +53,6 @@ def _reads(exported: Outputs, account: Account, patience: Patience) -> Iterator[
     yield from workers.checks(exported, account, patience)
     yield from cluster.checks(exported, account)
     yield from alerts.checks(exported, account)
+    yield from people.checks(exported, account)
     for name in exported.unknown:
         yield Check(f"outputs {name}", "is known here", lambda: [not_checked("has no check")])
