@@ -129,8 +129,13 @@ def _queues(account: iam.Account, deployed: Deployed, queues: Mapping[str, TaskQ
             [account.arn("sqs", "*")],
             {"StringLike": {f"aws:ResourceTag/{PART_TAG}": f"{deployed.stack}/queues.*"}},
         )
-    if keys := sorted({key for queue in queues.values() if (key := queue.settings.kms_key_arn)}):
-        yield iam.allow(["kms:Decrypt", "kms:GenerateDataKey"], keys)
+    if keys := sorted(
+        {f"{key.rpartition(':')[0]}:key/*" for one in queues.values() if (key := one.settings.kms_key_arn)}
+    ):
+        # a hundred keys fit no policy either; by SQS alone, and so for no queue but those above
+        domain = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
+        through_sqs = {"StringEquals": {"kms:ViaService": f"sqs.{account.region}.{domain}"}}
+        yield iam.allow(["kms:Decrypt", "kms:GenerateDataKey"], keys, through_sqs)
 
 
 def _jobs(jobs: str, submitter: str) -> Iterator[iam.Statement]:

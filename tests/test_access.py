@@ -11,7 +11,7 @@ from client.stack import FOLDER
 from local.aws import Aws
 from local.run import Run
 from tests.conftest import RunStack
-from tests.support import STACKS, all_of
+from tests.support import STACKS, Allowed, all_of
 
 LONG = "a-name-of-thirty-two-characters"
 LARGEST_PARAMETER_BYTES, LARGEST_POLICY_CHARACTERS = 4096, 6144
@@ -56,6 +56,16 @@ def test_the_largest_stack_with_the_longest_names_fits(run_sections: RunStack) -
     assert len(run.exports["train_policy_arns"]) == len(policies)
 
 
+def test_people_use_the_keys_of_queues_through_sqs_alone(run_sections: RunStack) -> None:
+    key = "arn:aws:kms:us-west-2:123456789012:key/1"
+    run = run_sections({"queues": {"tasks": {"kmsKeyArn": key}}}, preview=False)
+    may = Allowed(one.inputs["policy"] for one in all_of(run, "aws:iam/policy:Policy").values())
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert may(action, key, **{"kms:ViaService": "sqs.us-west-2.amazonaws.com"})
+        assert not may(action, key, **{"kms:ViaService": "s3.us-west-2.amazonaws.com"})
+        assert not may(action, key)
+
+
 def test_what_is_not_deployed_is_not_allowed(run_sections: RunStack) -> None:
     run = run_sections({}, preview=False)
     (policy,) = all_of(run, "aws:iam/policy:Policy").values()
@@ -67,8 +77,8 @@ def test_a_stack_that_is_deployed_again_keeps_its_outputs_readable(run_sections:
     for name in ("one", "another"):
         run = run_sections({"queues": {name: {}}}, preview=False)
         ssm = aws.client("ssm")
-        there = ssm.get_parameters_by_path(Path=FOLDER.format(stack="test"))["Parameters"]
-        assert any(f"{name}-" in one["Value"] for one in there)
+        first = ssm.get_parameter(Name=f"{FOLDER.format(stack='test')}/1")["Parameter"]["Value"]
+        assert json.loads(first)["queue_urls"] == run.exports["queue_urls"]
         assert run.exports["queue_urls"].keys() == {name}
 
 
