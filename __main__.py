@@ -104,5 +104,5 @@ access = Access(
 for output, value in {**outputs, **access.outputs}.items():
     pulumi.export(output, value)
 
-parts = [network, artifacts, *queues.values(), *job_queues.values(), *workers.values(), observability]
+parts = [network, artifacts, *queues.values(), *job_queues.values(), *workers.values(), observability, access]
 Protection("protection", [*parts, *(cluster.on_aws if cluster else [])], protect=settings.protect)

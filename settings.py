@@ -240,7 +240,8 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     ]
     for found in (
         _batch_preflight(settings, types, zones, account.partition),
-        iter(()) if wrong_network else _eks_preflight(settings, types, zones, cluster, account.region),
+        # no zones where a setting of the network is wrong in itself
+        _eks_preflight(settings, types, zones, cluster, account.region) if zones.names and not wrong_network else (),
         _queues_preflight(settings, account.region),
         _alerts_preflight(settings, account.partition),
         _account_preflight(settings, account, deployed),

@@ -46,6 +46,7 @@ class Outputs:
     alerts_topic_arn: SnsArn
     dashboard_url: DashboardUrl
     training_subnet_id: SubnetId = ""
+    image_cache_urls: Mapping[str, RepositoryUrl] = field(default_factory=dict[str, str])
     queue_urls: Mapping[str, QueueUrl] = field(default_factory=dict[str, str])
     queue_arns: Mapping[str, SqsArn] = field(default_factory=dict[str, str])
     dead_letter_queue_urls: Mapping[str, QueueUrl] = field(default_factory=dict[str, str])

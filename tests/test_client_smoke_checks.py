@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from client import outputs
 from client.errors import TrainError
-from client.smoke import alerts, cluster, jobs, kubernetes_api, tasks, workers
+from client.smoke import alerts, artifacts, cluster, jobs, kubernetes_api, tasks, workers
 from client.smoke.check import Check, Finding, Patience, make
 from tests.conftest import REGION
 
@@ -109,6 +109,19 @@ def outputs_with(*parts: Mapping[str, Any]) -> outputs.Outputs:
     for part in parts:
         merged |= part
     return outputs.parse(json.dumps(merged).encode())
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [([{"ecrRepositoryPrefix": "artifacts/public"}], []), ([], ["failed: artifacts/public does not exist"])],
+)
+def test_a_cache_of_images_is_asked_for_by_its_prefix(rules: list[dict[str, str]], said: list[str]) -> None:
+    caches = {"image_cache_urls": {"public.ecr.aws": f"{OUTPUTS['image_repository_url']}/public"}}
+    asked = {"registryId": "123456789012", "ecrRepositoryPrefixes": ["artifacts/public"]}
+    account = Answered(ecr=[("describe_pull_through_cache_rules", {"pullThroughCacheRules": rules}, asked)])
+    found = found_by(artifacts.checks(outputs_with(caches), cast("Any", account)), "public.ecr.aws")
+    assert [one.split(";")[0] for one in found] == said
+    account.assert_all_asked()
 
 
 def patience_of(seconds: float, said: list[str] | None = None) -> Patience:

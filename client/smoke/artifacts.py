@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from client.account import Account, code_of
 from client.outputs import Outputs
-from client.smoke.check import Check, Finding, failed
+from client.smoke.check import Check, Finding, failed, missing, not_checked
 
 AGAIN = "`pulumi refresh` and `pulumi up` set it again"
 
@@ -21,7 +21,11 @@ def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
     yield Check(f"artifacts {bucket}", "encrypts with a KMS key", partial(_encrypted, s3, bucket))
     yield Check(f"artifacts {bucket}", "keeps old versions", partial(_versioned, s3, bucket))
     url = outputs.image_repository_url
-    yield Check(f"artifacts {url.partition('/')[2]}", "takes images", partial(_repository, account.client("ecr"), url))
+    ecr = account.client("ecr")
+    yield Check(f"artifacts {url.partition('/')[2]}", "takes images", partial(_repository, ecr, url))
+    for registry, cache in outputs.image_cache_urls.items():
+        what = "fetches its images through a cache in ECR"
+        yield Check(f"artifacts {registry}", what, partial(_cache, ecr, cache, account.is_local("ecr")))
 
 
 def _bucket(s3: Any, bucket: str, account_id: str) -> Iterator[Finding]:
@@ -57,6 +61,16 @@ def _versioned(s3: Any, bucket: str) -> Iterator[Finding]:
     status = s3.get_bucket_versioning(Bucket=bucket).get("Status", "off")
     if status != "Enabled":
         yield failed(f"versioning is {status}, so that what is overwritten or deleted is gone; {AGAIN}")
+
+
+def _cache(ecr: Any, url: str, local: bool) -> Iterator[Finding]:
+    if local:
+        yield not_checked("the local AWS has no caches")
+        return
+    registry, _, prefix = url.partition("/")
+    of_account = {"registryId": registry.split(".")[0], "ecrRepositoryPrefixes": [prefix]}
+    if not ecr.describe_pull_through_cache_rules(**of_account)["pullThroughCacheRules"]:
+        yield missing(prefix)
 
 
 def _repository(ecr: Any, url: str) -> Iterator[Finding]:

@@ -19,12 +19,23 @@ def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
             "is available in that VPC and gives out no public address",
             partial(_subnet, ec2, subnet_id, outputs.vpc_id),
         )
+    if outputs.training_subnet_id:
+        yield Check(
+            f"network {outputs.training_subnet_id}",
+            "is one of these, for what must be close together",
+            partial(_training_subnet, outputs),
+        )
 
 
 def _vpc(ec2: Any, vpc_id: str) -> Iterator[Finding]:
     (vpc,) = ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"]
     if vpc["State"] != "available":
         yield failed(f"is {vpc['State']}")
+
+
+def _training_subnet(outputs: Outputs) -> Iterator[Finding]:
+    if outputs.training_subnet_id not in outputs.private_subnet_ids:
+        yield failed(f"is none of {', '.join(outputs.private_subnet_ids)}")
 
 
 def _subnet(ec2: Any, subnet_id: str, vpc_id: str) -> Iterator[Finding]:

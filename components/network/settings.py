@@ -235,10 +235,10 @@ class NetworkSettings(Settings):
 
     def without_endpoint(self, path: str, region: str, found: Mapping[str, EndpointFacts]) -> Iterator[Mistake]:
         """Mistakes where the region has no interface endpoint for a service."""
-        for service in self.interface_endpoints:
+        for number, service in enumerate(self.interface_endpoints):
             if service not in found:
-                rule = f"must be services that have an interface endpoint in {region}"
-                yield mistake(f"{path}.interfaceEndpoints", rule, service)
+                rule = f"must be a service that has an interface endpoint in {region}"
+                yield mistake(f"{path}.interfaceEndpoints.{number}", rule, service)
 
     def missing_endpoints(self, path: str, needs: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Mistake]:
         """The mistake where something needs an interface endpoint and there is neither that nor NAT."""

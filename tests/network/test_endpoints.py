@@ -44,7 +44,7 @@ def test_interface_endpoints_take_https_from_the_network_alone(run_sections: Run
 
 def test_a_service_without_endpoint_is_refused_before_anything_is_made(mistakes_in: MistakesIn) -> None:
     assert mistakes_in({"network": {"interfaceEndpoints": ["logs", "nonsense"]}}) == [
-        "network.interfaceEndpoints: must be services that have an interface endpoint in us-west-2, got 'nonsense'"
+        "network.interfaceEndpoints.1: must be a service that has an interface endpoint in us-west-2, got 'nonsense'"
     ]
 
 
