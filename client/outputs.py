@@ -21,6 +21,7 @@ RepositoryUrl = Annotated[str, r"^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.co
 DashboardUrl = Annotated[str, r"^https://\S+#dashboards/dashboard/\S+$"]
 BucketName = Annotated[str, r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"]
 VpcId = Annotated[str, r"^vpc-[0-9a-f]+$"]
+SecurityGroupId = Annotated[str, r"^sg-[0-9a-f]+$"]
 SubnetId = Annotated[str, r"^subnet-[0-9a-f]+$"]
 Text = Annotated[str, r"^[\s\S]+$"]
 
@@ -54,6 +55,10 @@ class Outputs:
     batch_compute_environment_arns: Mapping[str, Sequence[BatchArn]] = field(default_factory=dict[str, Sequence[str]])
     batch_job_queue_arns: Mapping[str, BatchArn] = field(default_factory=dict[str, str])
     batch_job_definition_arns: Mapping[str, BatchArn] = field(default_factory=dict[str, str])
+    batch_job_role_arns: Mapping[str, IamArn] = field(default_factory=dict[str, str])
+    batch_execution_role_arns: Mapping[str, IamArn] = field(default_factory=dict[str, str])
+    batch_log_groups: Mapping[str, Text] = field(default_factory=dict[str, str])
+    batch_security_group_ids: Mapping[str, SecurityGroupId] = field(default_factory=dict[str, str])
     ecs_cluster_names: Mapping[str, Text] = field(default_factory=dict[str, str])
     ecs_cluster_arns: Mapping[str, EcsArn] = field(default_factory=dict[str, str])
     ecs_service_names: Mapping[str, Text] = field(default_factory=dict[str, str])

@@ -1,5 +1,6 @@
 """Facts about an instance type, asked of AWS and never listed by hand, and what follows from them."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from stack_file.mistakes import Mistake
 
 GPUS_WITHOUT_DRIVER = frozenset({"K80", "M60", "V100"})
 """NVIDIA GPUs (of p2, g3 and p3) that the driver in Batch's AL2023 image no longer knows (API, `Ec2Configuration`)."""
+A100_SMALL_MIB = 40_960
+"""Memory of the smaller A100, that of p4d."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class InstanceFacts:
     """NVIDIA GPUs."""
     gpu_models: frozenset[str]
     """Models of its NVIDIA GPUs, such as `H100`."""
+    gpu_memory_mib: int
+    """Memory of each NVIDIA GPU in MiB; 0 without one."""
     neuron_devices: int
     """AWS Trainium and Inferentia devices."""
     efa_interfaces: int
@@ -53,6 +58,7 @@ class InstanceFacts:
             memory_mib=found.memory_size,
             gpus=sum(gpu.count for gpu in nvidia),
             gpu_models=frozenset(gpu.name for gpu in nvidia),
+            gpu_memory_mib=min((gpu.memory_size for gpu in nvidia), default=0),
             neuron_devices=sum(device.count for device in found.neuron_devices),
             efa_interfaces=found.efa_maximum_interfaces if found.efa_supported else 0,
             network_cards=found.maximum_network_cards,
@@ -65,6 +71,18 @@ class InstanceFacts:
     def accelerators(self) -> int:
         """Accelerators, of NVIDIA or AWS; no type has both."""
         return self.gpus or self.neuron_devices
+
+    @property
+    def launcher_name(self) -> str | None:
+        """What SkyPilot calls its GPU, in lower case as on a node's label; None where that is no label's value.
+
+        The two sizes of the A100 have one name with AWS, and two with SkyPilot.
+        """
+        if len(self.gpu_models) != 1:
+            return None
+        (model,) = self.gpu_models
+        name = f"{model.lower()}-80gb" if model == "A100" and self.gpu_memory_mib > A100_SMALL_MIB else model.lower()
+        return name if re.fullmatch("[a-z0-9][a-z0-9-]*", name) else None
 
     @property
     def batch_image_type(self) -> str | None:

@@ -51,6 +51,10 @@ def exports(
             },
             "batch_job_queue_arns": {name: queue.arn for name, queue in job_queues.items()},
             "batch_job_definition_arns": {name: queue.job_definition_arn for name, queue in job_queues.items()},
+            "batch_job_role_arns": {name: queue.job_role_arn for name, queue in job_queues.items()},
+            "batch_execution_role_arns": {name: queue.execution_role_arn for name, queue in job_queues.items()},
+            "batch_log_groups": {name: queue.log_group_name for name, queue in job_queues.items()},
+            "batch_security_group_ids": {name: queue.security_group_id for name, queue in job_queues.items()},
         }
     if workers:
         outputs |= {

@@ -1,6 +1,7 @@
 """Facts about instance types, and what follows from them, with moto's catalogue as EC2's."""
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -47,6 +48,7 @@ def test_facts_are_what_aws_says(facts: dict[str, InstanceFacts]) -> None:
         memory_mib=2_097_152,
         gpus=8,
         gpu_models=frozenset({"H100"}),
+        gpu_memory_mib=81_920,
         neuron_devices=0,
         efa_interfaces=32,
         network_cards=32,
@@ -58,6 +60,25 @@ def test_facts_are_what_aws_says(facts: dict[str, InstanceFacts]) -> None:
     assert facts["trn1.32xlarge"].neuron_devices == 16
     assert facts["trn1.32xlarge"].zones == {"us-west-2b", "us-west-2d"}
     assert facts["m7g.large"].architecture == "arm64"
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "name"),
+    [
+        ("g5.xlarge", "a10g"),
+        ("p4d.24xlarge", "a100"),
+        ("p5.48xlarge", "h100"),
+        ("trn1.32xlarge", None),
+    ],
+)
+def test_launchers_know_a_gpu_by_its_name(
+    instance_type: str, name: str | None, facts: dict[str, InstanceFacts]
+) -> None:
+    assert facts[instance_type].launcher_name == name
+
+
+def test_launchers_tell_the_larger_a100_from_the_smaller(facts: dict[str, InstanceFacts]) -> None:
+    assert replace(facts["p4d.24xlarge"], gpu_memory_mib=81_920).launcher_name == "a100-80gb"
 
 
 def test_a_type_that_the_region_does_not_offer_has_no_facts(facts: dict[str, InstanceFacts]) -> None:

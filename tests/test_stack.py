@@ -33,6 +33,10 @@ EXPORTED_WITH = {
         "batch_compute_environment_arns",
         "batch_job_queue_arns",
         "batch_job_definition_arns",
+        "batch_job_role_arns",
+        "batch_execution_role_arns",
+        "batch_log_groups",
+        "batch_security_group_ids",
     },
     "workers": {
         "ecs_cluster_names",

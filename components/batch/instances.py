@@ -243,6 +243,8 @@ class BatchInstances(pulumi.ComponentResource):
 
     compute_resources: Mapping[Capacity, batch.ComputeEnvironmentComputeResourcesArgsDict]
     """Kind of capacity -> the compute resources of its compute environment."""
+    security_group_id: pulumi.Output[str]
+    """The group that every instance has."""
 
     def __init__(
         self,
@@ -330,6 +332,7 @@ class BatchInstances(pulumi.ComponentResource):
             kind: {**everywhere, "type": BATCH_TYPES[kind], "allocation_strategy": STRATEGIES[kind]}
             for kind in settings.capacity
         }
+        self.security_group_id = group.id
         self.register_outputs({})
 
 

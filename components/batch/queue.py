@@ -120,6 +120,14 @@ class BatchJobQueue(pulumi.ComponentResource):
     """ARN of the job definition's newest revision."""
     job_definition_name: pulumi.Output[str]
     """Name of the job definition, which stands for its newest revision."""
+    job_role_arn: pulumi.Output[str]
+    """ARN of the role that its jobs have."""
+    execution_role_arn: pulumi.Output[str]
+    """ARN of the role that starts their containers."""
+    log_group_name: pulumi.Output[str]
+    """Name of the group that their logs go to."""
+    security_group_id: pulumi.Output[str]
+    """The security group of its instances, and of the nodes of multi-node jobs without EFA."""
     compute_environment_arns: list[pulumi.Output[str]]
     """ARNs of the compute environments, in the order in which Batch tries them; without those that drain."""
 
@@ -296,6 +304,8 @@ class BatchJobQueue(pulumi.ComponentResource):
         self.arn = queue.arn
         self.compute_environment_arns = [environment.arn for environment in environments]
         self.job_definition_arn, self.job_definition_name = definition.arn, definition.name
+        self.job_role_arn, self.execution_role_arn = job_role.arn, execution_role.arn
+        self.log_group_name, self.security_group_id = log_group.name, instances.security_group_id
         self._account = account
         self.register_outputs({"arn": self.arn, "jobDefinitionArn": self.job_definition_arn})
 

@@ -23,6 +23,7 @@ from stack_file.mistakes import Mistake, near
 
 NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.com/efa"
 """Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
+LAUNCHER_LABEL = "skypilot.co/accelerator"
 NODE_GROUP_LABEL = "node-group"
 """Label that holds the group's name in the stack file."""
 SYSTEM_NODE_DISK_GIB = 50
@@ -246,6 +247,8 @@ class NodeShape:
                 # where NVIDIA's device plugin runs
                 **({"nvidia.com/gpu.present": "true"} if gpus else {}),
                 **({EFA_LABEL: "true"} if settings.efa else {}),
+                # by which SkyPilot finds a GPU before a node has it; one label names one kind
+                **({LAUNCHER_LABEL: gpu} if (gpu := _launcher_name(types)) else {}),
             },
             max_size=settings.max_size,
         )
@@ -430,6 +433,12 @@ spec:
 --node--
 """
 """Puts container images and scratch space on the instance's own NVMe disks (AL2023 `nodeadm`)."""
+
+
+def _launcher_name(types: Sequence[InstanceFacts]) -> str | None:
+    """What launchers call the GPU of a group; None where its types have several kinds, or none with a name."""
+    (name, *others) = {one.launcher_name for one in types}
+    return None if others else name
 
 
 def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:

@@ -45,6 +45,14 @@ def test_a_gpu_group_rests_at_zero_behind_a_taint(deployed: Run) -> None:
     }
 
 
+def test_launchers_find_the_gpu_of_a_group_that_has_one_kind(deployed: Run) -> None:
+    labels = {name: one_of(deployed, NODE_GROUP, f"training-{name}").inputs["labels"] for name in ("fast", "neuron")}
+    assert {name: one.get("skypilot.co/accelerator") for name, one in labels.items()} == {
+        "fast": "h100",
+        "neuron": None,
+    }
+
+
 def test_the_autoscaler_owns_the_size_of_every_group(deployed: Run) -> None:
     for group in all_of(deployed, NODE_GROUP).values():
         assert "scalingConfig.desiredSize" in group.ignore_changes
