@@ -13,6 +13,7 @@ import typer
 
 from client.errors import TrainError
 from client.images import commands as images
+from client.jobs import commands as jobs
 from client.options import OutputsFile, StackName
 from client.tasks import commands as tasks
 
@@ -21,6 +22,7 @@ LONGEST_WAIT_SECONDS = 24 * 3600
 
 # plain words in a pipe and on a terminal; what goes wrong is a line, never a box or a traceback
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app.add_typer(jobs.app, name="job")
 app.add_typer(tasks.app, name="task")
 app.add_typer(images.app, name="image")
 
@@ -50,6 +52,7 @@ def _train() -> None:
     Exit status:
       0    it is done
       1    it is not: a mistake in what was given, a refusal by AWS, or a task that failed; the line says what
+           (a job that is followed to its end: the exit status of its command, on the main node)
       2    the command line is wrong
       130  interrupted with Ctrl-C; what runs on AWS goes on
     """  # noqa: D301

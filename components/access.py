@@ -147,6 +147,7 @@ def _jobs(jobs: str, submitter: str) -> Iterator[iam.Statement]:
             "batch:DescribeJobDefinitions",
             "batch:DescribeJobQueues",
             "batch:DescribeJobs",
+            "batch:DescribeSchedulingPolicies",
             "batch:ListJobs",
         ],
         # AWS knows no resource for these

@@ -61,7 +61,10 @@ def fill() -> None:
 
 
 def _batch() -> None:
-    """A compute environment keeps an update's values, and cannot be deleted while it is enabled or in a queue."""
+    """A compute environment keeps an update's values, and cannot be deleted while it is enabled or in a queue.
+
+    The description of a multi-node job definition has its nodes.
+    """
     from moto.batch import models
     from moto.batch.exceptions import ClientException
 
@@ -83,6 +86,14 @@ def _batch() -> None:
         return updated
 
     backend.update_compute_environment, backend.delete_compute_environment = update_and_keep, delete_what_is_free
+
+    definition: Any = models.JobDefinition
+    describe = definition.describe
+
+    def describe_nodes(self: Any) -> dict[str, Any]:
+        return describe(self) | ({"nodeProperties": self.node_properties} if self.node_properties else {})
+
+    definition.describe = describe_nodes
 
 
 def _offer_elsewhere() -> None:

@@ -1,5 +1,6 @@
-"""The page of what each stack file costs: docs/costs.md."""
+"""What things cost: the page docs/costs.md, and the prices that `train` carries."""
 
+import json
 from collections.abc import Mapping
 
 from local.costs import HOURS_PER_MONTH, PRICES, REGION, Estimate, Line
@@ -66,3 +67,9 @@ def _row(line: Line) -> str:
     idle, busiest = line.hourly(line.at_rest) * HOURS_PER_MONTH, line.hourly(line.at_most)
     money = f"${idle:,.2f} | ${busiest:,.3f}" if line.price in PRICES else "no price | no price"
     return f"| {line.resource} | {line.price} | {line.at_rest:g} | {line.at_most:g} | {money} |"
+
+
+def prices() -> str:
+    """What an hour of each thing costs, as `train` reads it."""
+    hourly = {name: price.usd / (1 if price.per == "hour" else HOURS_PER_MONTH) for name, price in PRICES.items()}
+    return json.dumps({"region": REGION, "usdPerHour": hourly}, indent=2, sort_keys=True) + "\n"

@@ -55,7 +55,7 @@ def made() -> dict[Path, str]:
     return (
         files
         | {PROJECT / "stack.schema.json": reference.schema_text()}
-        | {PROJECT / "docs" / "costs.md": costs.document(estimates)}
+        | {PROJECT / "docs" / "costs.md": costs.document(estimates), PROJECT / "client" / "prices.json": costs.prices()}
         | {roles.FOLDER / name: text for name, text in policies.items()}
     )
 
