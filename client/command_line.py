@@ -14,7 +14,7 @@ import typer
 from client.errors import TrainError
 from client.images import commands as images
 from client.jobs import commands as jobs
-from client.options import OutputsFile, StackName
+from client.options import AsJson, OutputsFile, Page, StackName
 from client.tasks import commands as tasks
 
 FAILED, INTERRUPTED = 1, 130
@@ -41,7 +41,7 @@ def _train() -> None:
     \b
     Try it:
       export TRAIN_STACK=dev
-      train smoke
+      train status
       train task send tasks -- python prepare.py --shard 7
       train task results --follow
 
@@ -89,6 +89,30 @@ def smoke(
     from client.smoke import command
 
     return command.run(stack, outputs, round_trip=round_trip, timeout_seconds=timeout_seconds)
+
+
+@app.command(short_help="say how a deployed stack stands, on one screen")
+def status(stack: StackName = None, outputs: OutputsFile = None, as_json: AsJson = False) -> int:
+    """Say how a deployed stack stands: what waits, runs and failed, which alarms are raised, what an hour costs now."""
+    from client import status as command
+
+    return command.run(stack, outputs, as_json=as_json)
+
+
+@app.command("open", short_help="show the address of a page of the AWS console, and open it")
+def open_(
+    page: Annotated[Page, typer.Argument(help="what it shows")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="of a queue, a job queue or a fleet in the stack file")
+    ] = None,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show the address of a page of the AWS console; on a terminal, open it in a browser."""
+    from client import opening
+
+    return opening.run(stack, outputs, page, name, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -34,5 +34,10 @@ def fleets(ecs: Any, outputs: Outputs) -> Iterator[Fleet]:
 
 def container(ecs: Any, outputs: Outputs, fleet: str) -> dict[str, Any]:
     """The worker's container in a fleet's exported task definition."""
+    return task_definition(ecs, outputs, fleet)["containerDefinitions"][0]
+
+
+def task_definition(ecs: Any, outputs: Outputs, fleet: str) -> dict[str, Any]:
+    """The exported task definition of a fleet."""
     arn = outputs.ecs_task_definition_arns[fleet]
-    return ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]["containerDefinitions"][0]
+    return ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]

@@ -1,5 +1,6 @@
 """Options that several commands take, and what a group of commands is; nothing is imported for them but typer."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,14 @@ OutputsFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="write JSON, a document or one in each line of what goes on")]
+
+
+class Page(StrEnum):
+    """Pages of the AWS console."""
+
+    DASHBOARD = "dashboard"
+    LOGS = "logs"
+    QUEUE = "queue"
 
 
 def group(text: str) -> typer.Typer:

@@ -67,7 +67,15 @@ class Access(pulumi.ComponentResource):
             *artifacts.push(),
             iam.allow(["cloudwatch:DescribeAlarms"], [account.arn("cloudwatch", "alarm:*")]),
             # AWS knows no resource for these
-            iam.allow(["cloudwatch:GetMetricData", "ecs:DescribeTaskDefinition"], ["*"]),
+            iam.allow(
+                [
+                    "cloudwatch:GetMetricData",
+                    "ec2:DescribeInstances",
+                    "ec2:DescribeNatGateways",
+                    "ecs:DescribeTaskDefinition",
+                ],
+                ["*"],
+            ),
         ]
         policy_arns = [
             aws_iam.Policy(

@@ -70,7 +70,7 @@ def test_what_is_not_deployed_is_not_allowed(run_sections: RunStack) -> None:
     run = run_sections({}, preview=False)
     (policy,) = all_of(run, "aws:iam/policy:Policy").values()
     allowed = {action for one in json.loads(policy.inputs["policy"])["Statement"] for action in one["Action"]}
-    assert {action.split(":")[0] for action in allowed} == {"cloudwatch", "ecr", "ecs", "ssm"}
+    assert {action.split(":")[0] for action in allowed} == {"cloudwatch", "ec2", "ecr", "ecs", "ssm"}
 
 
 def test_a_stack_that_is_deployed_again_keeps_its_outputs_readable(run_sections: RunStack, aws: Aws) -> None:
