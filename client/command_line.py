@@ -11,9 +11,11 @@ from typing import Annotated
 
 import typer
 
+from client.cluster import commands as cluster
 from client.errors import TrainError
 from client.images import commands as images
 from client.jobs import commands as jobs
+from client.launchers import commands as launchers
 from client.options import AsJson, OutputsFile, Page, StackName
 from client.tasks import commands as tasks
 
@@ -25,6 +27,8 @@ app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(jobs.app, name="job")
 app.add_typer(tasks.app, name="task")
 app.add_typer(images.app, name="image")
+app.add_typer(cluster.app, name="cluster")
+app.add_typer(launchers.app, name="launcher")
 
 
 @app.callback()

@@ -101,8 +101,8 @@ def test_a_stack_at_rest_costs_what_is_paid_by_the_hour(train: Train) -> None:
         "cost",
         "-",
         (
-            "about $0.15 an hour: 1 EKS control plane, 1 NAT gateway, 1 public IPv4 address; by list prices of us-west-2,"
-            " without storage, traffic, requests, endpoints, logs"
+            "about $0.15 an hour: 1 EKS control plane, 1 NAT gateway, 1 public IPv4 address;"
+            " by list prices of us-west-2, without storage, traffic, requests, endpoints, logs"
         ),
     ]
 

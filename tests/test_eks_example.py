@@ -126,7 +126,9 @@ def test_the_nodes_of_an_example_find_the_first_by_the_services_name() -> None:
         assert template["spec"]["subdomain"] == service["metadata"]["name"]
         assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
         (script,) = template["spec"]["containers"][0]["args"]
-        assert f"--master-addr {job['metadata']['name']}-0.{service['metadata']['name']} " in script
+        assert f'--master-addr "$JOB_NAME-0.{service["metadata"]["name"]}" ' in script
+        own = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
+        assert {"name": "JOB_NAME", "valueFrom": own} in template["spec"]["containers"][0]["env"]
         assert (
             f"--nproc-per-node {template['spec']['containers'][0]['resources']['limits']['nvidia.com/gpu']} " in script
         )

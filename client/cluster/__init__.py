@@ -1,0 +1,1 @@
+"""`train cluster`: the EKS cluster, its nodes, and jobs for it."""

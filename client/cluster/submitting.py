@@ -1,0 +1,153 @@
+"""`train cluster submit`: check the manifests of a job, and create it.
+
+`kubectl` reads the YAML and talks to the cluster: whoever uses EKS has it, and Python's standard library reads no YAML.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from client import show, stack
+from client.cluster import kubeconfig
+from client.errors import TrainError
+
+NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
+ACCELERATORS = ("nvidia.com/gpu", "aws.amazon.com/neuron")
+"""Resources of nodes with accelerators; each is the key of their taint, too."""
+JOBS = ("Job", "JobSet", "MPIJob", "PyTorchJob", "RayJob", "TrainJob")
+"""Kinds that run once: applied a second time, they would not run again."""
+
+Manifest = dict[str, Any]
+
+
+def run(name: str | None, path: Path | None, files: Sequence[Path], *, job_name: str | None, as_json: bool) -> int:
+    """Check manifests, and create what they say.
+
+    Raises:
+        TrainError: naming every mistake before anything is made, or what the cluster refuses.
+
+    """
+    if (kubectl := shutil.which("kubectl")) is None:
+        raise TrainError(
+            "kubectl is not on the PATH; https://kubernetes.io/docs/tasks/tools/ says how to install it, within one"
+            " minor version of the cluster's"
+        )
+    manifests = [one for file in files for one in _read(kubectl, file)]
+    jobs = [one for one in manifests if one["kind"] in JOBS]
+    mistakes = [line for one in manifests for line in _mistakes(one)]
+    if job_name is not None:
+        mistakes += _name_mistakes(job_name, jobs)
+    if mistakes:
+        raise TrainError("\n".join(mistakes))
+    for one in jobs if job_name is not None else ():
+        one["metadata"]["name"] = job_name
+    with stack.opened(name, path) as opened, TemporaryDirectory() as folder:
+        config = Path(folder) / "kubeconfig"
+        config.touch(0o600)
+        config.write_text(kubeconfig.of(opened), encoding="utf-8")
+        others = [one for one in manifests if one not in jobs]
+        for verb, some in (("apply", others), ("create", jobs)):
+            for made in _make(kubectl, config, verb, some):
+                show.one({"name": made}, made, as_json=as_json)
+    for one in (one for one in jobs if one["kind"] == "Job"):
+        show.hint(f"see its log with: kubectl -n {NAMESPACE} logs -f job/{one['metadata']['name']}")
+    return 0
+
+
+def _read(kubectl: str, file: Path) -> list[Manifest]:
+    """The manifests of a file, of any number; nothing but this machine is asked for it."""
+    patch = ["patch", "--local", "--type=merge", "--patch={}", "--output=json", f"--filename={file}"]
+    text, found = _call([kubectl, *patch], None), list[Manifest]()
+    decoder, position = json.JSONDecoder(), 0
+    while text[position:].strip():
+        position += len(text[position:]) - len(text[position:].lstrip())
+        one, position = decoder.raw_decode(text, position)
+        found += one["items"] if one["kind"] == "List" else [one]
+    return found
+
+
+def _make(kubectl: str, config: Path, verb: str, manifests: Sequence[Manifest]) -> list[str]:
+    """Create or apply manifests; what was made, as `kind/name`."""
+    if not manifests:
+        return []
+    document = {"apiVersion": "v1", "kind": "List", "items": manifests}
+    command = [kubectl, f"--kubeconfig={config}", verb, "--output=name", "--filename=-"]
+    return _call(command, json.dumps(document)).split()
+
+
+def _call(command: Sequence[str], given: str | None) -> str:
+    done = subprocess.run(  # noqa: S603  kubectl of the person who calls
+        command, input=given or "", capture_output=True, check=False, text=True
+    )
+    if done.returncode:
+        told = " ".join(done.stderr.split()) or f"ends with {done.returncode}"
+        again = "; give it another name with --name" if "AlreadyExists" in told else ""
+        raise TrainError(f"kubectl: {told}{again}")
+    return done.stdout
+
+
+def _name_mistakes(name: str, jobs: Sequence[Manifest]) -> Iterator[str]:
+    if len(jobs) != 1:
+        yield f"--name: is for the files of one job, and these have {len(jobs)}"
+    if not re.fullmatch("[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?", name, re.ASCII):
+        rule = "must be 1 to 52 lower-case letters, digits and hyphens, a letter or digit at both ends"
+        yield f"--name: {rule}, got '{name}'"
+
+
+def _mistakes(manifest: Manifest) -> Iterator[str]:
+    """What keeps a manifest from doing what it is to do on this cluster."""
+    what = f"{manifest['kind']} {manifest['metadata'].get('name', '')}"
+    if (namespace := manifest["metadata"].get("namespace")) != NAMESPACE:
+        yield f"{what}: metadata.namespace: must be {NAMESPACE}, got {_said(namespace)}"
+    if manifest["kind"] not in JOBS:
+        return
+    pods = list(_pods(manifest["spec"]))
+    resources = {name for limits in _limits(manifest["spec"]) for name in limits if name in ACCELERATORS}
+    if not resources:
+        yield f"{what}: must ask for accelerators, with {' or '.join(ACCELERATORS)} under resources.limits"
+    for pod in pods:
+        if (account := pod.get("serviceAccountName")) != SERVICE_ACCOUNT:
+            yield f"{what}: serviceAccountName: must be {SERVICE_ACCOUNT}, got {_said(account)}"
+        for name in sorted(resources):
+            if not any(_tolerates(one, name) for one in pod.get("tolerations", [])):
+                yield f"{what}: tolerations: must have one of {name}, the taint of its nodes, with operator Exists"
+
+
+def _tolerates(toleration: Mapping[str, str], taint: str) -> bool:
+    return toleration.get("key", taint) == taint and toleration.get("effect", "NoSchedule") == "NoSchedule"
+
+
+def _said(value: object) -> str:
+    return "nothing" if value is None else f"'{value}'"
+
+
+def _pods(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Every pod's spec below a part of a manifest."""
+    if isinstance(part, dict):
+        fields = cast("dict[str, Any]", part)
+        if isinstance(fields.get("containers"), list):
+            yield fields
+        else:
+            for one in fields.values():
+                yield from _pods(one)
+    elif isinstance(part, list):
+        for one in cast("list[Any]", part):
+            yield from _pods(one)
+
+
+def _limits(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Every set of resource limits below a part of a manifest."""
+    if isinstance(part, dict):
+        for key, one in cast("dict[str, Any]", part).items():
+            if key == "limits" and isinstance(one, dict):
+                yield cast("dict[str, Any]", one)
+            else:
+                yield from _limits(one)
+    elif isinstance(part, list):
+        for one in cast("list[Any]", part):
+            yield from _limits(one)

@@ -1,0 +1,1 @@
+"""`train launcher`: configurations of other launchers for this stack."""

@@ -1,0 +1,233 @@
+"""`train cluster` and `train launcher`, with a `kubectl` that keeps what it is given."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from client import command_line
+from local.aws import Aws
+from tests.conftest import ROOT, RunStack
+
+KUBECTL = """
+import json, os, sys, yaml
+match sys.argv[1:]:
+    case ["patch", "--local", "--type=merge", "--patch={}", "--output=json", file]:
+        try:
+            text = open(file.removeprefix("--filename=")).read()
+        except OSError:
+            sys.exit("error: the path does not exist")
+        for one in yaml.safe_load_all(text):
+            print(json.dumps(one, indent=4))
+    case [config, verb, "--output=name", "--filename=-"]:
+        given = json.load(sys.stdin)
+        if any(one["metadata"]["name"] == "taken" for one in given["items"]):
+            sys.exit('Error from server (AlreadyExists): jobs.batch "taken" already exists')
+        with open(os.environ["GIVEN"], "a") as kept:
+            kubeconfig = json.load(open(config.removeprefix("--kubeconfig=")))
+            print(json.dumps([verb, kubeconfig["current-context"], given["items"]]), file=kept)
+        for one in given["items"]:
+            print(one["kind"].lower() + "/" + one["metadata"]["name"])
+    case other:
+        sys.exit(f"kubectl: {other} is not known here")
+"""
+SECTIONS: dict[str, Any] = {
+    "batch": {"single": {}, "fair": {"fairShare": {"teamA": 1.0}}},
+    "eks": {"gpuNodeGroups": {"gpu": {}}},
+}
+EXAMPLES = ROOT / "examples" / "eks"
+GPU = "nvidia.com/gpu"
+Train = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture(scope="module")
+def exports(run_sections: RunStack) -> dict[str, Any]:
+    return run_sections(SECTIONS, preview=False).exports
+
+
+@pytest.fixture
+def train(
+    exports: dict[str, Any],
+    aws: Aws,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Train:
+    """Run a command: its exit status, and the lines of standard output and of standard error."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TRAIN_STACK", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "outputs.json"
+    path.write_text(json.dumps(exports))
+    monkeypatch.setenv("TRAIN_OUTPUTS", str(path))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "kubectl").write_text(f"#!{sys.executable} -I{KUBECTL}")
+    (programs / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("GIVEN", str(tmp_path / "given"))
+
+    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
+        status = command_line.main([*arguments])
+        shown = capsys.readouterr()
+        return status, shown.out.splitlines(), shown.err.splitlines()
+
+    return run
+
+
+def given() -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """What `kubectl` was given: verb, context and manifests."""
+    kept = Path(os.environ["GIVEN"])
+    return [tuple(json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
+
+
+def test_the_kubeconfig_is_printed_or_written_for_its_owner(
+    train: Train, exports: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "kubeconfig"
+    assert train("cluster", "kubeconfig") == (0, [exports["kubeconfig"]], [])
+    assert train("cluster", "kubeconfig", "--file", str(file)) == (0, [], [f"export KUBECONFIG={file}"])
+    assert file.read_text() == exports["kubeconfig"] + "\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert train("cluster", "kubeconfig", "--file", str(file))[0] == 0
+
+
+def test_a_kubeconfig_of_other_clusters_is_not_overwritten(train: Train, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("clusters: []\n")
+    status, _, (line,) = train("cluster", "kubeconfig", "--file", str(file))
+    assert status == 1
+    assert line == f"error: --file: must not be there yet, as it may have other clusters, got '{file}'"
+    assert file.read_text() == "clusters: []\n"
+
+
+def test_nodes_are_listed_by_their_group(train: Train, exports: dict[str, Any], aws: Aws) -> None:
+    assert train("cluster", "nodes") == (0, [], [])
+    ec2 = aws.client("ec2")
+    group = exports["eks_node_group_arns"]["gpu"].split("/")[2]
+    tags = {"eks:cluster-name": exports["eks_cluster_name"], "eks:nodegroup-name": group}
+    (made,) = ec2.run_instances(
+        ImageId="ami-0123456789abcdef0",
+        InstanceType="g6.12xlarge",
+        SubnetId=exports["private_subnet_ids"][0],
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )["Instances"]
+    try:
+        _, (line,), _ = train("cluster", "nodes")
+    finally:
+        ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+    words = line.split()
+    assert [*words[:5], words[6]] == ["gpu", made["InstanceId"], "g6.12xlarge", "us-west-2a", "running", "on-demand"]
+
+
+@pytest.mark.parametrize("example", ["job.yaml", "job-efa.yaml", "trainjob.yaml"])
+def test_an_example_is_created_after_what_it_uses(example: str, train: Train, exports: dict[str, Any]) -> None:
+    status, out, err = train("cluster", "submit", str(EXAMPLES / "common.yaml"), str(EXAMPLES / example))
+    (manifest,) = yaml.safe_load_all((EXAMPLES / example).read_text())
+    name = manifest["metadata"]["name"]
+    assert (status, out) == (0, ["configmap/train", "service/train", f"{manifest['kind'].lower()}/{name}"])
+    context = json.loads(exports["kubeconfig"])["current-context"]
+    assert [(verb, where, [one["kind"] for one in items]) for verb, where, items in given()] == [
+        ("apply", context, ["ConfigMap", "Service"]),
+        ("create", context, [manifest["kind"]]),
+    ]
+    assert given()[1][2] == [manifest]
+    hint = f"see its log with: kubectl -n training logs -f job/{name}"
+    assert err == ([hint] if manifest["kind"] == "Job" else [])
+
+
+def test_a_job_has_the_name_that_it_is_given(train: Train) -> None:
+    assert train("cluster", "submit", str(EXAMPLES / "job.yaml"), "--name", "second")[:2] == (0, ["job/second"])
+    ((_, _, (job,)),) = given()
+    assert job["metadata"]["name"] == "second"
+    status, _, (line,) = train("cluster", "submit", str(EXAMPLES / "job.yaml"), "--name", "taken")
+    assert status == 1
+    assert line.endswith('jobs.batch "taken" already exists; give it another name with --name')
+
+
+def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train, tmp_path: Path) -> None:
+    (manifest,) = yaml.safe_load_all((EXAMPLES / "job.yaml").read_text())
+    manifest["metadata"]["namespace"] = "default"
+    pod = manifest["spec"]["template"]["spec"]
+    del pod["serviceAccountName"], pod["tolerations"]
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    assert train("cluster", "submit", str(file), "--name", "Two") == (
+        1,
+        [],
+        [
+            "error: Job train: metadata.namespace: must be training, got 'default'",
+            "error: Job train: serviceAccountName: must be trainer, got nothing",
+            f"error: Job train: tolerations: must have one of {GPU}, the taint of its nodes, with operator Exists",
+            (
+                "error: --name: must be 1 to 52 lower-case letters, digits and hyphens, a letter or digit at both ends,"
+                " got 'Two'"
+            ),
+        ],
+    )
+    del pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+    file.write_text(yaml.safe_dump(manifest))
+    assert (
+        f"error: Job train: must ask for accelerators, with {GPU} or aws.amazon.com/neuron under resources.limits"
+        in train("cluster", "submit", str(file))[2]
+    )
+    assert given() == []
+
+
+def test_without_kubectl_a_line_says_where_it_comes_from(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    status, _, (line,) = train("cluster", "submit", str(EXAMPLES / "job.yaml"))
+    assert status == 1
+    assert line.startswith("error: kubectl is not on the PATH; https://kubernetes.io/docs/tasks/tools/")
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on the PATH")
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_kubectl_reads_manifests_as_the_one_here_does(path: Path, tmp_path: Path) -> None:
+    arguments = ["patch", "--local", "--type=merge", "--patch={}", "--output=json", f"--filename={path}"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": os.devnull}
+    text = subprocess.run(["kubectl", *arguments], env=environment, capture_output=True, check=True, text=True).stdout
+    decoder, found = json.JSONDecoder(), []
+    while text.strip():
+        one, end = decoder.raw_decode(text.lstrip())
+        found.append(one)
+        text = text.lstrip()[end:]
+    assert found == list(yaml.safe_load_all(path.read_text()))
+
+
+def test_metaflow_is_configured_for_a_queue(train: Train, exports: dict[str, Any]) -> None:
+    status, out, _ = train("launcher", "metaflow", "single")
+    assert status == 0
+    assert json.loads("\n".join(out)) == {
+        "METAFLOW_DEFAULT_DATASTORE": "s3",
+        "METAFLOW_DATASTORE_SYSROOT_S3": f"s3://{exports['artifacts_bucket']}/metaflow",
+        "METAFLOW_BATCH_JOB_QUEUE": exports["batch_job_queue_arns"]["single"],
+        "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": exports["batch_job_role_arns"]["single"],
+        "METAFLOW_BATCH_DEFAULT_TAGS": {"SubmittedBy": exports["train_submitted_by"]},
+    }
+
+
+def test_metaflow_names_no_share(train: Train) -> None:
+    status, _, (line,) = train("launcher", "metaflow", "fair")
+    assert status == 1
+    assert line == "error: job queue: must be one without fairShare, since Metaflow names no share, got 'fair'"
+
+
+def test_skypilot_is_configured_for_the_cluster(train: Train, exports: dict[str, Any]) -> None:
+    status, out, _ = train("launcher", "skypilot")
+    configuration = json.loads("\n".join(out))["kubernetes"]
+    assert status == 0
+    assert configuration["allowed_contexts"] == [json.loads(exports["kubeconfig"])["current-context"]]
+    assert (configuration["namespace"], configuration["remote_identity"]) == ("training", "trainer")
