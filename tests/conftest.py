@@ -28,6 +28,9 @@ config:
 """
 DEFAULT_TAGS = {"Project": "distributed-training", "Environment": "test", "ManagedBy": "pulumi"}
 
+PERSONS = dict(os.environ)
+"""The environment as the person has it, for what needs the network."""
+
 sealed.seal()
 
 # Pulumi's modules are a million objects that all stay: to look for garbage among them again and again takes a third of

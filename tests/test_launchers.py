@@ -12,7 +12,7 @@ import pytest
 
 from client import command_line
 from local.aws import Aws
-from tests.conftest import ROOT, RunStack
+from tests.conftest import PERSONS, ROOT, RunStack
 
 pytestmark = pytest.mark.registry
 
@@ -56,10 +56,9 @@ SECTIONS: dict[str, Any] = {
 
 def python_with(folder: Path, requirement: str) -> str:
     """A Python that has a launcher and nothing of this project."""
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "--quiet", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = str(folder / "bin" / "python")
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, requirement], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", requirement], env=PERSONS, check=True)
     return python
 
 
