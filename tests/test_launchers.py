@@ -26,7 +26,7 @@ decorator.init()
 given = decorator.attributes
 job = BatchClient().job()
 job.job_name("flow").job_queue(given["queue"]).image("python:3.12").command(["true"]).iam_role(given["iam_role"])
-job.cpu(4).memory(16000).gpu("1").timeout_in_secs(3600).task_id("1").num_parallel(0)
+job.cpu(4).memory(16000).gpu("1").timeout_in_secs(3600).task_id("1")
 for key, value in metaflow_config.BATCH_DEFAULT_TAGS.items():
     job.tag(key, value)
 names = ("execution_role shared_memory max_swap swappiness inferentia efa memory host_volumes efs_volumes use_tmpfs"

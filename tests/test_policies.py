@@ -296,6 +296,29 @@ def test_people_read_the_logs_of_jobs_and_workers_and_no_others(whole: Run) -> N
     assert not may("logs:GetLogEvents", f"{flows}:log-stream:eni")
 
 
+def test_people_see_how_the_stack_stands_and_what_it_costs_and_change_nothing(whole: Run) -> None:
+    may, exports = people(whole), whole.exports
+    for action in (
+        "batch:DescribeComputeEnvironments",
+        "batch:DescribeSchedulingPolicies",
+        "batch:ListJobs",
+        "ec2:DescribeInstances",
+        "ec2:DescribeNatGateways",
+        "ecs:DescribeTaskDefinition",
+    ):
+        assert may(action, "*")
+    for arn in exports["batch_job_queue_arns"].values():
+        assert may("batch:GetJobQueueSnapshot", arn)
+        assert not may("batch:UpdateJobQueue", arn)
+    for arn in exports["ecs_service_arns"].values():
+        assert may("ecs:DescribeServices", arn)
+        assert not may("ecs:UpdateService", arn)
+    assert may(
+        "cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:us-west-2:{exports['alerts_topic_arn'].split(':')[4]}:alarm:*"
+    )
+    assert not may("ec2:TerminateInstances", "*")
+
+
 def test_people_push_images_and_read_the_outputs_and_no_more(whole: Run) -> None:
     may = people(whole)
     repository = f"arn:aws:ecr:us-west-2:123456789012:repository/{whole.exports['image_repository_url'].split('/')[1]}"
