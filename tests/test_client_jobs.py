@@ -375,6 +375,17 @@ def test_logs_and_states_are_documents_for_programs(train: Train) -> None:
     ]
 
 
+def test_several_nodes_end_with_what_the_main_one_ended_with(
+    train: Train, runs: Recorded, exports: dict[str, Any]
+) -> None:
+    parent, main, other = multi(exports, "FAILED")
+    main["attempts"], other["attempts"] = [{"container": {"exitCode": 7}}], [{"container": {"exitCode": 143}}]
+    runs.answer("DescribeJobs", by_id([parent, main, other]))
+    runs.answer("GetLogEvents", [{"events": [], "nextForwardToken": "end"}])
+    assert train("logs", ID, "--follow") == (7, [], [f"{ID} is FAILED, exit status 7"])
+    assert json.loads("\n".join(train("show", ID, "--json")[1]))["exitCode"] == 7
+
+
 def test_a_stream_without_a_line_is_no_error(train: Train, runs: Recorded, exports: dict[str, Any]) -> None:
     container = {"logConfiguration": logs_to(exports, "single"), **ran("single/not-yet")}
     runs.answer("DescribeJobs", [{"jobs": [job(exports, "RUNNING", container=container)]}])
@@ -514,6 +525,16 @@ def test_a_job_that_runs_is_counted_until_now(
     runs.answer("DescribeJobs", [{"jobs": [job(exports, "RUNNING", startedAt=NOON)]}])
     _, out, _ = train("cost", ID)
     assert out[-1] == "at most $4.60 (spot costs less than its list price)"
+
+
+def test_a_node_without_attempts_counts_from_its_start_to_its_end(
+    train: Train, runs: Recorded, exports: dict[str, Any]
+) -> None:
+    parent, *nodes = multi(exports, "SUCCEEDED")
+    for one in nodes:
+        one |= {"startedAt": NOON, "stoppedAt": NOON + HOUR}
+    runs.answer("DescribeJobs", by_id([parent, *nodes]))
+    assert train("cost", ID)[1][-1] == "about $110.08"
 
 
 def test_an_instance_type_without_a_price_is_said(train: Train, runs: Recorded, exports: dict[str, Any]) -> None:

@@ -81,9 +81,9 @@ def _environments(opened: Stack, queue: str) -> list[Environment]:
 def _attempts(node: Described, number: int, there: Sequence[Environment], now: float) -> Iterator[dict[str, Any]]:
     """What each attempt of a node has cost; while one runs, until now."""
     attempts: list[dict[str, Any]] = [*node.get("attempts", [])]
-    # an attempt is listed when it has ended
-    if node["status"] == "RUNNING" and all("stoppedAt" in one for one in attempts):
-        attempts.append({"startedAt": node["startedAt"], "container": node.get("container", {})})
+    # an attempt is listed when it has ended; of a node perhaps not even then
+    if all("stoppedAt" in one for one in attempts) and (node["status"] == "RUNNING" or not attempts):
+        attempts.append({key: node[key] for key in ("startedAt", "stoppedAt", "container") if key in node})
     for count, one in enumerate(attempts, start=1):
         if not one.get("startedAt"):
             continue

@@ -11,10 +11,9 @@ from client import show, stack
 from client.account import code_of, said
 from client.errors import TrainError
 from client.jobs.job import (
-    DEFAULT_LOG_GROUP,
     ENDS,
     Described,
-    exit_code,
+    exit_code_of,
     find,
     log_group,
     log_streams,
@@ -83,7 +82,7 @@ def _follow(opened: Stack, job_id: str, *, node: int | None, as_json: bool) -> i
     except KeyboardInterrupt:
         show.hint(f"{job_id} goes on; stop it with: train job cancel {job_id}")
         return INTERRUPTED
-    return _status(job)
+    return _status(opened, job)
 
 
 def _read_last(opened: Stack, logs: "_Logs", job: Described) -> None:
@@ -101,7 +100,7 @@ def _state(opened: Stack, job: Described) -> str:
     if job["status"] == "RUNNABLE":
         words.append(_place(opened, job))
     words.append(reason(job))
-    if job["status"] in ENDS and (code := exit_code(job)) is not None:
+    if job["status"] in ENDS and (code := exit_code_of(opened.client("batch"), job)) is not None:
         words.append(f"exit status {code}")
     return ", ".join(filter(None, words))
 
@@ -126,11 +125,11 @@ def _tell(job: Described, text: str, *, as_json: bool) -> None:
         show.hint(f"{job['jobId']} is {text}")
 
 
-def _status(job: Described) -> int:
+def _status(opened: Stack, job: Described) -> int:
     """The job's own exit status; 1 where it failed without one."""
     if job["status"] == "SUCCEEDED":
         return 0
-    code = exit_code(job)
+    code = exit_code_of(opened.client("batch"), job)
     return code if code is not None and 0 < code <= LARGEST_STATUS else 1
 
 
@@ -150,7 +149,7 @@ class _Logs:
                 prefix = f"node {number} | " if "nodeProperties" in job and self._node is None else ""
                 group = log_group(job, node)
                 for stream in log_streams(node):
-                    self._read_on(group or DEFAULT_LOG_GROUP, stream, number, prefix)
+                    self._read_on(group, stream, number, prefix)
 
     def _read_on(self, group: str, stream: str, node: int, prefix: str) -> None:
         while True:

@@ -90,10 +90,19 @@ def log_streams(node: Described) -> list[str]:
 
 
 def exit_code(job: Described) -> int | None:
-    """What the command of its last attempt ended with, on the main node; None where it did not come so far."""
+    """What the command of its last attempt ended with; None where it did not come so far."""
     last: list[Mapping[str, Any]] = job.get("attempts", [])[-1:]
     containers = [*(one.get("container", {}) for one in last), job.get("container", {})]
     return next((one["exitCode"] for one in containers if "exitCode" in one), None)
+
+
+def exit_code_of(batch: Any, job: Described) -> int | None:
+    """The same, where the job itself may not say it, and its main node does."""
+    code = exit_code(job)
+    if code is None and "nodeProperties" in job:
+        main = nodes_of(batch, job).get(job["nodeProperties"].get("mainNode", 0))
+        return None if main is None else exit_code(main)
+    return code
 
 
 def reason(job: Described) -> str:

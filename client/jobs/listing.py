@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from client import show, stack
 from client.account import AT_ONCE
-from client.jobs.job import STATES, exit_code, find, log_streams, node_count, nodes_of, queue_of, reason, when
+from client.jobs.job import STATES, exit_code_of, find, log_streams, node_count, nodes_of, queue_of, reason, when
 
 COLUMNS = {
     "id": "id",
@@ -79,7 +79,8 @@ def show_one(name: str | None, path: Path | None, job_id: str, *, as_json: bool)
     """
     with stack.opened(name, path) as opened:
         job = find(opened, job_id)
-        queue, nodes = queue_of(opened, job), nodes_of(opened.client("batch"), job)
+        batch, queue = opened.client("batch"), queue_of(opened, job)
+        nodes, code = nodes_of(batch, job), exit_code_of(batch, job)
     ranges = job.get("nodeProperties", {}).get("nodeRangeProperties", [])
     container = job.get("container", {}) if not ranges else ranges[0].get("container", {})
     document: dict[str, Any] = {
@@ -95,7 +96,7 @@ def show_one(name: str | None, path: Path | None, job_id: str, *, as_json: bool)
         "created": when(job.get("createdAt")),
         "started": when(job.get("startedAt")),
         "stopped": when(job.get("stoppedAt")),
-        "exitCode": exit_code(job),
+        "exitCode": code,
         "submittedBy": job.get("tags", {}).get("SubmittedBy"),
         "attempts": [
             {
