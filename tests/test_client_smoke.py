@@ -219,7 +219,8 @@ def broken(run_sections: RunStack, aws: Aws, tmp_path_factory: pytest.TempPathFa
             r" \S+single-on-demand-[\w-]+, \S+single-spot-[\w-]+"
         ),
         r"failed +batch multi job queue: .*: is DISABLED and takes no jobs; .*",
-        r"failed +batch multi job definition: is active: (is INACTIVE: .*|.* does not exist; .*)",
+        r"failed +batch multi job definition: is active, .*: (is INACTIVE: .*|.* does not exist; .*)",
+        r"failed +batch multi security group: is in the stack's VPC: sg-\w+ is in vpc-\w+",
         r"failed +workers prepare service: .*: runs arn:aws:ecs:\S+:task-definition/prepare:\d+: the rollout of .*",
         r"failed +eks kubeconfig: leads to this cluster: asks for a token of another cluster: .*-name another.*",
         r"failed +eks node groups: .*: gpu \(arn:aws:eks:.*\) does not exist; .*",
@@ -228,7 +229,7 @@ def broken(run_sections: RunStack, aws: Aws, tmp_path_factory: pytest.TempPathFa
         r"passed +queues tasks: takes messages, and gives those that fail to its dead-letter queue",
         r"passed +batch single single-on-demand-[\w-]+: is a compute environment that takes jobs",
         r"not checked round trip: .*: not tried, because something failed",
-        r"\d+ passed, 18 failed, 1 with a warning, 5 not checked, in \d+\.\d s",
+        r"\d+ passed, 20 failed, 1 with a warning, 5 not checked, in \d+\.\d s",
     ],
 )
 def test_what_is_broken_is_a_line_that_says_how(broken: tuple[int, list[str]], line: str) -> None:

@@ -11,7 +11,7 @@ from client.smoke.check import Check, Finding, failed, missing
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
     """What a job needs to be run."""
-    batch = account.client("batch")
+    batch, ec2 = account.client("batch"), account.client("ec2")
     for name, queue_arn in outputs.batch_job_queue_arns.items():
         environments = outputs.batch_compute_environment_arns[name]
         for arn in environments:
@@ -27,8 +27,14 @@ def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
         )
         yield Check(
             f"batch {name} job definition",
-            "is active",
-            partial(_definition, batch, outputs.batch_job_definition_arns[name]),
+            "is active, and gives jobs the exported roles and log group",
+            partial(_definition, batch, outputs, name),
+        )
+    for name, group_id in outputs.batch_security_group_ids.items():
+        yield Check(
+            f"batch {name} security group",
+            "is in the stack's VPC",
+            partial(_security_group, ec2, group_id, outputs.vpc_id),
         )
 
 
@@ -46,13 +52,35 @@ def _queue(batch: Any, arn: str, environments: Sequence[str]) -> Iterator[Findin
             yield failed(f"its compute environments are {', '.join(actual) or 'none'}")
 
 
-def _definition(batch: Any, arn: str) -> Iterator[Finding]:
+def _definition(batch: Any, outputs: Outputs, name: str) -> Iterator[Finding]:
+    arn = outputs.batch_job_definition_arns[name]
     found = batch.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"]
     if not found:
         yield missing(arn)
     for definition in found:
         if definition["status"] != "ACTIVE":
             yield failed(f"is {definition['status']}: somebody deregistered it; `pulumi refresh` and `pulumi up`")
+        nodes = definition.get("nodeProperties", {}).get("nodeRangeProperties", [])
+        container = nodes[0]["container"] if nodes else definition.get("containerProperties", {})
+        options = container.get("logConfiguration", {}).get("options", {})
+        for what, exported, actual in (
+            ("jobs have the role", outputs.batch_job_role_arns, container.get("jobRoleArn")),
+            (
+                "containers are started with the role",
+                outputs.batch_execution_role_arns,
+                container.get("executionRoleArn"),
+            ),
+            ("logs go to", outputs.batch_log_groups, options.get("awslogs-group")),
+        ):
+            # a stack that was deployed by an earlier version exports none of them
+            if name in exported and actual != exported[name]:
+                yield failed(f"{what} {actual or 'nothing'}, and {exported[name]} is exported")
+
+
+def _security_group(ec2: Any, group_id: str, vpc_id: str) -> Iterator[Finding]:
+    for group in ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]:
+        if group["VpcId"] != vpc_id:
+            yield failed(f"{group_id} is in {group['VpcId']}")
 
 
 def _takes_jobs(arn: str, found: Sequence[dict[str, Any]]) -> Iterator[Finding]:
