@@ -431,6 +431,15 @@ def test_a_network_that_is_gone_for_a_moment_is_waited_for(
     assert train("logs", ID, "--follow")[0] == 1
 
 
+def test_a_job_far_back_in_its_queue_is_behind_those_that_aws_names(
+    train: Train, runs: Recorded, exports: dict[str, Any]
+) -> None:
+    front = [{"jobArn": f"arn:aws:batch:us-west-2:123456789012:job/{number}"} for number in range(100)]
+    runs.answer("DescribeJobs", [{"jobs": [job(exports, "RUNNABLE")]}] * 2 + [{"jobs": [job(exports, "SUCCEEDED")]}])
+    runs.answer("GetJobQueueSnapshot", [{"frontOfQueue": {"jobs": front}}])
+    assert train("logs", ID, "--follow")[2][0] == f"{ID} is RUNNABLE, behind the first 100 in the queue"
+
+
 def test_the_right_to_ask_the_queue_may_be_missing(train: Train, runs: Recorded, exports: dict[str, Any]) -> None:
     runs.answer("DescribeJobs", [{"jobs": [job(exports, "RUNNABLE")]}] * 2 + [{"jobs": [job(exports, "SUCCEEDED")]}])
     runs.answer("GetJobQueueSnapshot", [error("AccessDeniedException", "no")])
