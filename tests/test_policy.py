@@ -19,9 +19,11 @@ from pulumi_policy import EnforcementLevel, PolicyResource
 from local import command_line, policy, stack_files
 from local.wire import UNKNOWN
 from policy.rules import RULES, kinds
+from policy.rules.least_privilege import WITHOUT_RESOURCE
 from policy.rules.rule import properties
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack, stack_of
 from tests.support import STACKS, WHOLE
+from tools import iam_reference
 
 NAMES = [rule.name for rule in RULES]
 RULE = dict(zip(NAMES, RULES, strict=True))
@@ -571,6 +573,11 @@ def test_what_a_preview_cannot_know_breaks_no_rule(name: str, depth: int) -> Non
         for one, seen in zip(blind, resources, strict=True):
             one.property_dependencies = seen.property_dependencies
         assert messages(name, blind) == []
+
+
+@pytest.mark.parametrize("action", sorted(WITHOUT_RESOURCE))
+def test_an_action_is_allowed_on_everything_only_if_aws_cannot_limit_it(action: str) -> None:
+    assert iam_reference.resource_types(action) == set()
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -13,7 +13,7 @@ from local.aws import Aws
 from local.provider import Provider
 from local.run import RefusedError, Run
 from tests.conftest import DEFAULT_TAGS, ROOT, RunStack
-from tests.support import STACKS, WHOLE, all_of, policy_documents, shape
+from tests.support import STACKS, WHOLE, all_of, shape
 
 ALWAYS_EXPORTED = {
     "vpc_id",
@@ -144,37 +144,6 @@ def test_nothing_that_computes_has_a_public_address(deployed: Run) -> None:
         assert not subnet.inputs.get("mapPublicIpOnLaunch"), subnet.urn
     for service in all_of(deployed, "aws:ecs/service:Service").values():
         assert service.inputs["networkConfiguration"]["assignPublicIp"] is False, service.urn
-
-
-def test_only_calls_without_a_narrower_resource_are_allowed_on_everything(deployed: Run) -> None:
-    no_resource = {
-        "ecr:GetAuthorizationToken",
-        "ec2:DescribeTags",
-        "ecs:DiscoverPollEndpoint",
-        "batch:DescribeComputeEnvironments",
-        "batch:DescribeJobDefinitions",
-        "batch:DescribeJobQueues",
-        "batch:DescribeJobs",
-        "batch:ListJobs",
-        "cloudwatch:GetMetricData",
-        "ecs:DescribeTaskDefinition",
-        "autoscaling:DescribeAutoScalingGroups",
-        "autoscaling:DescribeAutoScalingInstances",
-        "autoscaling:DescribeLaunchConfigurations",
-        "autoscaling:DescribeScalingActivities",
-        "autoscaling:DescribeTags",
-        "ec2:DescribeImages",
-        "ec2:DescribeInstanceTypes",
-        "ec2:DescribeLaunchTemplateVersions",
-        "ec2:GetInstanceTypesFromInstanceRequirements",
-    }
-    for urn, document in policy_documents(deployed):
-        for statement in document["Statement"]:
-            if statement["Effect"] == "Allow" and "assumeRolePolicy" not in urn:
-                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-                assert not any("*" in action for action in actions), urn
-                if statement.get("Resource") == ["*"]:
-                    assert set(actions) <= no_resource, urn
 
 
 def test_nothing_runs_while_there_is_nothing_to_do(run_stack: RunStack) -> None:
