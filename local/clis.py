@@ -155,11 +155,14 @@ def _plugins(folder: Path) -> None:
 def _shadow(project: Path, shadow: Path) -> None:
     """Link the project, with the Python that runs now as the `.venv` of the project and of each policy pack."""
     shadow.mkdir(exist_ok=True)
+    known = shadow.parent / "copied"
+    known.mkdir(exist_ok=True)
     for file in project.glob("Pulumi*.yaml"):
-        copy = shadow / file.name
-        # what `pulumi config set` wrote is kept until somebody edits the stack file
-        if not copy.exists() or copy.stat().st_mtime_ns < file.stat().st_mtime_ns:
+        before, copy = known / file.name, shadow / file.name
+        # what `pulumi config set` wrote to the copy stays until the project's file changes
+        if not (before.exists() and copy.exists()) or before.read_bytes() != file.read_bytes():
             _copy(file, copy)
+            shutil.copyfile(file, before)
     for gone in [one for one in shadow.glob("Pulumi.*.yaml") if not (project / one.name).exists()]:
         gone.unlink()
     _link(Path(sys.prefix), shadow / ".venv")

@@ -147,7 +147,7 @@ class RealEngine:
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """The resources of a stack as its state has them."""
-        return json.loads(self.pulumi("stack", "export", "-s", stack))["deployment"]["resources"]
+        return json.loads(self.pulumi("stack", "export", "-s", stack, "--show-secrets"))["deployment"]["resources"]
 
     def account(self) -> dict[str, int]:
         """How much AWS lists of each kind of thing."""
@@ -189,7 +189,7 @@ def differences(run: Run, resources: Iterable[Mapping[str, Any]], exports: Mappi
     for urn in real.keys() & run.registrations.keys():
         theirs, ours = _as_registered(real[urn]), run.registrations[urn]
         for key, value in _facts(ours, stack).items():
-            if (told := same.translated(theirs[key])) != value:
+            if (told := same.translated(_opened(theirs[key], value))) != value:
                 found.append(f"{urn}: {key}: {told} and {value}")
     if exports is not None and (told := same.translated(exports)) != run.exports:
         found.append(f"exports: {told} and {run.exports}")
@@ -225,6 +225,22 @@ def _as_registered(one: Mapping[str, Any]) -> dict[str, Any]:
         "property dependencies": {key: set(urns) for key, urns in made_of.items() if urns},
         "protect": one.get("protect", False),
     }
+
+
+def _opened(theirs: Any, ours: Any) -> Any:
+    """A value with its secrets in clear, and a resource by its id; what a preview does not show is taken to be ours."""
+    match theirs:
+        case "[secret]" | {"id": "", "urn": str()}:
+            return ours
+        case {"id": str(resource_id), "urn": str()}:
+            return resource_id
+        case {"plaintext": str(text)}:
+            return json.loads(text)
+        case dict():
+            beside = cast("dict[str, Any]", ours if isinstance(ours, dict) else {})
+            return {key: _opened(one, beside.get(key)) for key, one in cast("dict[str, Any]", theirs).items()}
+        case _:
+            return theirs
 
 
 class _SameThing:
