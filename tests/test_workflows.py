@@ -224,10 +224,12 @@ def test_a_comment_says_both_what_the_edit_does_and_what_aws_says(tmp_path: Path
 
 
 def test_each_stack_has_a_runner_of_its_own() -> None:
+    asked = {name: job["with"] for name, job in CONTENT["deploy"]["jobs"].items() if "with" in job}
+    runners = {given["stack"]: given["runner"] for given in asked.values()}
+    assert runners == {stack: f"${{{{ vars.RUNNER_{stack.upper()} }}}}" for stack in STACKS}
     deploy = CONTENT["deploy-stack"]["jobs"]["deploy"]
-    own = "vars[format('RUNNER_{0}', inputs.stack)]"
-    assert deploy["runs-on"] == f"${{{{ format({own} || 'ubuntu-24.04', github.run_id, github.run_attempt) }}}}"
-    assert step("deploy-stack.deploy", "Deploy")["env"]["RUNNER"] == f"${{{{ {own} }}}}"
+    assert deploy["runs-on"] == "${{ format(inputs.runner || 'ubuntu-24.04', github.run_id, github.run_attempt) }}"
+    assert step("deploy-stack.deploy", "Deploy")["env"]["RUNNER"] == "${{ inputs.runner }}"
 
 
 @pytest.mark.parametrize(("runner", "left_out"), [("", True), ("inside", False)])
