@@ -129,7 +129,10 @@ def test_a_pipeline_installs_nothing_that_is_not_locked() -> None:
 
 
 def test_the_thorough_tests_run_every_night() -> None:
-    assert [one["run"] for name, one in steps() if name == "nightly.test" and "run" in one] == ["make test-thorough"]
+    assert [one["run"] for name, one in steps() if name == "nightly.test" and "run" in one] == [
+        "make test-thorough",
+        ".venv/bin/python -m pytest -m registry",
+    ]
     # YAML reads the key `on` as true
     assert [set(one) for one in cast("Any", CONTENT["nightly"])[True]["schedule"]] == [{"cron"}]
 
