@@ -184,7 +184,9 @@ class GpuCluster(pulumi.ComponentResource):
         }
         self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
         self.autoscaling_group_names = [group.autoscaling_group_name for group in groups.values()]
-        addons = Addons(name, settings, cluster_name=self.cluster_name, account=account, system=system, opts=child)
+        addons = Addons(
+            name, settings, running=running, cluster_name=self.cluster_name, account=account, system=system, opts=child
+        )
         self.on_aws = [control_plane, node_role, system, *groups.values(), addons]
         ClusterSoftware(
             name,

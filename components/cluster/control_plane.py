@@ -75,8 +75,8 @@ class ControlPlaneSettings(Settings):
     addon_versions: dict[str, dict[Addon, AddonVersion]] = Field(default_factory=dict[str, dict[Addon, str]])
     """Kubernetes version -> add-on -> its version, for clusters of that version.
 
-    What is left out has the version that AWS names as the default for the cluster's, which is another one every few
-    months.
+    What is left out begins with the version that AWS names as the default for the cluster's, and keeps it until the
+    cluster's version changes.
     """
     public_access_cidrs: Annotated[tuple[Range, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
     """Public address ranges that may reach the Kubernetes API. Empty: only from inside the VPC."""
@@ -224,9 +224,11 @@ class ControlPlane(pulumi.ComponentResource):
             # each is an add-on, and would be there twice
             bootstrap_self_managed_addons=False,
             # the component would take the newest version there is, which is another one every few weeks
-            vpc_cni_options=pulumi_eks.VpcCniOptionsArgs(addon_version=_addon_version("vpc-cni", settings, self)),
+            vpc_cni_options=pulumi_eks.VpcCniOptionsArgs(
+                addon_version=_addon_version("vpc-cni", settings, running, self)
+            ),
             kube_proxy_addon_options=pulumi_eks.KubeProxyAddonOptionsArgs(
-                version=_addon_version("kube-proxy", settings, self)
+                version=_addon_version("kube-proxy", settings, running, self)
             ),
             skip_default_node_group=True,
             skip_default_security_groups=True,
@@ -252,7 +254,7 @@ class ControlPlane(pulumi.ComponentResource):
             f"{name}-eks-pod-identity-agent",
             cluster_name=self.cluster_name,
             addon_name="eks-pod-identity-agent",
-            addon_version=_addon_version("eks-pod-identity-agent", settings, self),
+            addon_version=_addon_version("eks-pod-identity-agent", settings, running, self),
             resolve_conflicts_on_update="PRESERVE",
             opts=child,
         )
@@ -267,6 +269,7 @@ class Addons(pulumi.ComponentResource):
         name: str,
         settings: ControlPlaneSettings,
         *,
+        running: RunningCluster,
         cluster_name: pulumi.Output[str],
         account: iam.Account,
         system: pulumi.Resource,
@@ -287,7 +290,7 @@ class Addons(pulumi.ComponentResource):
                 f"{name}-{addon}",
                 cluster_name=cluster_name,
                 addon_name=addon,
-                addon_version=_addon_version(addon, settings, self),
+                addon_version=_addon_version(addon, settings, running, self),
                 pod_identity_associations=[identity] if addon == "aws-ebs-csi-driver" else None,
                 resolve_conflicts_on_update="PRESERVE",
                 # an add-on is healthy only once its pods have a node
@@ -296,11 +299,16 @@ class Addons(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _addon_version(addon: Addon, settings: ControlPlaneSettings, parent: pulumi.Resource) -> pulumi.Input[str]:
-    """The version that the stack file names, or the default for the cluster's Kubernetes version, according to AWS."""
-    named = settings.addon_versions.get(settings.version, {}).get(addon)
-    if named is not None:
-        return named
+def _addon_version(
+    addon: Addon, settings: ControlPlaneSettings, running: RunningCluster, parent: pulumi.Resource
+) -> pulumi.Input[str]:
+    """The version that the stack file names, or that the add-on has, or AWS's default for the Kubernetes version.
+
+    AWS's default is another one every few months: a deployment that changes nothing must not bring it.
+    """
+    kept = settings.addon_versions.get(settings.version, {}).get(addon)
+    if (kept := kept or running.addon_version(addon, settings.version)) is not None:
+        return kept
     return eks.get_addon_version_output(
         addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
     ).version

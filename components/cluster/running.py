@@ -9,7 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from pulumi_aws import ec2, eks
 
-from components.deployed import Deployed
+from components.deployed import Deployed, if_there
 from components.schema import mistake
 from stack_file.mistakes import Mistake
 
@@ -90,6 +90,8 @@ class RunningCluster:
     """Name of the control plane; empty where there is none."""
     endpoint: str = ""
     """Address of its Kubernetes API; empty where there is none."""
+    version: str = ""
+    """Its Kubernetes version; empty where there is none."""
     zones: frozenset[str] = frozenset()
     """Names of the availability zones of the control plane, which EKS never changes."""
     node_groups: Sequence[RunningNodes] = ()
@@ -109,6 +111,7 @@ class RunningCluster:
         return cls(
             name=name,
             endpoint=control_plane.endpoint,
+            version=control_plane.version,
             zones=zones_of(control_plane.vpc_config.subnet_ids),
             node_groups=[one for one in groups if one is not None],
         )
@@ -125,6 +128,13 @@ class RunningCluster:
                 return True
         except OSError:
             return False
+
+    def addon_version(self, addon: str, version: str) -> str | None:
+        """The version that an add-on has; None while there is none, or the Kubernetes version becomes another."""
+        if not self.name or self.version != version:
+            return None
+        there = if_there(lambda: eks.get_addon(cluster_name=self.name, addon_name=addon))
+        return None if there is None else there.addon_version
 
     def nodes(self, path: str) -> RunningNodes | None:
         """The node group that stands at a path in the stack file; of two the one with more nodes."""

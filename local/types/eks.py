@@ -333,7 +333,21 @@ def get_cluster(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
         "endpoint": aws.endpoint_url,
         "id": inputs["name"],
         "name": inputs["name"],
+        "version": found["version"],
         "vpcConfig": {key: network[key] for key in ("subnetIds", "vpcId") if key in network},
+    }
+
+
+@answers("aws:eks/getAddon:getAddon", needs="eks:DescribeAddon")
+def get_addon(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """An add-on of a cluster, at the version that is made up for it: moto has no add-ons."""
+    name, cluster = inputs["addonName"], _cluster(aws, inputs)
+    version = _addon_version(name, cluster["version"])
+    return {
+        "addonName": name,
+        "addonVersion": version,
+        "clusterName": cluster["name"],
+        "id": f"{cluster['name']}:{name}",
     }
 
 

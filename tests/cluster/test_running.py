@@ -14,7 +14,7 @@ from local import engine
 from local.aws import Aws
 from local.provider import Provider
 from local.run import Registration, Run
-from tests.cluster.support import CLUSTER, NODE_GROUP, TAG, TEMPLATE
+from tests.cluster.support import ADDON, CLUSTER, NODE_GROUP, TAG, TEMPLATE
 from tests.conftest import DEFAULT_TAGS, REGION, shaped, stack_of
 from tests.support import all_of, one_of
 
@@ -40,7 +40,14 @@ class InUse:
         for name, size in {"gpu": BUSY, "block": BUSY_BLOCK, "system": 3}.items():
             self.resize(name, size)
 
-    def run(self, *, preview: bool = False, network: Mapping[str, Any] | None = None, **eks: Any) -> Run:
+    def run(
+        self,
+        *,
+        preview: bool = False,
+        network: Mapping[str, Any] | None = None,
+        provider: Provider | None = None,
+        **eks: Any,
+    ) -> Run:
         """The program with the stack file of the deployment, but for these keys."""
         groups = {"gpu": GPU, "block": BLOCK, "idle": IDLE, **eks.pop("gpuNodeGroups", {})}
         section = {
@@ -50,7 +57,7 @@ class InUse:
         }
         sections: dict[str, Any] = {"eks": section, "network": network or {}}
         config = {f"distributed-training:{key}": value for key, value in sections.items()}
-        return shaped(engine.run(stack_of(config), Provider(self.aws), preview=preview))
+        return shaped(engine.run(stack_of(config), provider or Provider(self.aws), preview=preview))
 
     def preview(self, **edit: Any) -> Run:
         """A preview of an edit, which is right."""
@@ -101,6 +108,36 @@ def test_a_cluster_whose_api_does_not_answer_is_said_before_anything_is_made(mon
     # nobody here knows what a proxy reaches
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert [*ControlPlaneSettings().notices(there)] == []
+
+
+class LaterProvider(Provider):
+    """The provider months later, when AWS has newer defaults for add-ons, and the cluster has what it had."""
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        answer = dict(super().invoke(token, arguments))
+        if token == "aws:eks/getAddonVersion:getAddonVersion":
+            answer["version"] = "v2.0.0-eksbuild.1"
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("edit", "coredns"),
+    [
+        ({}, "v1.0.0-eksbuild.1"),
+        ({"addonVersions": {"1.35": {"coredns": "v1.1.0-eksbuild.1"}}}, "v1.1.0-eksbuild.1"),
+    ],
+)
+def test_an_add_on_keeps_its_version_until_somebody_names_another(
+    edit: dict[str, Any], coredns: str, in_use: InUse
+) -> None:
+    run = in_use.run(preview=True, provider=LaterProvider(in_use.aws), **edit)
+    versions = {one.inputs["addonName"]: one.inputs["addonVersion"] for one in all_of(run, ADDON).values()}
+    assert versions["coredns"] == coredns
+    assert versions["vpc-cni"] == "v1.0.0-eksbuild.1"
+
+
+def test_an_add_on_has_no_version_to_keep_for_another_kubernetes() -> None:
+    assert RunningCluster(name="training", version="1.35").addon_version("coredns", "1.36") is None
 
 
 def test_a_deployment_that_changes_no_size_leaves_the_nodes_to_the_autoscaler(in_use: InUse) -> None:
