@@ -10,6 +10,10 @@ from botocore.validate import ParamValidator
 from client.account import Account
 
 Answer = Mapping[str, Any] | BaseException
+Train = Callable[..., tuple[int, list[str], list[str]]]
+"""Runs a command: its exit status, and the lines of standard output and of standard error."""
+TrainWith = Callable[..., Train]
+"""Makes that, with the outputs of a stack and the words that begin each command."""
 Answers = Sequence[Answer] | Callable[[dict[str, Any]], Answer]
 
 

@@ -18,6 +18,7 @@ from local.facts import Facts
 from local.provider import Provider
 from local.run import Run
 from tests import sdk_shape
+from tests.client_support import Train, TrainWith
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
@@ -130,6 +131,33 @@ def run_stack(aws: Aws) -> RunStack:
         return shaped(result)
 
     return run
+
+
+@pytest.fixture
+def train_with(
+    aws: Aws, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> TrainWith:
+    """Make `train` for a stack with these outputs, on the AWS of the tests."""
+    from client import command_line
+
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TRAIN_STACK", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "outputs.json"
+    monkeypatch.setenv("TRAIN_OUTPUTS", str(path))
+
+    def make(exports: Mapping[str, Any], *begin: str) -> Train:
+        path.write_text(json.dumps(exports))
+
+        def run(*arguments: str) -> tuple[int, list[str], list[str]]:
+            status = command_line.main([*begin, *arguments])
+            shown = capsys.readouterr()
+            return status, shown.out.splitlines(), shown.err.splitlines()
+
+        return run
+
+    return make
 
 
 @pytest.fixture(scope="session")

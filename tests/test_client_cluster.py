@@ -5,15 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from client import command_line
 from local.aws import Aws
+from tests.client_support import Train, TrainWith
 from tests.conftest import ROOT, RunStack
 
 KUBECTL = """
@@ -44,7 +43,6 @@ SECTIONS: dict[str, Any] = {
 }
 EXAMPLES = ROOT / "examples" / "eks"
 GPU = "nvidia.com/gpu"
-Train = Callable[..., tuple[int, list[str], list[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -53,34 +51,14 @@ def exports(run_sections: RunStack) -> dict[str, Any]:
 
 
 @pytest.fixture
-def train(
-    exports: dict[str, Any],
-    aws: Aws,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Train:
-    """Run a command: its exit status, and the lines of standard output and of standard error."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TRAIN_STACK", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "outputs.json"
-    path.write_text(json.dumps(exports))
-    monkeypatch.setenv("TRAIN_OUTPUTS", str(path))
+def train(train_with: TrainWith, exports: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "kubectl").write_text(f"#!{sys.executable} -I{KUBECTL}")
     (programs / "kubectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("GIVEN", str(tmp_path / "given"))
-
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        status = command_line.main([*arguments])
-        shown = capsys.readouterr()
-        return status, shown.out.splitlines(), shown.err.splitlines()
-
-    return run
+    return train_with(exports)
 
 
 def given() -> list[tuple[str, str, list[dict[str, Any]]]]:

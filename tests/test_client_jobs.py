@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from client import command_line
 from client.account import Account
 from client.jobs import following
 from local.aws import Aws
-from tests.client_support import Recorded, error
+from tests.client_support import Recorded, Train, TrainWith, error
 from tests.conftest import RunStack
 
 SECTIONS: dict[str, Any] = {
@@ -24,7 +22,6 @@ SECTIONS: dict[str, Any] = {
     },
 }  # fmt: skip
 ID = "6b1c1d0a-2f0b-4c1c-9d4e-0d7c6f1a2b3c"
-Train = Callable[..., tuple[int, list[str], list[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +30,8 @@ def exports(run_sections: RunStack) -> dict[str, Any]:
 
 
 @pytest.fixture
-def train(
-    exports: dict[str, Any],
-    aws: Aws,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Train:
-    """Run a command: its exit status, and the lines of standard output and of standard error."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TRAIN_STACK", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "outputs.json"
-    path.write_text(json.dumps(exports))
-    monkeypatch.setenv("TRAIN_OUTPUTS", str(path))
-
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        status = command_line.main(["job", *arguments])
-        shown = capsys.readouterr()
-        return status, shown.out.splitlines(), shown.err.splitlines()
-
-    return run
+def train(train_with: TrainWith, exports: dict[str, Any]) -> Train:
+    return train_with(exports, "job")
 
 
 @pytest.fixture

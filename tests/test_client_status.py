@@ -7,16 +7,13 @@ import re
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client import command_line
 from local.aws import Aws
-from tests.client_support import Recorded, error
+from tests.client_support import Recorded, Train, TrainWith, error
 from tests.conftest import ROOT, RunStack
 
 SECTIONS: dict[str, Any] = {
@@ -26,7 +23,6 @@ SECTIONS: dict[str, Any] = {
     "workers": {"prepare": {"queue": "tasks"}},
     "eks": {"gpuNodeGroups": {"gpu": {}}},
 }
-Train = Callable[..., tuple[int, list[str], list[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +31,8 @@ def exports(run_sections: RunStack) -> dict[str, Any]:
 
 
 @pytest.fixture
-def train(
-    exports: dict[str, Any],
-    aws: Aws,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Train:
-    """Run a command: its exit status, and the lines of standard output and of standard error."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TRAIN_STACK", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "outputs.json"
-    path.write_text(json.dumps(exports))
-    monkeypatch.setenv("TRAIN_OUTPUTS", str(path))
-
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        status = command_line.main([*arguments])
-        shown = capsys.readouterr()
-        return status, shown.out.splitlines(), shown.err.splitlines()
-
-    return run
+def train(train_with: TrainWith, exports: dict[str, Any]) -> Train:
+    return train_with(exports)
 
 
 def instance(aws: Aws, exports: dict[str, Any], type_: str, *, group: str | None = None) -> str:

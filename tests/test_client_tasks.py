@@ -5,18 +5,18 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
-from client import command_line
 from client.account import Account, asking
 from client.errors import TrainError
 from client.tasks import dead, results, sending
 from local.aws import Aws
+from tests.client_support import Train, TrainWith
 from tests.conftest import REGION, ROOT, RunStack
 
 SECTIONS: dict[str, Any] = {
@@ -38,35 +38,12 @@ def exports(deployed: dict[str, Any], aws: Aws) -> Iterator[dict[str, Any]]:
         received(aws, url)
 
 
-Train = Callable[..., tuple[int, list[str], list[str]]]
-
-
 @pytest.fixture
-def train(
-    exports: dict[str, Any],
-    aws: Aws,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Train:
-    """Type a command: the exit status, and the lines of standard output and of standard error."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TRAIN_STACK", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "outputs.json"
-    path.write_text(json.dumps(exports))
-    monkeypatch.setenv("TRAIN_OUTPUTS", str(path))
+def train(train_with: TrainWith, exports: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Train:
     # here a look need not wait for servers that have not said yet what they have
     for module in (results, dead):
         monkeypatch.setattr(module, "LOOK_SECONDS", 0)
-
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        status = command_line.main(["task", *arguments])
-        shown = capsys.readouterr()
-        return status, shown.out.splitlines(), shown.err.splitlines()
-
-    return run
+    return train_with(exports, "task")
 
 
 def received(aws: Aws, url: str) -> list[dict[str, Any]]:
