@@ -6,7 +6,7 @@ It comes from `pulumi_eks.Cluster`, with its role, its access entries and the tw
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pulumi
 import pulumi_eks
@@ -14,7 +14,7 @@ from pulumi_aws import cloudwatch, eks, kms, vpc
 from pydantic import Field, field_validator
 
 from components import iam
-from components.cluster.running import CLUSTER, RunningCluster
+from components.cluster.running import CLUSTER, Addon, RunningCluster
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like, Range, Settings
@@ -45,15 +45,6 @@ AddonVersion = Annotated[
     ),
 ]
 """A version as EKS calls it."""
-Addon = Literal[
-    "aws-ebs-csi-driver",
-    "coredns",
-    "eks-node-monitoring-agent",
-    "eks-pod-identity-agent",
-    "kube-proxy",
-    "metrics-server",
-    "vpc-cni",
-]
 ADDONS: tuple[Addon, ...] = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
 """Add-ons that need nodes; the others are those that nodes need, and the control plane's."""
 
@@ -128,7 +119,7 @@ class ControlPlaneSettings(Settings):
                 "eks.publicAccessCidrs: empty, so the Kubernetes API will answer inside the VPC only; from elsewhere"
                 f" Helm releases fail when all the rest is made: {REACH_IT}"
             )
-        if running.name and not running.answers:
+        if running.name and not running.answers():
             yield (
                 f"eks: the Kubernetes API of {running.name} does not answer from this machine, so Helm releases and all"
                 f" else that goes through it cannot be deployed from here: {REACH_IT}"
@@ -306,9 +297,10 @@ def _addon_version(
 
     AWS's default is another one every few months: a deployment that changes nothing must not bring it.
     """
-    kept = settings.addon_versions.get(settings.version, {}).get(addon)
-    if (kept := kept or running.addon_version(addon, settings.version)) is not None:
-        return kept
+    named = settings.addon_versions.get(settings.version, {}).get(addon)
+    kept = running.addons.get(addon) if running.version == settings.version else None
+    if (version := named or kept) is not None:
+        return version
     return eks.get_addon_version_output(
         addon_name=addon, kubernetes_version=settings.version, opts=pulumi.InvokeOutputOptions(parent=parent)
     ).version

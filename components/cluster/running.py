@@ -1,9 +1,9 @@
 """What the EKS cluster has on AWS, before this deployment changes it: its zones, and the nodes that run."""
 
 import socket
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,6 +16,16 @@ from stack_file.mistakes import Mistake
 CLUSTER, SYSTEM_NODES, GPU_NODES = "eks", "eks.systemNodes", "eks.gpuNodeGroups"
 """Paths in the stack file."""
 EFA_LABEL = "vpc.amazonaws.com/efa.present"
+Addon = Literal[
+    "aws-ebs-csi-driver",
+    "coredns",
+    "eks-node-monitoring-agent",
+    "eks-pod-identity-agent",
+    "kube-proxy",
+    "metrics-server",
+    "vpc-cni",
+]
+"""The add-ons that the stack has EKS keep."""
 CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
 LONGEST_CONNECT_SECONDS = 5
 FIRST = "let their jobs end first, or add another group for new jobs, see docs/eks.md"
@@ -96,6 +106,8 @@ class RunningCluster:
     """Names of the availability zones of the control plane, which EKS never changes."""
     node_groups: Sequence[RunningNodes] = ()
     """Its node groups; of one that is being replaced both."""
+    addons: Mapping[Addon, str] = field(default_factory=dict[Addon, str])
+    """Add-on -> its version, of those that there are."""
 
     @classmethod
     def ask(cls, deployed: Deployed) -> Self:
@@ -114,9 +126,9 @@ class RunningCluster:
             version=control_plane.version,
             zones=zones_of(control_plane.vpc_config.subnet_ids),
             node_groups=[one for one in groups if one is not None],
+            addons={addon: version for addon in get_args(Addon) if (version := _addon_version(name, addon))},
         )
 
-    @property
     def answers(self) -> bool:
         """Whether this machine reaches its Kubernetes API; taken for granted where a proxy is between them."""
         address = urlsplit(self.endpoint)
@@ -128,13 +140,6 @@ class RunningCluster:
                 return True
         except OSError:
             return False
-
-    def addon_version(self, addon: str, version: str) -> str | None:
-        """The version that an add-on has; None while there is none, or the Kubernetes version becomes another."""
-        if not self.name or self.version != version:
-            return None
-        there = if_there(lambda: eks.get_addon(cluster_name=self.name, addon_name=addon))
-        return None if there is None else there.addon_version
 
     def nodes(self, path: str) -> RunningNodes | None:
         """The node group that stands at a path in the stack file; of two the one with more nodes."""
@@ -153,6 +158,11 @@ class RunningCluster:
             yield mistake(
                 "network", f"must keep {', '.join(gone)}, because EKS never moves a control plane", list(zones)
             )
+
+
+def _addon_version(cluster_name: str, addon: Addon) -> str | None:
+    there = if_there(lambda: eks.get_addon(cluster_name=cluster_name, addon_name=addon))
+    return None if there is None else there.addon_version
 
 
 def zones_of(subnet_ids: Collection[str]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from local.aws import Aws
 from local.provider import Provider
 from local.run import Registration, Run
 from tests.cluster.support import ADDON, CLUSTER, NODE_GROUP, TAG, TEMPLATE
-from tests.conftest import DEFAULT_TAGS, REGION, shaped, stack_of
+from tests.conftest import DEFAULT_TAGS, REGION, run_config, shaped, stack_of
 from tests.support import all_of, one_of
 
 GPU: dict[str, Any] = {"instanceTypes": ["g6.12xlarge"], "minSize": 0, "maxSize": 4}
@@ -137,7 +137,16 @@ def test_an_add_on_keeps_its_version_until_somebody_names_another(
 
 
 def test_an_add_on_has_no_version_to_keep_for_another_kubernetes() -> None:
-    assert RunningCluster(name="training", version="1.35").addon_version("coredns", "1.36") is None
+    # without a GPU group: while nodes of a capacity block run, EKS is not upgraded
+    section: dict[str, Any] = {"publicAccessCidrs": ["52.94.76.0/24"], "gpuNodeGroups": {}}
+    with Aws(REGION, DEFAULT_TAGS) as aws:
+        made = run_config(aws, {"distributed-training:eks": section}, preview=False, provider=Provider(aws))
+        assert made.error is None
+        for version, coredns in {"1.35": "v1.0.0-eksbuild.1", "1.36": "v2.0.0-eksbuild.1"}.items():
+            edited = {"distributed-training:eks": section | {"version": version}}
+            run = run_config(aws, edited, preview=True, provider=LaterProvider(aws))
+            assert run.error is None
+            assert one_of(run, ADDON, "training-coredns").inputs["addonVersion"] == coredns
 
 
 def test_a_deployment_that_changes_no_size_leaves_the_nodes_to_the_autoscaler(in_use: InUse) -> None:
