@@ -12,7 +12,7 @@ from pulumi_aws import ssm
 
 from components import iam
 from components.artifacts import Artifacts
-from components.batch import SUBMITTER_TAG, BatchJobQueue
+from components.batch import BatchJobQueue, marking, stop_jobs
 from components.deployed import PART_TAG, Deployed
 from components.fargate_workers import FargateWorkers
 from components.task_queue import TaskQueue
@@ -63,7 +63,7 @@ class Access(pulumi.ComponentResource):
         everywhere = [
             *_parameters(folder, account),
             *_queues(account, deployed, queues),
-            *(_jobs(account.arn("batch", "job/*"), submitter) if job_queues else ()),
+            *(_jobs(account, submitter) if job_queues else ()),
             *artifacts.push(),
             iam.allow(["cloudwatch:DescribeAlarms"], [account.arn("cloudwatch", "alarm:*")]),
             # AWS knows no resource for these
@@ -146,9 +146,9 @@ def _queues(account: iam.Account, deployed: Deployed, queues: Mapping[str, TaskQ
         yield iam.allow(["kms:Decrypt", "kms:GenerateDataKey"], keys, through_sqs)
 
 
-def _jobs(jobs: str, submitter: str) -> Iterator[iam.Statement]:
+def _jobs(account: iam.Account, submitter: str) -> Iterator[iam.Statement]:
     """Look at the jobs of the account, and stop what people submitted."""
-    yield _stop(jobs, submitter)
+    yield stop_jobs(account, submitter)
     yield iam.allow(
         [
             "batch:DescribeComputeEnvironments",
@@ -166,10 +166,7 @@ def _jobs(jobs: str, submitter: str) -> Iterator[iam.Statement]:
 def _job_queue(name: str, account: iam.Account, queue: BatchJobQueue, submitter: str) -> list[iam.Statement]:
     """Submit the job of a job queue, marked as submitted by people, see what waits in it, and read its logs."""
     definition = pulumi.Output.concat(account.arn("batch", "job-definition/"), queue.job_definition_name, "*")
-    mark: dict[str, Any] = {
-        "StringEquals": {f"aws:RequestTag/{SUBMITTER_TAG}": submitter},
-        "ForAllValues:StringEquals": {"aws:TagKeys": [SUBMITTER_TAG]},
-    }
+    mark = marking(submitter)
     return [
         # without the mark nobody but an administrator could stop it
         iam.allow(["batch:SubmitJob"], [queue.arn, definition, account.arn("batch", "job/*")], mark),
@@ -185,18 +182,13 @@ def _fleet(name: str, account: iam.Account, fleet: FargateWorkers) -> list[iam.S
     return [
         iam.allow(["ecs:DescribeServices"], [fleet.service_arn]),
         _logs(name, account),
-        _stop(account.arn("batch", "job/*"), fleet.cluster_name),
+        stop_jobs(account, fleet.cluster_name),
     ]
 
 
 def _logs(name: str, account: iam.Account) -> iam.Statement:
     group = account.arn("logs", f"log-group:{name}{SUFFIX}:*")
     return iam.allow(["logs:FilterLogEvents", "logs:GetLogEvents"], [group])
-
-
-def _stop(jobs: str, submitter: pulumi.Input[str]) -> iam.Statement:
-    condition = {"StringEquals": {f"aws:ResourceTag/{SUBMITTER_TAG}": submitter}}
-    return iam.allow(["batch:CancelJob", "batch:TerminateJob"], [jobs], condition)
 
 
 def _pieces(outputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

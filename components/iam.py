@@ -158,20 +158,6 @@ def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group_arn, ":*")])
 
 
-def start_containers(
-    log_group_arn: pulumi.Input[str], secret_arns: Collection[str], key_arns: Collection[str]
-) -> list[Statement]:
-    """Statements for the agent of ECS and Batch, which writes a container's log and reads its secrets.
-
-    `key_arns`: keys of the customer under which secrets are; AWS's own keys ask for no statement.
-    """
-    return [
-        write_logs(log_group_arn),
-        *read_secrets(secret_arns),
-        *decrypt_secrets(secret_arns, key_arns),
-    ]
-
-
 def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
     """A statement of a resource policy that refuses every call without TLS."""
     return {
@@ -275,3 +261,32 @@ class ServiceRole(pulumi.ComponentResource):
             )
         self.role, self.arn, self.role_name = role, role.arn, role.name
         self.register_outputs({"arn": self.arn})
+
+
+def execution_role(
+    name: str,
+    *,
+    account: Account,
+    pull: Sequence[Statement],
+    log_group_arn: pulumi.Input[str],
+    secret_arns: Collection[str],
+    key_arns: Collection[str],
+    opts: pulumi.ResourceOptions,
+) -> ServiceRole:
+    """The role of the agent of ECS and Batch, which pulls a container's image, writes its log and reads its secrets.
+
+    `key_arns`: keys of the customer under which secrets are; AWS's own keys ask for no statement.
+    """
+    return ServiceRole(
+        f"{name}-execution",
+        account=account,
+        service="ecs-tasks.amazonaws.com",
+        source_account=account.id,
+        statements=[
+            *pull,
+            write_logs(log_group_arn),
+            *read_secrets(secret_arns),
+            *decrypt_secrets(secret_arns, key_arns),
+        ],
+        opts=opts,
+    )

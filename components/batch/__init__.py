@@ -5,15 +5,16 @@ It may import the other components.
 
 from components.batch.generations import DeployedJobQueue, Generation, no_room, zones_in_use
 from components.batch.instances import environment_names
-from components.batch.queue import SUBMITTER_TAG, BatchJobQueue, BatchJobQueueSettings
+from components.batch.queue import BatchJobQueue, BatchJobQueueSettings, marking, stop_jobs
 
 __all__ = [
-    "SUBMITTER_TAG",
     "BatchJobQueue",
     "BatchJobQueueSettings",
     "DeployedJobQueue",
     "Generation",
     "environment_names",
+    "marking",
     "no_room",
+    "stop_jobs",
     "zones_in_use",
 ]

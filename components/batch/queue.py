@@ -5,7 +5,7 @@ instance type: AWS Batch offers them nowhere else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Annotated
+from typing import Annotated, Any
 
 import pulumi
 from pulumi_aws import batch, cloudwatch
@@ -218,15 +218,13 @@ class BatchJobQueue(pulumi.ComponentResource):
             statements=[*artifacts.read_write(), *send_to(queues, settings.send_to)],
             opts=child,
         )
-        execution_role = iam.ServiceRole(
-            f"{name}-execution",
+        execution_role = iam.execution_role(
+            name,
             account=account,
-            service="ecs-tasks.amazonaws.com",
-            source_account=account.id,
-            statements=[
-                *artifacts.pull(settings.image),
-                *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
-            ],
+            pull=artifacts.pull(settings.image),
+            log_group_arn=log_group.arn,
+            secret_arns=settings.secrets.values(),
+            key_arns=settings.secret_key_arns,
             opts=child,
         )
         queue = batch.JobQueue(
@@ -333,22 +331,28 @@ class BatchJobQueue(pulumi.ComponentResource):
         return [
             # the definition by its name, by its revision, and the job that comes of it
             iam.allow(["batch:SubmitJob"], [self.arn, definition, revisions, jobs]),
-            iam.allow(
-                ["batch:TagResource"],
-                [self.arn, revisions],
-                {
-                    "StringEquals": {f"aws:RequestTag/{SUBMITTER_TAG}": submitter},
-                    "ForAllValues:StringEquals": {"aws:TagKeys": [SUBMITTER_TAG]},
-                },
-            ),
-            iam.allow(
-                ["batch:CancelJob", "batch:TerminateJob"],
-                [jobs],
-                {"StringEquals": {f"aws:ResourceTag/{SUBMITTER_TAG}": submitter}},
-            ),
+            iam.allow(["batch:TagResource"], [self.arn, revisions], marking(submitter)),
+            stop_jobs(self._account, submitter),
             # AWS knows no resource for these
             iam.allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]),
         ]
+
+
+def marking(submitter: pulumi.Input[str]) -> dict[str, Any]:
+    """The condition that a request gives a job the tag `SubmittedBy` this submitter, and no other tag."""
+    return {
+        "StringEquals": {f"aws:RequestTag/{SUBMITTER_TAG}": submitter},
+        "ForAllValues:StringEquals": {"aws:TagKeys": [SUBMITTER_TAG]},
+    }
+
+
+def stop_jobs(account: iam.Account, submitter: pulumi.Input[str]) -> iam.Statement:
+    """A statement that allows stopping the jobs that are tagged `SubmittedBy` this submitter."""
+    return iam.allow(
+        ["batch:CancelJob", "batch:TerminateJob"],
+        [account.arn("batch", "job/*")],
+        {"StringEquals": {f"aws:ResourceTag/{SUBMITTER_TAG}": submitter}},
+    )
 
 
 def _tags(part: Mapping[str, str], name: str, needs: Set[str]) -> dict[str, str]:

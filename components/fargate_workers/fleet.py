@@ -101,15 +101,13 @@ class FargateWorkers(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        execution_role = iam.ServiceRole(
-            f"{name}-execution",
+        execution_role = iam.execution_role(
+            name,
             account=account,
-            service="ecs-tasks.amazonaws.com",
-            source_account=account.id,
-            statements=[
-                *artifacts.pull(settings.image),
-                *iam.start_containers(log_group.arn, settings.secrets.values(), settings.secret_key_arns),
-            ],
+            pull=artifacts.pull(settings.image),
+            log_group_arn=log_group.arn,
+            secret_arns=settings.secrets.values(),
+            key_arns=settings.secret_key_arns,
             opts=child,
         )
         definition = ecs.TaskDefinition(

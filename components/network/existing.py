@@ -26,7 +26,7 @@ class ExistingNetwork(Settings):
 
     @field_validator("private_subnet_ids")
     @classmethod
-    def _nameseach_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _names_each_once(cls, private_subnet_ids: tuple[str, ...]) -> tuple[str, ...]:
         return each_once(private_subnet_ids)
 
     def zones(self) -> dict[str, str]:
