@@ -61,23 +61,23 @@ def notices(account: Account, demands: Iterable[Demand]) -> Iterator[str]:
         asked[one.service, one.code].append(one)
     unknown: list[str] = []
     for (service, code), listed in sorted(asked.items()):
-        value = ask(service, code)
-        if value is None:
+        quota = ask(service, code)
+        if quota is None:
             unknown.append(code)
-        elif value < (most := sum(one.vcpus for one in listed)):
+        elif quota.value < (most := sum(one.vcpus for one in listed)):
             parts = ", ".join(f"{one.path} ({one.vcpus:g})" for one in sorted(listed, key=lambda one: one.path))
             yield (
-                f"quota {code}: the account may run {value:g} vCPUs, and {parts} ask for {most:g} at most: what is over"
-                f" waits; more: {page(account, service, code)}"
+                f"quota {code} ({quota.quota_name}): the account may run {quota.value:g} vCPUs, and {parts} ask for"
+                f" {most:g} at most: what is over waits; more: {page(account, service, code)}"
             )
     if unknown:
         yield f"quotas {', '.join(unknown)}: AWS does not tell them to this caller (servicequotas:GetServiceQuota)"
 
 
-def ask(service: str, code: str) -> float | None:
-    """How much AWS lets the account have; None when it does not say."""
+def ask(service: str, code: str) -> servicequotas.GetServiceQuotaResult | None:
+    """What a quota is called and how much AWS lets the account have; None when it does not say."""
     try:
-        return servicequotas.get_service_quota(service_code=service, quota_code=code).value
+        return servicequotas.get_service_quota(service_code=service, quota_code=code)
     except Exception:
         return None
 

@@ -10,20 +10,26 @@ CUSTOM_ID = "_custom_id_"
 """Tag by which other services of moto take the id of a new resource."""
 
 QUOTAS = {
-    **dict.fromkeys((("ec2", "L-0263D0A3"), ("vpc", "L-F678F1CE"), ("vpc", "L-FE5A380F")), 50.0),
-    **dict.fromkeys(
-        (
-            ("ec2", code)
-            for code in (
-                *("L-417A185B", "L-7212CCBC", "L-C4BD4855", "L-DB2E81BA", "L-3819A6DF", "L-1216C47A", "L-34B43A08"),
-                *("L-2C3B7624", "L-6B0D517C", "L-1945791B", "L-B5D1601B", "L-6E869C2A", "L-85EED4F7"),
-            )
-        ),
-        4096.0,
-    ),
-    **dict.fromkeys((("fargate", code) for code in ("L-3032A538", "L-36FBB829")), 4000.0),
+    ("ec2", "L-0263D0A3"): ("EC2-VPC Elastic IPs", 50.0),
+    ("ec2", "L-1216C47A"): ("Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 4096.0),
+    ("ec2", "L-1945791B"): ("Running On-Demand Inf instances", 4096.0),
+    ("ec2", "L-2C3B7624"): ("Running On-Demand Trn instances", 4096.0),
+    ("ec2", "L-34B43A08"): ("All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", 4096.0),
+    ("ec2", "L-3819A6DF"): ("All G and VT Spot Instance Requests", 4096.0),
+    ("ec2", "L-417A185B"): ("Running On-Demand P instances", 4096.0),
+    ("ec2", "L-6B0D517C"): ("All Trn Spot Instance Requests", 4096.0),
+    ("ec2", "L-6E869C2A"): ("Running On-Demand DL instances", 4096.0),
+    ("ec2", "L-7212CCBC"): ("All P4, P3 and P2 Spot Instance Requests", 4096.0),
+    ("ec2", "L-85EED4F7"): ("All DL Spot Instance Requests", 4096.0),
+    ("ec2", "L-B5D1601B"): ("All Inf Spot Instance Requests", 4096.0),
+    ("ec2", "L-C4BD4855"): ("All P5 Spot Instance Requests", 4096.0),
+    ("ec2", "L-DB2E81BA"): ("Running On-Demand G and VT instances", 4096.0),
+    ("fargate", "L-3032A538"): ("Fargate On-Demand vCPU resource count", 4000.0),
+    ("fargate", "L-36FBB829"): ("Fargate Spot vCPU resource count", 4000.0),
+    ("vpc", "L-F678F1CE"): ("VPCs per Region", 50.0),
+    ("vpc", "L-FE5A380F"): ("NAT gateways per Availability Zone", 50.0),
 }
-"""Service and quota code -> value of each quota that moto does not have."""
+"""Service and quota code -> name and value of each quota that moto does not have."""
 
 
 OFFERED_ELSEWHERE = (
@@ -241,9 +247,9 @@ def _service_quotas() -> None:
     get = backend.get_service_quota
 
     def get_service_quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
-        value = QUOTAS.get((service_code, quota_code))
-        if value is None:
+        if (service_code, quota_code) not in QUOTAS:
             return get(self, service_code, quota_code)
+        name, value = QUOTAS[service_code, quota_code]
         return {
             "Adjustable": True,
             "GlobalQuota": False,
@@ -251,7 +257,7 @@ def _service_quotas() -> None:
                 f"arn:{self.partition}:servicequotas:{self.region_name}:{self.account_id}:{service_code}/{quota_code}"
             ),
             "QuotaCode": quota_code,
-            "QuotaName": quota_code,
+            "QuotaName": name,
             "ServiceCode": service_code,
             "ServiceName": service_code,
             "Unit": "None",

@@ -27,7 +27,7 @@ class LessProvider(Provider):
         if code in self.values:
             if (value := self.values[code]) is None:
                 raise RefusedError(f"{token}: AccessDeniedException")
-            return {"quotaCode": code, "value": value}
+            return {**super().invoke(token, arguments), "value": value}
         return super().invoke(token, arguments)
 
 
@@ -68,12 +68,13 @@ def test_a_new_account_without_gpus_is_told_what_waits_and_where_to_ask(aws: Aws
     console = f"https://{REGION}.console.aws.amazon.com/servicequotas/home/services/ec2/quotas"
     assert lines(run) == [
         (
-            "quota L-3819A6DF: the account may run 64 vCPUs, and batch.single.maxVcpus (192) ask for 192 at most: what"
-            f" is over waits; more: {console}/L-3819A6DF"
+            "quota L-3819A6DF (All G and VT Spot Instance Requests): the account may run 64 vCPUs, and"
+            f" batch.single.maxVcpus (192) ask for 192 at most: what is over waits; more: {console}/L-3819A6DF"
         ),
         (
-            "quota L-DB2E81BA: the account may run 0 vCPUs, and batch.other.maxVcpus (96), batch.single.maxVcpus (192),"
-            f" eks.gpuNodeGroups.gpu.maxSize (96) ask for 384 at most: what is over waits; more: {console}/L-DB2E81BA"
+            "quota L-DB2E81BA (Running On-Demand G and VT instances): the account may run 0 vCPUs, and"
+            " batch.other.maxVcpus (96), batch.single.maxVcpus (192), eks.gpuNodeGroups.gpu.maxSize (96) ask for 384 at"
+            f" most: what is over waits; more: {console}/L-DB2E81BA"
         ),
     ]
 
@@ -84,7 +85,8 @@ def test_workers_are_held_against_fargates_quotas_on_demand_and_on_spot(aws: Aws
         "queues": {"tasks": {}, "results": {}},
         "workers": {"prepare": {"maxTasks": 20, "cpu": 1024, "spotShare": 0.75}},
     }
-    assert [line.split(": the")[0] for line in lines(preview(sections, provider))] == ["quota L-36FBB829"]
+    (line,) = lines(preview(sections, provider))
+    assert line.startswith("quota L-36FBB829 (Fargate Spot vCPU resource count): the account may run 6 vCPUs, and ")
 
 
 def test_an_account_with_room_hears_nothing(aws: Aws, preview: Callable[..., Run]) -> None:

@@ -209,12 +209,13 @@ class NetworkSettings(Settings):
             for zone in with_nat
         ]
         for where, what, (service, code), more, used_now in wanted:
-            if more and (most := quotas.ask(service, code)) is not None and (used := used_now()) + more > most:
+            quota = quotas.ask(service, code) if more else None
+            if quota is not None and (used := used_now()) + more > quota.value:
                 yield mistake(
                     where,
                     (
-                        f"the account has {used} of {most:g} {what}, and {more} more would be needed (quota {code});"
-                        f" ask for more at {quotas.page(account, service, code)}"
+                        f"the account has {used} of {quota.value:g} {what}, and {more} more would be needed (quota"
+                        f" {code}); ask for more at {quotas.page(account, service, code)}"
                     ),
                     self.nat_gateways if where.endswith("natGateways") else str(self.cidr),
                 )
