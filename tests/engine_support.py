@@ -15,6 +15,7 @@ from typing import Any, cast
 from local.kept import FOLDER, Kept
 from local.run import PROVIDER_PREFIX, STACK_TYPE, Registration, Run
 from tests.conftest import ROOT
+from tests.support import write_program
 from tests.test_documents import ON_THE_ENGINE, PROGRAMS
 
 IN_THE_MIDDLE = 60
@@ -126,12 +127,12 @@ class RealEngine:
         stand_ins = {
             # of all addresses that of the person
             "curl": "#!/bin/sh\necho 52.94.76.10\n",
-            "jq": f"#!{sys.executable} -I{PROGRAMS['jq']}",
             "pulumi": f'#!/bin/bash\ncd {folder}\n{yes}\n{cli} "$@" {selected} --non-interactive\n',
         }
         for name, content in stand_ins.items():
             (programs / name).write_text(content)
             (programs / name).chmod(0o755)
+        write_program(programs / "jq", PROGRAMS["jq"], "-I")
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
             cwd=self.project,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,16 @@ WHOLE: dict[str, Any] = {
     "eks": {"gpuNodeGroups": {"gpu": {}}},
 }
 """Sections that deploy every part."""
+
+
+def write_program(path: Path, source: str, *flags: str) -> None:
+    """Write a program in Python: to the shell its beginning is two commands, to Python a text.
+
+    Not by `#!`, which takes no Python in a folder with a space in its name.
+    """
+    begin = f"#!/bin/sh\n''':'\nexec \"{sys.executable}\" {' '.join(flags)} \"$0\" \"$@\"\n' '''\n"
+    path.write_text(begin + source, encoding="utf-8")
+    path.chmod(0o755)
 
 
 def all_of(run: Run, type_: str) -> dict[str, Registration]:

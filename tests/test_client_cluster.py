@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 from local.aws import Aws
 from tests.client_support import Train, TrainWith
 from tests.conftest import ROOT, RunStack
+from tests.support import write_program
 
 KUBECTL = """
 import json, os, sys, yaml
@@ -54,8 +54,7 @@ def exports(run_sections: RunStack) -> dict[str, Any]:
 def train(train_with: TrainWith, exports: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "kubectl").write_text(f"#!{sys.executable} -I{KUBECTL}")
-    (programs / "kubectl").chmod(0o755)
+    write_program(programs / "kubectl", KUBECTL, "-I")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("GIVEN", str(tmp_path / "given"))
     return train_with(exports)

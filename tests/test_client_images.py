@@ -1,7 +1,6 @@
 """`train image push` with builders on the PATH that only note what they are told."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from client import command_line
 from local.aws import Aws
 from tests.conftest import RunStack
+from tests.support import write_program
 
 BUILDER = """
 import json, os, sys
@@ -49,8 +49,7 @@ def place(exports: dict[str, Any], aws: Aws, tmp_path: Path, monkeypatch: pytest
 
 def install(place: Path, *names: str) -> None:
     for name in names:
-        (place / "bin" / name).write_text(f"#!{sys.executable} -IS{BUILDER}")
-        (place / "bin" / name).chmod(0o755)
+        write_program(place / "bin" / name, BUILDER, "-IS")
 
 
 def notes(place: Path) -> list[list[str]]:

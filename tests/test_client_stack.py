@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from client import command_line
 from local.aws import Aws
 from tests.conftest import RunStack
+from tests.support import write_program
 
 PULUMI = """
 import os, sys
@@ -46,8 +46,7 @@ def pulumi(exports: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A CLI that knows one stack, `dev`."""
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable} -IS{PULUMI}")
-    program.chmod(0o755)
+    write_program(program, PULUMI, "-IS")
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SAID", json.dumps(exports))
 

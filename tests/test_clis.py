@@ -12,22 +12,23 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.support import write_program
 
-STAND_IN = f"""#!{sys.executable}
+STAND_IN = """
 import json, os, pathlib, sys
 if sys.argv[1:3] == ["stack", "init"]:
     state = pathlib.Path(os.environ["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi/stacks/project")
     state.mkdir(parents=True, exist_ok=True)
-    (state / f"{{sys.argv[3]}}.json").touch()
-    with open(f"Pulumi.{{sys.argv[3]}}.yaml", "a") as file:
-        file.write("encryptionsalt: v1:{{}}\\n".format(len(list(state.iterdir()))))
+    (state / f"{sys.argv[3]}.json").touch()
+    with open(f"Pulumi.{sys.argv[3]}.yaml", "a") as file:
+        file.write("encryptionsalt: v1:{}\\n".format(len(list(state.iterdir()))))
     sys.exit()
-print(json.dumps({{
+print(json.dumps({
     "arguments": sys.argv[1:],
     "environment": dict(os.environ),
-    "files": {{str(one): one.read_text() for one in pathlib.Path().glob("Pulumi.*.yaml")}},
+    "files": {str(one): one.read_text() for one in pathlib.Path().glob("Pulumi.*.yaml")},
     "python": [str(pathlib.Path(one, ".venv").resolve()) for one in (".", "policy")],
-}}))
+}))
 sys.exit(7)
 """
 
@@ -48,8 +49,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def local(project: Path, tmp_path: Path) -> Iterator[Local]:
-    (tmp_path / "pulumi").write_text(STAND_IN)
-    (tmp_path / "pulumi").chmod(0o755)
+    write_program(tmp_path / "pulumi", STAND_IN)
 
     def run(*arguments: str, path: str = f"{tmp_path}:{os.environ['PATH']}", **more: str) -> Any:
         return subprocess.run(

@@ -14,7 +14,7 @@ from local import stack_files
 from local.aws import Aws
 from tests import aws_cli
 from tests.conftest import ROOT, RunStack
-from tests.support import all_of
+from tests.support import all_of, write_program
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = "# not run by the tests: "
@@ -67,8 +67,7 @@ def shell(aws: Aws, run_stack: RunStack, tmp_path_factory: pytest.TempPathFactor
     programs = tmp_path_factory.mktemp("bin")
     for name, program in PROGRAMS.items():
         # -S: without the folder of what is installed, which only jq needs
-        (programs / name).write_text(f"#!{sys.executable} {'-I' if name == 'jq' else '-IS'}{program}")
-        (programs / name).chmod(0o755)
+        write_program(programs / name, program, "-I" if name == "jq" else "-IS")
     with aws_cli.serving() as port:
         yield {
             "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -150,7 +150,7 @@ def test_all_that_a_task_started_ends_with_a_worker_that_is_killed(tmp_path: Pat
 @LINUX
 def test_a_child_that_holds_too_much_memory_is_killed_with_all_its_processes() -> None:
     program = "import time; held = b'x' * 2**26; print('ready', flush=True); time.sleep(300)"
-    command = ["sh", "-c", f'{sys.executable} -c "{program}" & {sys.executable} -c "{program}"; wait']
+    command = ["sh", "-c", f'"{sys.executable}" -c "{program}" & "{sys.executable}" -c "{program}"; wait']
     ended = child.run(command, os.environ, stop=lambda: None, grace_seconds=300, on_line=lambda _: None, memory_mib=100)
     assert (ended.exit_code, ended.stopped) == (-signal.SIGKILL, Stop.MEMORY)
 
