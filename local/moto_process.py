@@ -33,6 +33,7 @@ def main(region: str, *options: str) -> None:
     gc.set_threshold(200_000, 20, 20)
     # nothing here starts an instance from an image, and loading AWS's images takes half a second
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    _read_once()
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
 
@@ -82,6 +83,14 @@ def _know_one_partition(region: str) -> None:
     from moto.utilities import utils
 
     models.PARTITION_NAMES = [utils.get_partition(region)]  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _read_once() -> None:
+    """Cache what botocore knows of services and regions: each session of moto's would read it anew."""
+    from botocore import loaders as typed
+
+    loaders: Any = typed
+    loaders.create_loader = functools.cache(loaders.create_loader)
 
 
 def _look_once() -> None:
