@@ -15,6 +15,7 @@ from components import iam, quotas
 from components.accelerators import InstanceFacts, efa_network_interfaces, never_offered
 from components.batch.generations import NEARBY, PLACEMENT
 from components.batch.job import JobSettings
+from components.batch.user_data import user_data
 from components.deployed import Deployed
 from components.network import Network, Zones, let_members_talk
 from components.schema import ReservationId, mistake
@@ -45,25 +46,6 @@ PARTITIONS_WITHOUT_EFA = ("aws-cn",)
 """Where Batch does not support it (Getting Started with Amazon Web Services in China, "Amazon Batch")."""
 
 DIGEST_CHARACTERS = 8
-
-CLOSES_METADATA = """\
-MIME-Version: 1.0
-Content-Type: multipart/mixed; boundary="==PART=="
-
---==PART==
-Content-Type: text/x-shellscript; charset="us-ascii"
-
-#!/bin/bash
-echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config
-
---==PART==--
-"""
-"""User data that keeps containers with a network interface of their own from the instance's metadata.
-
-Those of multi-node jobs have one, which no hop limit keeps from it. In parts, because Batch adds its own, and appended,
-because Batch writes to the same file (Batch user guide, "Launch templates"; ECS developer guide, "Security
-considerations for EC2").
-"""
 
 
 class InstancesSettings(JobSettings):
@@ -418,7 +400,7 @@ def _starts_with(
                 },
             }
         ],
-        "user_data": base64.b64encode(CLOSES_METADATA.encode()).decode() if settings.nodes > 1 else None,
+        "user_data": base64.b64encode(user_data(own_interfaces=settings.nodes > 1).encode()).decode(),
         "network_interfaces": efa_network_interfaces(facts, groups) if settings.efa else None,
         "instance_market_options": {"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
         "capacity_reservation_specification": (

@@ -1,11 +1,11 @@
 """The instances of a job queue: what they start with, and where."""
 
 import base64
-import email
 from typing import Any
 
 import pytest
 
+from components.batch.user_data import user_data
 from local.aws import Aws
 from local.run import Run
 from tests.batch.support import BLOCK, LAUNCH_TEMPLATE, MULTI, PLACEMENT_GROUP, environments
@@ -29,17 +29,10 @@ def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Ru
     assert "securityGroupIds" not in resources
 
 
-def test_the_containers_of_a_multi_node_job_cannot_ask_for_the_role_of_their_host(stable: Run) -> None:
-    text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, "multi").inputs["userData"]).decode("ascii")
-    parts: Any = email.message_from_string(text)
-    assert parts.get_content_type() == "multipart/mixed"
-    assert parts.defects == []
-    (part,) = parts.get_payload()
-    assert part.get_content_type() == "text/x-shellscript"
-    # appended: Batch names the cluster in the same file
-    assert part.get_payload() == "#!/bin/bash\necho ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config\n"
-    # with the host's own network nothing closes it
-    assert "userData" not in one_of(stable, LAUNCH_TEMPLATE, "single").inputs
+def test_what_instances_run_at_their_start_is_in_the_launch_template(stable: Run) -> None:
+    for name in ("single", "multi"):
+        text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
+        assert text == user_data(own_interfaces=name == "multi")
 
 
 def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stable: Run, aws: Aws) -> None:
@@ -61,6 +54,7 @@ def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stabl
             }
         ],
         "tagSpecifications": [{"resourceType": kind, "tags": tags} for kind in ("instance", "volume")],
+        "userData": base64.b64encode(user_data(own_interfaces=False).encode()).decode(),
     }
     assert tags["Project"] == "distributed-training"
 

@@ -348,9 +348,9 @@ def test_the_order_of_instance_types_is_no_other_generation(run_stably: RunStack
 def test_a_release_of_the_program_makes_no_other_generation_unless_instances_are_to_change(stable: Run) -> None:
     # where these change, running instances of every deployed stack are drained: say so in CHANGELOG
     assert {one.name for one in environments(stable).values()} == {
-        "multi-on-demand-0f59f0e1",
-        "single-on-demand-a39fb393",
-        "single-spot-9127fefb",
+        "multi-on-demand-a15e5329",
+        "single-on-demand-d2e2473e",
+        "single-spot-283f586d",
     }
 
 

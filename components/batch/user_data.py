@@ -1,0 +1,43 @@
+"""What a queue's instances run at their start, before they take jobs.
+
+One MIME multipart document, because Batch merges parts of its own into it (Batch user guide, "Use Amazon EC2 launch
+templates"). First what cloud-init runs at every boot, before Docker; then what it runs once, before the ECS agent
+starts (ECS developer guide, "Bootstrapping Amazon ECS Linux container instances to pass data").
+"""
+
+from collections.abc import Mapping
+from email.message import Message
+from email.mime.text import MIMEText
+
+BOUNDARY = "==PART=="
+STOP_TIMEOUT = "2m"
+"""Time that a container has between SIGTERM and SIGKILL when its job is stopped: as long as a spot instance has."""
+
+
+def user_data(*, own_interfaces: bool) -> str:
+    """The document.
+
+    `own_interfaces`: whether containers have a network interface of their own, as those of multi-node jobs do.
+    """
+    agent = {"ECS_CONTAINER_STOP_TIMEOUT": STOP_TIMEOUT}
+    if own_interfaces:
+        # no hop limit keeps such containers from the instance's metadata, and so from its role (ECS developer guide,
+        # "Security considerations for EC2"); with the host's own network nothing does
+        agent["ECS_AWSVPC_BLOCK_IMDS"] = "true"
+    return _document(boothooks=[], scripts=[_set(agent)])
+
+
+def _document(*, boothooks: list[str], scripts: list[str]) -> str:
+    document = Message()
+    document["MIME-Version"] = "1.0"
+    document["Content-Type"] = f'multipart/mixed; boundary="{BOUNDARY}"'
+    for subtype, texts in (("cloud-boothook", boothooks), ("x-shellscript", scripts)):
+        for text in texts:
+            document.attach(MIMEText(text, subtype, "us-ascii"))
+    return document.as_string()
+
+
+def _set(settings: Mapping[str, str]) -> str:
+    """A script that tells the ECS agent its settings; appended, because Batch writes to the same file."""
+    lines = "\n".join(f"{key}={value}" for key, value in settings.items())
+    return f"#!/bin/bash\ncat >> /etc/ecs/ecs.config <<'END'\n{lines}\nEND\n"
