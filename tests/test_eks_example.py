@@ -95,6 +95,11 @@ def test_the_efa_example_fits_the_group_that_it_names(run_sections: RunStack) ->
     fits(jobs()["job-efa.yaml"], yaml.safe_load(named[1]), run_sections)
 
 
+def test_the_efa_example_fails_where_it_would_fall_back_to_tcp() -> None:
+    (container,) = jobs()["job-efa.yaml"][1]["containers"]
+    assert {"name": "NCCL_NET", "value": "Libfabric"} in container["env"]
+
+
 def fits(job: tuple[int, dict[str, Any], dict[str, Any], str], groups: Any, run_sections: RunStack) -> None:
     nodes, _, resources, queue = job
     run = run_sections({"eks": {"gpuNodeGroups": groups, "kueue": True}})

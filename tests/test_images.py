@@ -130,7 +130,7 @@ def test_a_queue_over_efa_whose_image_is_known_to_have_none_is_warned_of(run_sec
     )
     (line,) = [one for one in run.messages if "libfabric" in one]
     assert line.endswith(
-        "batch.hub.image: pytorch/pytorch:2.8.0 holds neither libfabric nor aws-ofi-nccl, so its jobs do not use EFA;"
+        "batch.hub.image: pytorch/pytorch:2.8.0 holds neither libfabric nor aws-ofi-nccl, so NCCL fails in its jobs;"
         f" build it on {images.TRAINING_IMAGE}"
     )
 

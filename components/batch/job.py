@@ -97,7 +97,7 @@ class JobSettings(Settings):
         """Warnings before a deployment of settings that are right."""
         if self.efa and lacks_efa(self.image):
             yield (
-                f"{path}.image: {self.image} holds neither libfabric nor aws-ofi-nccl, so its jobs do not use EFA;"
+                f"{path}.image: {self.image} holds neither libfabric nor aws-ofi-nccl, so NCCL fails in its jobs;"
                 f" build it on {TRAINING_IMAGE}"
             )
 
@@ -209,9 +209,13 @@ def node_properties(settings: JobSettings, facts: InstanceFacts, container: Mapp
 
 
 def _nccl(settings: JobSettings) -> dict[str, str]:
-    """Settings by which NCCL finds the other nodes, and logs which provider it selected."""
+    """Settings by which NCCL finds the other nodes, logs which network it selected, and with EFA takes no other.
+
+    `Libfabric` is what aws-ofi-nccl calls itself from 1.12 on. Without EFA it does not start, and NCCL, told to use
+    nothing else, fails where it would have gone on over TCP (NVIDIA/nccl, `src/plugin/net.cc`).
+    """
     if not settings.in_one_zone:
         return {}
     # interfaces that lead nowhere but to the host and the container agent
     nccl = {"NCCL_DEBUG": "INFO", "NCCL_SOCKET_IFNAME": "^docker,ecs,lo,veth"}
-    return nccl | {"FI_PROVIDER": "efa"} if settings.efa else nccl
+    return nccl | {"NCCL_NET": "Libfabric"} if settings.efa else nccl

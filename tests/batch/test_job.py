@@ -90,8 +90,9 @@ def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: R
         # instance metadata, where SDKs look last, is closed to its containers
         {"name": "AWS_DEFAULT_REGION", "value": "us-west-2"},
         {"name": "AWS_REGION", "value": "us-west-2"},
-        {"name": "FI_PROVIDER", "value": "efa"},
         {"name": "NCCL_DEBUG", "value": "INFO"},
+        # what falls back to TCP fails
+        {"name": "NCCL_NET", "value": "Libfabric"},
         {"name": "NCCL_SOCKET_IFNAME", "value": "^docker,ecs,lo,veth"},
     ]
     container["linuxParameters"]["devices"] = [
