@@ -16,6 +16,20 @@ GPUS_WITHOUT_DRIVER = frozenset({"K80", "M60", "V100"})
 """NVIDIA GPUs (of p2, g3 and p3) that the driver in Batch's AL2023 image no longer knows (API, `Ec2Configuration`)."""
 A100_SMALL_MIB = 40_960
 """Memory of the smaller A100, that of p4d."""
+HOST_MEMORY_SHARE = 0.05
+"""Part of an instance's memory that AWS says to leave to the host (Batch user guide, "Reserve system memory")."""
+HOST_MEMORY_MIB = 256
+"""Memory that a whole instance's container leaves beside it: on small types the kernel alone takes the share."""
+MOST_PODS = 737
+"""Pods of the types with the most addresses (amazon-eks-ami, `eni-max-pods.txt`)."""
+KUBELET_MIB, KUBELET_MIB_PER_POD, EVICTION_MIB = 255, 11, 100
+"""Memory that a node keeps for itself: a basis, more for each pod that it may have, and what must stay free
+(amazon-eks-ami, `nodeadm`)."""
+DAEMONS_MIB, DAEMONS_MILLIVCPUS = 256, 800
+"""Room for the pods that run on every node: of the network, the devices, the identities, the monitoring."""
+HUGE_PAGES_MIB_PER_VCPU = 220
+"""Memory that EFA's set-up keeps as huge pages where there is an interface: two end points of 110 MiB for each vCPU
+(bottlerocket-core-kit, `corndog`; 21,122 MiB are seen on p4de.24xlarge)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +54,8 @@ class InstanceFacts:
     """Elastic Fabric Adapters that it takes; 0 without EFA."""
     network_cards: int
     """Network cards; an EFA interface sits on one of them."""
+    pods: int
+    """Pods that an EKS node of it may have at most, each with an address of its network interfaces."""
     architecture: Literal["x86_64", "arm64"]
     """Processor architecture."""
     usage_classes: frozenset[str]
@@ -62,6 +78,10 @@ class InstanceFacts:
             neuron_devices=sum(device.count for device in found.neuron_devices),
             efa_interfaces=found.efa_maximum_interfaces if found.efa_supported else 0,
             network_cards=found.maximum_network_cards,
+            # the first address of each interface is its own; two pods have the host's (EKS, `eni-max-pods.txt`)
+            pods=min(
+                found.maximum_network_interfaces * (found.maximum_ipv4_addresses_per_interface - 1) + 2, MOST_PODS
+            ),
             architecture="arm64" if "arm64" in found.supported_architectures else "x86_64",
             usage_classes=frozenset(found.supported_usages_classes),
             zones=frozenset(zones),
@@ -71,6 +91,27 @@ class InstanceFacts:
     def accelerators(self) -> int:
         """Accelerators, of NVIDIA or AWS; no type has both."""
         return self.gpus or self.neuron_devices
+
+    @property
+    def container_memory_mib(self) -> int:
+        """Memory in MiB that a container can surely have which has a whole instance of it."""
+        return int(self.memory_mib * (1 - HOST_MEMORY_SHARE)) - HOST_MEMORY_MIB
+
+    @property
+    def pod_vcpus(self) -> int:
+        """The vCPUs that a pod can surely have which has a whole EKS node of it.
+
+        A node keeps 6 % of the first vCPU for itself, 1 % of the second, 0.5 % of the next two and 0.25 % of the others
+        (amazon-eks-ami, `nodeadm`): 60, 70, 80 thousandths of the first ones together, and 2.5 of each one more.
+        """
+        first = (60, 70, 75, 80)[min(self.vcpus, 4) - 1]
+        kept = first + 2.5 * max(self.vcpus - 4, 0) + DAEMONS_MILLIVCPUS
+        return int(self.vcpus - kept / 1000)
+
+    def pod_memory_mib(self, *, efa: bool) -> int:
+        """Memory in MiB that a pod can surely have which has a whole EKS node of it, with EFA or without."""
+        kept = KUBELET_MIB + KUBELET_MIB_PER_POD * self.pods + EVICTION_MIB + DAEMONS_MIB
+        return self.container_memory_mib - kept - (HUGE_PAGES_MIB_PER_VCPU * self.vcpus if efa else 0)
 
     @property
     def launcher_name(self) -> str | None:

@@ -16,10 +16,13 @@ KINDS = (
     "c7i.large",
     "m7g.large",
     "g5.xlarge",
+    "g5.8xlarge",
     "g5g.16xlarge",
     "g6e.12xlarge",
     "g6e.48xlarge",
+    "p3dn.24xlarge",
     "p4d.24xlarge",
+    "p4de.24xlarge",
     "p5.48xlarge",
     "p5en.48xlarge",
     "p6-b200.48xlarge",
@@ -52,6 +55,7 @@ def test_facts_are_what_aws_says(facts: dict[str, InstanceFacts]) -> None:
         neuron_devices=0,
         efa_interfaces=32,
         network_cards=32,
+        pods=737,
         architecture="x86_64",
         usage_classes=frozenset({"capacity-block", "on-demand", "spot"}),
         zones=frozenset({"us-west-2a", "us-west-2b", "us-west-2c", "us-west-2d"}),
@@ -60,6 +64,31 @@ def test_facts_are_what_aws_says(facts: dict[str, InstanceFacts]) -> None:
     assert facts["trn1.32xlarge"].neuron_devices == 16
     assert facts["trn1.32xlarge"].zones == {"us-west-2b", "us-west-2d"}
     assert facts["m7g.large"].architecture == "arm64"
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "efa", "vcpus", "memory_mib"),
+    [
+        # aws-k8s-tester pull request 471
+        ("g5.8xlarge", False, 31.850, 127_462_076 // 1024),
+        # awsome-distributed-training, "PyTorch DDP on EKS"
+        ("p4de.24xlarge", True, 95.690, 1_146_004_920 // 1024),
+        # performance study of the Flux operator
+        ("p3dn.24xlarge", True, 95.690, 753_772_012 // 1024),
+    ],
+)
+def test_a_pod_of_a_whole_node_fits_what_nodes_were_seen_to_offer(
+    instance_type: str, efa: bool, vcpus: float, memory_mib: int, facts: dict[str, InstanceFacts]
+) -> None:
+    one = facts[instance_type]
+    assert 0 <= vcpus - one.pod_vcpus < 2
+    assert 0.95 * memory_mib < one.pod_memory_mib(efa=efa) <= memory_mib
+
+
+def test_every_type_with_an_accelerator_has_room_for_a_pod(facts: dict[str, InstanceFacts]) -> None:
+    for one in facts.values():
+        assert one.pod_vcpus >= one.vcpus // 2
+        assert one.memory_mib // 2 < one.pod_memory_mib(efa=bool(one.efa_interfaces)) < one.container_memory_mib
 
 
 @pytest.mark.parametrize(

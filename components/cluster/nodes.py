@@ -218,9 +218,9 @@ class NodeShape:
     resources: Mapping[str, int]
     """What device plugins offer on a node: resource -> count."""
     vcpus: int
-    """vCPUs of a node; of the smallest type, when the group has several."""
+    """vCPUs that a pod may ask for which has the whole node; of the smallest type, when the group has several."""
     memory_mib: int
-    """Memory of a node in MiB; likewise."""
+    """Memory in MiB that it may ask for; likewise."""
     labels: Mapping[str, str]
     """Labels of a node."""
     max_size: int
@@ -236,8 +236,8 @@ class NodeShape:
         return cls(
             accelerator=accelerator,
             resources={accelerator: types[0].accelerators, **efa},
-            vcpus=min(one.vcpus for one in types),
-            memory_mib=min(one.memory_mib for one in types),
+            vcpus=min(one.pod_vcpus for one in types),
+            memory_mib=min(one.pod_memory_mib(efa=settings.efa) for one in types),
             labels={
                 NODE_GROUP_LABEL: name,
                 "workload": "training",

@@ -342,10 +342,10 @@ def _device_plugin_values(shapes: Iterable[NodeShape]) -> dict[str, dict[str, An
 
 
 def _quotas(shape: NodeShape) -> dict[str, str]:
-    """Resource -> what the group has of it with all its nodes."""
+    """Resource -> what pods can have of it on all nodes of the group together."""
     return {
         "cpu": str(shape.vcpus * shape.max_size),
-        "memory": f"{shape.memory_mib * shape.max_size // 1024}Gi",
+        "memory": f"{shape.memory_mib * shape.max_size}Mi",
         **{resource: str(count * shape.max_size) for resource, count in shape.resources.items()},
     }
 

@@ -224,7 +224,9 @@ def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "id": name,
         "instanceType": name,
+        "maximumIpv4AddressesPerInterface": network["Ipv4AddressesPerInterface"],
         "maximumNetworkCards": network["MaximumNetworkCards"],
+        "maximumNetworkInterfaces": network["MaximumNetworkInterfaces"],
         "memorySize": found["MemoryInfo"]["SizeInMiB"],
         "neuronDevices": [
             {

@@ -94,7 +94,7 @@ def identity_of(run: Run, name: str) -> tuple[str, str]:
     return found
 
 
-def test_kueue_has_a_queue_for_each_group_with_all_that_its_nodes_offer(deployed: Run) -> None:
+def test_kueue_has_a_queue_for_each_group_with_all_that_pods_can_have_of_its_nodes(deployed: Run) -> None:
     flavors, queues, locals_ = (
         all_of(deployed, f"{KUEUE}:{kind}") for kind in ("ResourceFlavor", "ClusterQueue", "LocalQueue")
     )
@@ -109,8 +109,8 @@ def test_kueue_has_a_queue_for_each_group_with_all_that_its_nodes_offer(deployed
     assert set(resources["coveredResources"]) == {"cpu", "memory", "nvidia.com/gpu", "vpc.amazonaws.com/efa"}
     (flavor,) = resources["flavors"]
     assert {one["name"]: one["nominalQuota"] for one in flavor["resources"]} == {
-        "cpu": "384",
-        "memory": "4096Gi",
+        "cpu": "380",
+        "memory": "3882160Mi",
         "nvidia.com/gpu": "16",
         "vpc.amazonaws.com/efa": "64",
     }
