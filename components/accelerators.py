@@ -155,6 +155,45 @@ class InstanceFacts:
                 return "AL2023_x86_64_NVIDIA"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a container can have of an instance that it has for itself; of several types, of each of them."""
+
+    vcpus: int
+    """The vCPUs."""
+    memory_mib: int
+    """Memory in MiB."""
+    accelerators: int
+    """Accelerators, of NVIDIA or AWS."""
+    efa_interfaces: int
+    """Elastic Fabric Adapters."""
+
+    @classmethod
+    def of_container(cls, types: Sequence[InstanceFacts], *, efa: bool) -> Self:
+        """On Batch, where a container may have every vCPU (ECS keeps none for itself)."""
+        return cls(
+            vcpus=min(one.vcpus for one in types),
+            memory_mib=min(one.container_memory_mib for one in types),
+            accelerators=min(one.accelerators for one in types),
+            efa_interfaces=min(one.efa_interfaces for one in types) if efa else 0,
+        )
+
+    @classmethod
+    def of_pod(cls, types: Sequence[InstanceFacts], *, efa: bool) -> Self:
+        """On EKS, of what a node keeps nothing for itself."""
+        return cls(
+            vcpus=min(one.pod_vcpus for one in types),
+            memory_mib=min(one.pod_memory_mib(efa=efa) for one in types),
+            accelerators=min(one.accelerators for one in types),
+            efa_interfaces=min(one.efa_interfaces for one in types) if efa else 0,
+        )
+
+
+def shared_memory_mib(memory_mib: int) -> int:
+    """Size of /dev/shm in MiB, where data loaders and NCCL exchange data, of a container with this much memory."""
+    return memory_mib // 2
+
+
 def ask_facts(instance_types: Set[str]) -> dict[str, InstanceFacts]:
     """Instance type -> its facts, of those among these that the region offers."""
     if not instance_types:

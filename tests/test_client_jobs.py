@@ -17,8 +17,8 @@ SECTIONS: dict[str, Any] = {
     "batch": {
         "single": {"instanceTypes": ["g6.12xlarge"]},
         "fair": {"fairShare": {"teamA": 1.0, "guest*": 2.0}},
-        "multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"], "capacity": ["onDemand"], "efa": True, "vcpus": 180,
-                  "memoryMib": 1900000, "gpus": 8, "maxVcpus": 768},
+        "multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"], "capacity": ["onDemand"], "efa": True,
+                  "maxVcpus": 768},
     },
 }  # fmt: skip
 ID = "6b1c1d0a-2f0b-4c1c-9d4e-0d7c6f1a2b3c"

@@ -26,8 +26,7 @@ SECTIONS: dict[str, Any] = {
     "queues": {"tasks": {}, "results": {}, "more": {}, "plain": {"fifo": False}},
     "batch": {
         "single": {"fairShare": {"teamA*": 1.0}},
-        "multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"], "capacity": ["onDemand"], "efa": True, "vcpus": 180,
-                  "memoryMib": 1900000, "gpus": 8},
+        "multi": {"nodes": 2, "instanceTypes": ["p5.48xlarge"], "capacity": ["onDemand"], "efa": True},
     },
     "workers": {"prepare": {"queue": "tasks"}},
     "eks": {"gpuNodeGroups": {"gpu": {}, "other": {}}},

@@ -98,9 +98,7 @@ def test_what_has_no_price_is_named_and_not_in_the_sums(estimated: Estimated) ->
     found = estimated(
         {
             "artifacts": {"lustre": {}},
-            "batch": {
-                "small": {"instanceTypes": ["g5.xlarge"], "gpus": 1, "vcpus": 4, "memoryMib": 12_000, "maxVcpus": 8}
-            },
+            "batch": {"small": {"instanceTypes": ["g5.xlarge"], "maxVcpus": 8}},
         }
     )
     assert found.without_price == ["aws:fsx/lustreFileSystem:LustreFileSystem", "g5.xlarge"]

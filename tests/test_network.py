@@ -89,9 +89,6 @@ MULTI: dict[str, Any] = {
     "capacity": ["onDemand"],
     "efa": True,
     "maxVcpus": 384,
-    "vcpus": 180,
-    "memoryMib": 1_900_000,
-    "gpus": 8,
 }
 """A queue whose nodes have the VPC's default security group."""
 RULES = tuple(

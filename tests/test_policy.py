@@ -43,9 +43,6 @@ MULTI_NODE = {
     "instanceTypes": ["p5.48xlarge"],
     "capacity": ["onDemand"],
     "efa": True,
-    "vcpus": 180,
-    "memoryMib": 1_900_000,
-    "gpus": 8,
 }
 BLOCKED = dict.fromkeys(("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True)
 EKS_SECRETS = {"provider": {"keyArn": "arn:aws:kms:us-west-2:123456789012:key/1"}, "resources": ["secrets"]}

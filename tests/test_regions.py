@@ -73,8 +73,6 @@ def moved(name: str, region: str, *, fits: bool) -> stack_files.StackFile:
         if key.startswith(prefix)
     }
     sections["network"]["availabilityZones"] = 2
-    if region != HERE and "multi" in sections["batch"]:
-        sections["batch"]["multi"] |= {"vcpus": 90, "memoryMib": 500_000}
     if fits and REGIONS[region] == "aws-us-gov":
         sections["alerts"].pop("monthlyBudgetUsd", None)
     if fits and REGIONS[region] == "aws-cn" and "multi" in sections["batch"]:

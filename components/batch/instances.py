@@ -143,9 +143,9 @@ class InstancesSettings(JobSettings):
                 self.min_vcpus,
             ),
             (
-                self.nodes * self.vcpus > self.max_vcpus,
+                self.nodes * (self.vcpus or 0) > self.max_vcpus,
                 "maxVcpus",
-                f"must be at least nodes x vcpus ({self.nodes * self.vcpus}), or no job ever starts",
+                f"must be at least nodes x vcpus ({self.nodes * (self.vcpus or 0)}), or no job ever starts",
                 self.max_vcpus,
             ),
         )
@@ -176,7 +176,8 @@ class InstancesSettings(JobSettings):
                 "must be all with GPUs or all without, because their images differ",
                 {t.instance_type: t.gpus for t in types},
             )
-        asked = {"gpus": self.gpus, "vcpus": self.vcpus, "memoryMib": self.memory_mib}
+        said = {"gpus": self.gpus, "vcpus": self.vcpus, "memoryMib": self.memory_mib}
+        asked = {key: value for key, value in said.items() if value is not None}
         rooms = [
             {"gpus": t.gpus, "vcpus": t.vcpus, "memoryMib": int(t.memory_mib * (1 - HOST_MEMORY_SHARE))} for t in types
         ]
@@ -187,12 +188,10 @@ class InstancesSettings(JobSettings):
             yield mistake(
                 f"{path}.instanceTypes", f"must hold a type that gives all of {asked} to one container", listed
             )
-        if self.nodes > 1 and self.nodes * types[0].vcpus > self.max_vcpus:
-            yield mistake(
-                f"{path}.maxVcpus",
-                f"must be at least {self.nodes * types[0].vcpus}, because each node is a whole {listed}",
-                self.max_vcpus,
-            )
+        container = self.container(types)
+        if (self.shared_memory_mib or 0) > container.memory_mib:
+            rule = f"must be at most the container's memory ({container.memory_mib}), which it is taken from"
+            yield mistake(f"{path}.sharedMemoryMib", rule, self.shared_memory_mib)
         if self.efa and not types[0].efa_interfaces:
             yield mistake(f"{path}.efa", f"must be false, because {listed} has no EFA", self.efa)
         for kind in self.capacity:
@@ -207,6 +206,11 @@ class InstancesSettings(JobSettings):
                 ),
                 {one.instance_type: sorted(one.zones) for one in types},
             )
+        # each node is a whole instance, and so is the one container of which nothing is said
+        least = self.nodes * (types[0].vcpus if self.nodes > 1 else container.vcpus)
+        if least > self.max_vcpus:
+            whole = f"because each node is a whole {listed}" if self.nodes > 1 else "the vCPUs of a container"
+            yield mistake(f"{path}.maxVcpus", f"must be at least {least}, {whole}", self.max_vcpus)
 
     def demands(self, path: str) -> Iterator[quotas.Demand]:
         """The vCPUs that it asks for at most, of each kind of capacity."""

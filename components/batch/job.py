@@ -4,6 +4,7 @@ The container is written under the Batch API's own keys, once for a job on one n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 import pulumi
@@ -11,7 +12,7 @@ from pulumi_aws import batch
 from pydantic import Field, model_validator
 
 from components import iam
-from components.accelerators import InstanceFacts
+from components.accelerators import InstanceFacts, Preset, shared_memory_mib
 from components.images import TRAINING_IMAGE, lacks_efa
 from components.network import Needs, for_secrets
 from components.schema import Image, KeyArn, SecretArn, Settings, refuse
@@ -45,12 +46,12 @@ class JobSettings(Settings):
     """Container image of the job definition. `repository:TAG` is one in the stack's own repository."""
     command: tuple[str, ...] = ("nvidia-smi",)
     """Command of the container, unless a job names another."""
-    vcpus: Annotated[int, Field(ge=1)] = 40
-    """vCPUs of one node's container."""
-    memory_mib: Annotated[int, Field(ge=4)] = 160_000
-    """Memory of one node's container in MiB. The host itself needs about 5 % of the instance's memory."""
-    gpus: Annotated[int, Field(ge=0)] = 4
-    """GPUs of one node's container."""
+    vcpus: Annotated[int, Field(ge=1)] | None = None
+    """vCPUs of one node's container. Default: all that the smallest of `instanceTypes` has."""
+    memory_mib: Annotated[int, Field(ge=4)] | None = None
+    """Memory of one node's container in MiB. Default: that of the smallest type, less 5 % and 256 MiB for its host."""
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    """GPUs of one node's container. Default: as many as the type with the fewest has."""
     shared_memory_mib: Annotated[int, Field(ge=1)] | None = None
     """Size of /dev/shm in MiB, a part of `memoryMib` that data loaders and NCCL use. Default: half of it."""
     efa: bool = False
@@ -77,6 +78,12 @@ class JobSettings(Settings):
         yield from for_secrets(f"{path}.secrets", self.secrets.values())
         if self.send_to:
             yield f"{path}.sendTo", ("sqs",)
+
+    def container(self, types: Sequence[InstanceFacts]) -> Preset:
+        """What one node's container has: what is said, and else all of the smallest of the types."""
+        whole = Preset.of_container(types, efa=self.efa)
+        said = {"vcpus": self.vcpus, "memory_mib": self.memory_mib, "accelerators": self.gpus}
+        return replace(whole, **{key: value for key, value in said.items() if value is not None})
 
     @property
     def in_one_zone(self) -> bool:
@@ -116,7 +123,7 @@ class JobSettings(Settings):
                 self.timeout_hours,
             ),
             (
-                (self.shared_memory_mib or 0) > self.memory_mib,
+                self.memory_mib is not None and (self.shared_memory_mib or 0) > self.memory_mib,
                 "sharedMemoryMib",
                 f"must be at most memoryMib ({self.memory_mib}), which it is taken from",
                 self.shared_memory_mib,
@@ -150,7 +157,7 @@ def retry_rules() -> list[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict
 
 def container_properties(
     settings: JobSettings,
-    facts: InstanceFacts,
+    types: Sequence[InstanceFacts],
     *,
     image: pulumi.Input[str],
     job_role_arn: pulumi.Input[str],
@@ -160,10 +167,11 @@ def container_properties(
     environment: Mapping[str, pulumi.Input[str]],
 ) -> dict[str, Any]:
     """One node's container, under the API's own keys (Batch API, `ContainerProperties`)."""
-    requirements = {"GPU": settings.gpus, "VCPU": settings.vcpus, "MEMORY": settings.memory_mib}
+    has = settings.container(types)
+    requirements = {"GPU": has.accelerators, "VCPU": has.vcpus, "MEMORY": has.memory_mib}
     # whose SDKs cannot ask the instance's metadata, which is closed to them
     places = {"AWS_DEFAULT_REGION": region, "AWS_REGION": region} if settings.nodes > 1 else {}
-    devices = [f"/dev/infiniband/uverbs{index}" for index in range(facts.efa_interfaces if settings.efa else 0)]
+    devices = [f"/dev/infiniband/uverbs{index}" for index in range(has.efa_interfaces)]
     return {
         "image": image,
         "command": list(settings.command),
@@ -177,7 +185,7 @@ def container_properties(
         "linuxParameters": {
             # hands SIGTERM on to the command, and reaps what it leaves
             "initProcessEnabled": True,
-            "sharedMemorySize": settings.shared_memory_mib or settings.memory_mib // 2,
+            "sharedMemorySize": settings.shared_memory_mib or shared_memory_mib(has.memory_mib),
             "devices": [
                 {"hostPath": path, "containerPath": path, "permissions": ["READ", "WRITE", "MKNOD"]} for path in devices
             ],

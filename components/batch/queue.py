@@ -270,7 +270,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             )
         container = container_properties(
             settings,
-            type_facts,
+            [facts[one] for one in settings.instance_types],
             image=artifacts.image(settings.image),
             job_role_arn=job_role.arn,
             execution_role_arn=execution_role.arn,

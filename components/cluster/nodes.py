@@ -14,7 +14,7 @@ from pulumi_aws import autoscaling, ec2, eks
 from pydantic import Field, model_validator
 
 from components import iam, quotas
-from components.accelerators import InstanceFacts, efa_network_interfaces, never_offered
+from components.accelerators import InstanceFacts, Preset, efa_network_interfaces, never_offered
 from components.cluster.running import CAPACITY_TYPES, EFA_LABEL, FIRST, GPU_NODES, SYSTEM_NODES, RunningNodes
 from components.deployed import Deployed
 from components.network import Network, ZoneName, Zones, let_members_talk
@@ -232,12 +232,13 @@ class NodeShape:
         types = [facts[instance_type] for instance_type in settings.instance_types]
         gpus = types[0].gpus
         accelerator = NVIDIA if gpus else NEURON
-        efa = {EFA: types[0].efa_interfaces} if settings.efa else {}
+        pod = Preset.of_pod(types, efa=settings.efa)
+        efa = {EFA: pod.efa_interfaces} if settings.efa else {}
         return cls(
             accelerator=accelerator,
-            resources={accelerator: types[0].accelerators, **efa},
-            vcpus=min(one.pod_vcpus for one in types),
-            memory_mib=min(one.pod_memory_mib(efa=settings.efa) for one in types),
+            resources={accelerator: pod.accelerators, **efa},
+            vcpus=pod.vcpus,
+            memory_mib=pod.memory_mib,
             labels={
                 NODE_GROUP_LABEL: name,
                 "workload": "training",

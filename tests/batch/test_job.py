@@ -83,6 +83,24 @@ def test_a_single_node_definition_says_all_that_a_training_container_needs(stabl
     }
 
 
+def test_a_container_of_which_nothing_is_said_has_a_whole_instance_of_the_smallest_type(run_stably: RunStack) -> None:
+    run = run_stably({"batch": {"q": {"instanceTypes": ["g6e.48xlarge", "p5.48xlarge", "g6e.24xlarge"], "gpus": 2}}})
+    container = json.loads(one_of(run, JOB_DEFINITION, "q").inputs["containerProperties"])
+    # the g6e.24xlarge: 4 GPUs, 96 vCPUs, 768 GiB less 5 % and 256 MiB; of the GPUs the stack file says something
+    has = {one["type"]: int(one["value"]) for one in container["resourceRequirements"]}
+    assert has == {"GPU": 2, "VCPU": 96, "MEMORY": 746_854}
+    assert container["linuxParameters"]["sharedMemorySize"] == 373_427
+
+
+def test_a_container_on_a_type_without_gpus_asks_for_none(run_stably: RunStack) -> None:
+    run = run_stably({"batch": {"q": {"instanceTypes": ["m7i.large"]}}})
+    container = json.loads(one_of(run, JOB_DEFINITION, "q").inputs["containerProperties"])
+    assert container["resourceRequirements"] == [
+        {"type": "VCPU", "value": "2"},
+        {"type": "MEMORY", "value": "7526"},
+    ]
+
+
 def test_a_multi_node_definition_passes_every_efa_device_to_every_node(stable: Run) -> None:
     inputs = dict(one_of(stable, JOB_DEFINITION, "multi").inputs)
     container = expected_container("multi", MULTI, instanceType="p5.48xlarge")

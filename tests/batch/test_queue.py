@@ -440,13 +440,14 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
     [
         ({"nodes": 1001}, ["nodes: must be at most 1000, got 1001"]),
         (
-            {"nodes": 5, "capacity": ["onDemand"], "instanceTypes": ["g6.12xlarge"], "maxVcpus": 192},
+            {"nodes": 5, "vcpus": 40, "capacity": ["onDemand"], "instanceTypes": ["g6.12xlarge"], "maxVcpus": 192},
             ["maxVcpus: must be at least nodes x vcpus (200), or no job ever starts, got 192"],
         ),
         (
             {"nodes": 4, "vcpus": 40, "capacity": ["onDemand"], "instanceTypes": ["g6.12xlarge"], "maxVcpus": 160},
             ["maxVcpus: must be at least 192, because each node is a whole g6.12xlarge, got 160"],
         ),
+        ({"maxVcpus": 47}, ["maxVcpus: must be at least 48, the vCPUs of a container, got 47"]),
         ({"gpus": 5}, ["gpus: must be at most 4, what g6.12xlarge, g6e.12xlarge can give, got 5"]),
         ({"vcpus": 49}, ["vcpus: must be at most 48, what g6.12xlarge, g6e.12xlarge can give, got 49"]),
         (
@@ -458,10 +459,10 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
             [],
         ),
         (
-            {"instanceTypes": ["g6.24xlarge", "g6e.16xlarge"], "memoryMib": 450_000},
+            {"instanceTypes": ["g6.24xlarge", "g6e.16xlarge"], "gpus": 4, "memoryMib": 450_000},
             [
                 (
-                    "instanceTypes: must hold a type that gives all of {'gpus': 4, 'vcpus': 40, 'memoryMib': 450000} "
+                    "instanceTypes: must hold a type that gives all of {'gpus': 4, 'memoryMib': 450000} "
                     "to one container, got 'g6.24xlarge, g6e.16xlarge'"
                 )
             ],
@@ -583,8 +584,12 @@ def test_the_queue_goes_before_its_environments_and_these_before_their_roles(sta
         ({"attempts": 11}, ["attempts: must be at most 10, got 11"]),
         ({"minVcpus": 400}, ["minVcpus: must be at most maxVcpus (384), got 400"]),
         (
-            {"sharedMemoryMib": 160_001},
+            {"memoryMib": 160_000, "sharedMemoryMib": 160_001},
             ["sharedMemoryMib: must be at most memoryMib (160000), which it is taken from, got 160001"],
+        ),
+        (
+            {"sharedMemoryMib": 186_522},
+            ["sharedMemoryMib: must be at most the container's memory (186521), which it is taken from, got 186522"],
         ),
         (
             {"fairShare": {"team-a": 1.0}},
