@@ -138,7 +138,7 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
     (manifest,) = yaml.safe_load_all((EXAMPLES / "job.yaml").read_text())
     manifest["metadata"]["namespace"] = "default"
     pod = manifest["spec"]["template"]["spec"]
-    del pod["serviceAccountName"], pod["tolerations"]
+    del pod["serviceAccountName"], pod["tolerations"], manifest["spec"]["activeDeadlineSeconds"]
     file = tmp_path / "job.yaml"
     file.write_text(yaml.safe_dump(manifest))
     assert train("cluster", "submit", str(file), "--name", "Two") == (
@@ -146,6 +146,10 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
         [],
         [
             "error: Job train: metadata.namespace: must be training, got 'default'",
+            (
+                "error: Job train: activeDeadlineSeconds: must be set, so that half a job does not hold nodes for ever,"
+                " got nothing"
+            ),
             "error: Job train: serviceAccountName: must be trainer, got nothing",
             f"error: Job train: tolerations: must have one of {GPU}, the taint of its nodes, with operator Exists",
             (

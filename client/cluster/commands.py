@@ -44,8 +44,8 @@ def submit(
 ) -> int:
     """Check the manifests of a job, and create it by `kubectl`; what is no job is applied first.
 
-    A job must be in the namespace `training`, have the service account `trainer`, ask for accelerators, and tolerate
-    the taint of their nodes.
+    A job must be in the namespace `training`, have the service account `trainer`, ask for accelerators, tolerate the
+    taint of their nodes, and have a deadline.
     """
     from client.cluster import submitting
 

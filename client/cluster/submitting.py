@@ -21,6 +21,8 @@ ACCELERATORS = ("nvidia.com/gpu", "aws.amazon.com/neuron")
 """Resources of nodes with accelerators; each is the key of their taint, too."""
 JOBS = ("Job", "JobSet", "MPIJob", "PyTorchJob", "RayJob", "TrainJob")
 """Kinds that run once: applied a second time, they would not run again."""
+DEADLINE = "activeDeadlineSeconds"
+"""Seconds after which Kubernetes ends what runs, wherever a kind of job has it: a Job's, a pod's, a policy's."""
 
 Manifest = dict[str, Any]
 
@@ -107,6 +109,8 @@ def _mistakes(manifest: Manifest) -> Iterator[str]:
     if manifest["kind"] not in JOBS:
         return
     pods = list(_pods(manifest["spec"]))
+    if not any(one.get(DEADLINE) for one in _objects(manifest["spec"])):
+        yield f"{what}: {DEADLINE}: must be set, so that half a job does not hold nodes for ever, got nothing"
     resources = {name for limits in _limits(manifest["spec"]) for name in limits if name in ACCELERATORS}
     if not resources:
         yield f"{what}: must ask for accelerators, with {' or '.join(ACCELERATORS)} under resources.limits"
@@ -126,28 +130,22 @@ def _said(value: object) -> str:
     return "nothing" if value is None else f"'{value}'"
 
 
-def _pods(part: Any) -> Iterator[Mapping[str, Any]]:
-    """Every pod's spec below a part of a manifest."""
+def _objects(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Every object in a part of a manifest, the outer ones first."""
     if isinstance(part, dict):
         fields = cast("dict[str, Any]", part)
-        if isinstance(fields.get("containers"), list):
-            yield fields
-        else:
-            for one in fields.values():
-                yield from _pods(one)
-    elif isinstance(part, list):
+        yield fields
+        part = list(fields.values())
+    if isinstance(part, list):
         for one in cast("list[Any]", part):
-            yield from _pods(one)
+            yield from _objects(one)
+
+
+def _pods(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Every pod's spec in a part of a manifest."""
+    yield from (one for one in _objects(part) if isinstance(one.get("containers"), list))
 
 
 def _limits(part: Any) -> Iterator[Mapping[str, Any]]:
-    """Every set of resource limits below a part of a manifest."""
-    if isinstance(part, dict):
-        for key, one in cast("dict[str, Any]", part).items():
-            if key == "limits" and isinstance(one, dict):
-                yield cast("dict[str, Any]", one)
-            else:
-                yield from _limits(one)
-    elif isinstance(part, list):
-        for one in cast("list[Any]", part):
-            yield from _limits(one)
+    """Every set of resource limits in a part of a manifest."""
+    yield from (one["limits"] for one in _objects(part) if isinstance(one.get("limits"), dict))

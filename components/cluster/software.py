@@ -12,7 +12,9 @@ import pulumi_kubernetes as kubernetes
 from pulumi_aws import eks
 
 from components import iam
+from components.cluster import kueue
 from components.cluster.charts import AUTOSCALER_IMAGES, CHARTS, PUBLIC_EFA_HOST, ChartImage, images_of
+from components.cluster.kueue import KUEUE_API
 from components.cluster.nodes import NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
 from components.cluster.running import EFA_LABEL
 from components.images import ADDONS_REGISTRIES, TRAINING_IMAGE
@@ -21,7 +23,6 @@ from components.schema import Like, Settings
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
 """The service account of training jobs."""
 AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
-KUEUE_API = "kueue.x-k8s.io/v1beta2"
 TRAINER_API = "trainer.kubeflow.org/v1alpha1"
 TRAINING_RUNTIME = "torch-distributed"
 """What TrainJobs refer to, under the name that the chart and the SDK know it by."""
@@ -124,7 +125,7 @@ class ClusterSoftware(pulumi.ComponentResource):
             **(_device_plugin_values(shapes.values()) if settings.device_plugin else {}),
             # without a runtime: the chart makes and removes its own by jobs that install kubectl from the internet
             **({"trainer": {}} if settings.trainer else {}),
-            **({"kueue": {}} if settings.kueue else {}),
+            **({"kueue": kueue.values()} if settings.kueue else {}),
         }
         releases: dict[str, pulumi.Resource] = {}
         for chart_name, chart in CHARTS.items():

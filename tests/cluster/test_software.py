@@ -117,6 +117,17 @@ def test_kueue_has_a_queue_for_each_group_with_all_that_pods_can_have_of_its_nod
     assert flavors["training-fast-flavor"].inputs["spec"]["nodeLabels"] == {"node-group": "fast"}
 
 
+def test_half_a_job_does_not_hold_nodes(deployed: Run) -> None:
+    values = one_of(deployed, RELEASE, "training-kueue").inputs["values"]
+    configuration = yaml.safe_load(values["managerConfig"]["controllerManagerConfigYaml"])
+    # longer than a node takes to start; then it gives the nodes back, and is queued again, but not without end
+    assert configuration["waitForPodsReady"] == {
+        "timeout": "30m",
+        "requeuingStrategy": {"timestamp": "Eviction", "backoffLimitCount": 5},
+    }
+    assert {"batch/job", "trainer.kubeflow.org/trainjob"} <= set(configuration["integrations"]["frameworks"])
+
+
 def test_no_release_outlives_the_nodes_that_it_runs_on(deployed: Run) -> None:
     system = one_of(deployed, NODE_GROUP, "training-system").urn
     for release in all_of(deployed, RELEASE).values():

@@ -1,0 +1,51 @@
+"""How Kueue is told to work: what it queues, how it shares, and how long a job may wait for its pods."""
+
+import json
+from typing import Any
+
+KUEUE_API = "kueue.x-k8s.io/v1beta2"
+PODS_READY_MINUTES = 30
+"""For how long a job that was let in waits until all its pods run; a node takes up to ten minutes to start for it."""
+MOST_TRIES = 5
+"""How often a job that did not get all its pods is queued again, after one minute, then two, four and so on."""
+FRAMEWORKS = (
+    "batch/job",
+    "kubeflow.org/mpijob",
+    "ray.io/rayjob",
+    "ray.io/rayservice",
+    "ray.io/raycluster",
+    "jobset.x-k8s.io/jobset",
+    "workload.codeflare.dev/appwrapper",
+    "trainer.kubeflow.org/trainjob",
+    "pod",
+    "deployment",
+    "statefulset",
+    "leaderworkerset.x-k8s.io/leaderworkerset",
+)
+"""Kinds of work that it queues: those of its chart."""
+
+
+def values() -> dict[str, Any]:
+    """Values of Kueue's chart, which takes the configuration of the controller as one text.
+
+    All but the last two of its keys are as in the chart (kubernetes-sigs/kueue 0.20, `charts/kueue`). Quota is all that
+    Kueue counts: without `waitForPodsReady` half a job would hold its nodes until the other half fits. Shares count
+    only within a cohort, which only teams have.
+    """
+    configuration = {
+        "apiVersion": "config.kueue.x-k8s.io/v1beta2",
+        "kind": "Configuration",
+        "health": {"healthProbeBindAddress": ":8081"},
+        "metrics": {"bindAddress": ":8443"},
+        "webhook": {"port": 9443},
+        "leaderElection": {"leaderElect": True, "resourceName": "c1f6bfd2.kueue.x-k8s.io"},
+        "controller": {"groupKindConcurrency": {"Job.batch": 5, "Pod": 5, "Workload.kueue.x-k8s.io": 5}},
+        "clientConnection": {"qps": 50, "burst": 100},
+        "integrations": {"frameworks": FRAMEWORKS},
+        "waitForPodsReady": {
+            "timeout": f"{PODS_READY_MINUTES}m",
+            "requeuingStrategy": {"timestamp": "Eviction", "backoffLimitCount": MOST_TRIES},
+        },
+        "fairSharing": {"preemptionStrategies": ["LessThanOrEqualToFinalShare", "LessThanInitialShare"]},
+    }
+    return {"managerConfig": {"controllerManagerConfigYaml": json.dumps(configuration, indent=2)}}
