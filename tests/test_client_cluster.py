@@ -39,7 +39,7 @@ match sys.argv[1:]:
 """
 SECTIONS: dict[str, Any] = {
     "batch": {"single": {}, "fair": {"fairShare": {"teamA": 1.0}}},
-    "eks": {"gpuNodeGroups": {"gpu": {}}},
+    "eks": {"gpuNodeGroups": {"gpu": {}, "efa": {"efa": True}}},
 }
 EXAMPLES = ROOT / "examples" / "eks"
 GPU = "nvidia.com/gpu"
@@ -153,6 +153,10 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
             "error: Job train: serviceAccountName: must be trainer, got nothing",
             f"error: Job train: tolerations: must have one of {GPU}, the taint of its nodes, with operator Exists",
             (
+                "error: Job train: tolerations: must have one of node-group with the node group as value,"
+                " one of efa, gpu, got nothing"
+            ),
+            (
                 "error: --name: must be 1 to 52 lower-case letters, digits and hyphens, a letter or digit at both ends,"
                 " got 'Two'"
             ),
@@ -164,6 +168,15 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
         f"error: Job train: must ask for accelerators, with {GPU} or aws.amazon.com/neuron under resources.limits"
         in train("cluster", "submit", str(file))[2]
     )
+    assert given() == []
+
+
+def test_a_job_for_a_node_group_that_there_is_not_is_refused(train: Train, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text((EXAMPLES / "job.yaml").read_text().replace("value: gpu", "value: gup"))
+    status, _, (line,) = train("cluster", "submit", str(file))
+    assert status == 1
+    assert line.endswith("node-group with the node group as value, one of efa, gpu, got 'gup'")
     assert given() == []
 
 
@@ -212,3 +225,5 @@ def test_skypilot_is_configured_for_the_cluster(train: Train, exports: dict[str,
     assert status == 0
     assert configuration["allowed_contexts"] == [json.loads(exports["kubeconfig"])["current-context"]]
     assert (configuration["namespace"], configuration["remote_identity"]) == ("training", "trainer")
+    tolerated = [one["key"] for one in configuration["pod_config"]["spec"]["tolerations"]]
+    assert tolerated == [GPU, "aws.amazon.com/neuron", "node-group"]

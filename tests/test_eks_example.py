@@ -74,8 +74,10 @@ def jobs() -> dict[str, tuple[int, dict[str, Any], dict[str, Any], str]]:
 
 @pytest.mark.parametrize("path", ["job.yaml", "job-efa.yaml", "trainjob.yaml"])
 def test_an_example_is_the_training_identity_on_two_gpu_nodes(path: str) -> None:
-    nodes, pod, resources, _ = jobs()[path]
+    nodes, pod, resources, queue = jobs()[path]
     assert nodes == 2
+    # without Kueue, it starts no group but that of its queue
+    assert {"key": "node-group", "value": queue, "effect": "NoSchedule"} in pod["tolerations"]
     assert pod["serviceAccountName"] == "trainer"
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
     assert resources["limits"]["nvidia.com/gpu"] > 0

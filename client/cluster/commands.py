@@ -45,7 +45,7 @@ def submit(
     """Check the manifests of a job, and create it by `kubectl`; what is no job is applied first.
 
     A job must be in the namespace `training`, have the service account `trainer`, ask for accelerators, tolerate the
-    taint of their nodes, and have a deadline.
+    taints of their nodes, of which one is `node-group`, and have a deadline.
     """
     from client.cluster import submitting
 

@@ -15,10 +15,13 @@ from typing import Any, cast
 from client import show, stack
 from client.cluster import kubeconfig
 from client.errors import TrainError
+from client.outputs import Outputs
 
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
 ACCELERATORS = ("nvidia.com/gpu", "aws.amazon.com/neuron")
 """Resources of nodes with accelerators; each is the key of their taint, too."""
+NODE_GROUP = "node-group"
+"""Key of the taint that holds the name of a node group, which starts for those alone who name it."""
 JOBS = ("Job", "JobSet", "MPIJob", "PyTorchJob", "RayJob", "TrainJob")
 """Kinds that run once: applied a second time, they would not run again."""
 DEADLINE = "activeDeadlineSeconds"
@@ -41,17 +44,17 @@ def run(name: str | None, path: Path | None, files: Sequence[Path], *, job_name:
         )
     manifests = [one for file in files for one in _read(kubectl, file)]
     jobs = [one for one in manifests if one["kind"] in JOBS]
-    mistakes = [line for one in manifests for line in _mistakes(one)]
-    if job_name is not None:
-        mistakes += _name_mistakes(job_name, jobs)
-    if mistakes:
-        raise TrainError("\n".join(mistakes))
-    for one in jobs if job_name is not None else ():
-        one["metadata"]["name"] = job_name
     with stack.opened(name, path) as opened, TemporaryDirectory() as folder:
         config = Path(folder) / "kubeconfig"
         config.touch(0o600)
         config.write_text(kubeconfig.of(opened), encoding="utf-8")
+        mistakes = [line for one in manifests for line in _mistakes(one, opened.outputs)]
+        if job_name is not None:
+            mistakes += _name_mistakes(job_name, jobs)
+        if mistakes:
+            raise TrainError("\n".join(mistakes))
+        for one in jobs if job_name is not None else ():
+            one["metadata"]["name"] = job_name
         others = [one for one in manifests if one not in jobs]
         for verb, some in (("apply", others), ("create", jobs)):
             for made in _make(kubectl, config, verb, some):
@@ -101,7 +104,7 @@ def _name_mistakes(name: str, jobs: Sequence[Manifest]) -> Iterator[str]:
         yield f"--name: {rule}, got '{name}'"
 
 
-def _mistakes(manifest: Manifest) -> Iterator[str]:
+def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
     """What keeps a manifest from doing what it is to do on this cluster."""
     what = f"{manifest['kind']} {manifest['metadata'].get('name', '')}"
     if (namespace := manifest["metadata"].get("namespace")) != NAMESPACE:
@@ -118,12 +121,22 @@ def _mistakes(manifest: Manifest) -> Iterator[str]:
         if (account := pod.get("serviceAccountName")) != SERVICE_ACCOUNT:
             yield f"{what}: serviceAccountName: must be {SERVICE_ACCOUNT}, got {_said(account)}"
         for name in sorted(resources):
-            if not any(_tolerates(one, name) for one in pod.get("tolerations", [])):
+            if not any(_tolerates(one, name, "true") for one in pod.get("tolerations", [])):
                 yield f"{what}: tolerations: must have one of {name}, the taint of its nodes, with operator Exists"
+        groups = sorted(outputs.eks_node_group_arns)
+        if not any(_tolerates(one, NODE_GROUP, group) for one in pod.get("tolerations", []) for group in groups):
+            named = [one.get("value") for one in pod.get("tolerations", []) if one.get("key") == NODE_GROUP]
+            rule = f"must have one of {NODE_GROUP} with the node group as value, one of {', '.join(groups)}"
+            yield f"{what}: tolerations: {rule}, got {_said(named[0] if named else None)}"
 
 
-def _tolerates(toleration: Mapping[str, str], taint: str) -> bool:
-    return toleration.get("key", taint) == taint and toleration.get("effect", "NoSchedule") == "NoSchedule"
+def _tolerates(toleration: Mapping[str, str], taint: str, value: str) -> bool:
+    """Whether a toleration is of a taint with this key and value (Kubernetes, "Taints and Tolerations")."""
+    return (
+        toleration.get("key", taint) == taint
+        and toleration.get("effect", "NoSchedule") == "NoSchedule"
+        and (toleration.get("operator") == "Exists" or toleration.get("value") == value)
+    )
 
 
 def _said(value: object) -> str:

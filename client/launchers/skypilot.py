@@ -6,7 +6,7 @@ from typing import Any
 
 from client import show, stack
 from client.cluster import kubeconfig
-from client.cluster.submitting import ACCELERATORS, NAMESPACE, SERVICE_ACCOUNT
+from client.cluster.submitting import ACCELERATORS, NAMESPACE, NODE_GROUP, SERVICE_ACCOUNT
 from client.stack import Stack
 
 PROVISION_TIMEOUT_SECONDS = 1800
@@ -34,7 +34,9 @@ def of(opened: Stack) -> dict[str, Any]:
         TrainError: when there is none.
 
     """
-    tolerations = [{"key": one, "operator": "Exists", "effect": "NoSchedule"} for one in ACCELERATORS]
+    # SkyPilot names the group by the kind of its GPU
+    taints = (*ACCELERATORS, NODE_GROUP)
+    tolerations = [{"key": one, "operator": "Exists", "effect": "NoSchedule"} for one in taints]
     return {
         "kubernetes": {
             "allowed_contexts": [json.loads(kubeconfig.of(opened))["current-context"]],

@@ -1,7 +1,7 @@
 """The nodes of the EKS cluster: a few CPU nodes that always run, and GPU groups that start at zero.
 
-GPU groups carry a taint, so that only what asks for their accelerator lands on them, and everything that Cluster
-Autoscaler must know of a node before there is one.
+GPU groups carry taints, so that only what asks for their accelerator and names the group lands on them, and everything
+that Cluster Autoscaler must know of a node before there is one.
 """
 
 import base64
@@ -25,7 +25,7 @@ NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.
 """Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
 LAUNCHER_LABEL = "skypilot.co/accelerator"
 NODE_GROUP_LABEL = "node-group"
-"""Label that holds the group's name in the stack file."""
+"""Label, and taint, that holds the group's name in the stack file."""
 SYSTEM_NODE_DISK_GIB = 50
 NUMBER_OF_NODES = "scalingConfig.desiredSize"
 UPDATED_AT_ONCE_PERCENT = 33
@@ -214,7 +214,7 @@ class NodeShape:
     """A node of a GPU group, as Kubernetes sees it."""
 
     accelerator: Literal["nvidia.com/gpu", "aws.amazon.com/neuron"]
-    """The resource that pods ask for, and the key of the taint that keeps others off."""
+    """The resource that pods ask for, and the key of a taint."""
     resources: Mapping[str, int]
     """What device plugins offer on a node: resource -> count."""
     vcpus: int
@@ -254,6 +254,15 @@ class NodeShape:
             max_size=settings.max_size,
         )
 
+    @property
+    def taints(self) -> dict[str, str]:
+        """Key -> value of what a pod must tolerate.
+
+        The first keeps off what asks for no accelerator, the second what asks for one of another group: of all groups
+        that have room for a pod, Cluster Autoscaler may start any, the dearest too.
+        """
+        return {self.accelerator: "true", NODE_GROUP_LABEL: self.labels[NODE_GROUP_LABEL]}
+
     def autoscaler_tags(self) -> dict[str, str]:
         """Tags of an Auto Scaling group from which Cluster Autoscaler knows its nodes while there are none.
 
@@ -261,7 +270,7 @@ class NodeShape:
         """
         prefix = "k8s.io/cluster-autoscaler/node-template"
         return {
-            f"{prefix}/taint/{self.accelerator}": "true:NoSchedule",
+            **{f"{prefix}/taint/{key}": f"{value}:NoSchedule" for key, value in self.taints.items()},
             **{f"{prefix}/label/{key}": value for key, value in self.labels.items()},
             **{f"{prefix}/resources/{key}": str(count) for key, count in self.resources.items()},
         }
@@ -393,7 +402,8 @@ class GpuNodeGroup(pulumi.ComponentResource):
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             scaling_config=_scaling(settings, running),
             labels=shape.labels,
-            taints=[{"key": shape.accelerator, "value": "true", "effect": "NO_SCHEDULE"}],
+            # EKS puts one that is new on nodes that run, too; it ends no pod
+            taints=[{"key": key, "value": value, "effect": "NO_SCHEDULE"} for key, value in shape.taints.items()],
             # an update ends a node before it starts the next one, as there may be no GPU to spare
             update_config={"max_unavailable_percentage": UPDATED_AT_ONCE_PERCENT, "update_strategy": "MINIMAL"},
             node_repair_config={"enabled": True},

@@ -205,7 +205,10 @@ class ClusterQueue(pulumi.ComponentResource):
             metadata={"name": group},
             spec={
                 "nodeLabels": {NODE_GROUP_LABEL: group},
-                "tolerations": [{"key": shape.accelerator, "operator": "Exists", "effect": "NoSchedule"}],
+                "tolerations": [
+                    {"key": key, "operator": "Equal", "value": value, "effect": "NoSchedule"}
+                    for key, value in shape.taints.items()
+                ],
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
         )
@@ -330,16 +333,25 @@ def _device_plugin_values(shapes: Iterable[NodeShape]) -> dict[str, dict[str, An
     """Release -> values, of the device plugins that these nodes need."""
     shapes = list(shapes)
     accelerators = sorted({shape.accelerator for shape in shapes})
-    tolerations = {one: {"key": one, "operator": "Exists", "effect": "NoSchedule"} for one in accelerators}
+    every_group = _tolerates(NODE_GROUP_LABEL)
     values: dict[str, dict[str, Any]] = {}
     if NVIDIA in accelerators:
-        values["device-plugin"] = {"tolerations": [tolerations[NVIDIA]]}
+        values["device-plugin"] = {"tolerations": [_tolerates(NVIDIA), every_group]}
     if NEURON in accelerators:
-        # the chart tolerates its taint itself; EKS's own monitoring agent looks after the nodes
-        values["neuron-device-plugin"] = {"npd": {"enabled": False}}
+        values["neuron-device-plugin"] = {
+            "devicePlugin": {"tolerations": [_tolerates(NEURON), every_group]},
+            # EKS's own monitoring agent looks after the nodes
+            "npd": {"enabled": False},
+        }
     if any(EFA_LABEL in shape.labels for shape in shapes):
-        values["efa-device-plugin"] = {"nodeSelector": {EFA_LABEL: "true"}, "tolerations": list(tolerations.values())}
+        tolerations = [*map(_tolerates, accelerators), every_group]
+        values["efa-device-plugin"] = {"nodeSelector": {EFA_LABEL: "true"}, "tolerations": tolerations}
     return values
+
+
+def _tolerates(taint: str) -> dict[str, str]:
+    """A toleration of a taint with this key, whatever its value."""
+    return {"key": taint, "operator": "Exists", "effect": "NoSchedule"}
 
 
 def _quotas(shape: NodeShape) -> dict[str, str]:

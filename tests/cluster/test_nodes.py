@@ -21,7 +21,7 @@ def test_system_nodes_are_on_demand_and_untainted(deployed: Run) -> None:
     assert "taints" not in system
 
 
-def test_a_gpu_group_rests_at_zero_behind_a_taint(deployed: Run) -> None:
+def test_a_gpu_group_rests_at_zero_behind_its_taints(deployed: Run) -> None:
     group = one_of(deployed, NODE_GROUP, "training-gpu")
     assert {
         key: group.inputs[key] for key in group.inputs if key not in {"clusterName", "launchTemplate", "nodeRoleArn"}
@@ -38,11 +38,21 @@ def test_a_gpu_group_rests_at_zero_behind_a_taint(deployed: Run) -> None:
             "k8s.amazonaws.com/accelerator": "nvidia",
             "nvidia.com/gpu.present": "true",
         },
-        "taints": [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}],
+        "taints": [
+            {"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"},
+            {"key": "node-group", "value": "gpu", "effect": "NO_SCHEDULE"},
+        ],
         "updateConfig": {"maxUnavailablePercentage": 33, "updateStrategy": "MINIMAL"},
         "nodeRepairConfig": {"enabled": True},
         "tags": {"distributed-training:part": "test/eks.gpuNodeGroups.gpu"},
     }
+
+
+def test_a_pod_that_names_no_group_starts_none_of_them(deployed: Run) -> None:
+    ordinary = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    for name in ("gpu", "fast", "block", "reserved"):
+        taints = one_of(deployed, NODE_GROUP, f"training-{name}").inputs["taints"]
+        assert [name] == [one["value"] for one in taints if one["key"] not in {each["key"] for each in ordinary}]
 
 
 def test_launchers_find_the_gpu_of_a_group_that_has_one_kind(deployed: Run) -> None:
@@ -61,13 +71,22 @@ def test_the_autoscaler_owns_the_size_of_every_group(deployed: Run) -> None:
 def test_the_autoscaler_knows_a_node_before_there_is_one(deployed: Run) -> None:
     prefix = "k8s.io/cluster-autoscaler/node-template/"
     for name, nodes in {
-        "gpu": {"taint/nvidia.com/gpu": "true:NoSchedule", "resources/nvidia.com/gpu": "4"},
+        "gpu": {
+            "taint/nvidia.com/gpu": "true:NoSchedule",
+            "taint/node-group": "gpu:NoSchedule",
+            "resources/nvidia.com/gpu": "4",
+        },
         "fast": {
             "taint/nvidia.com/gpu": "true:NoSchedule",
+            "taint/node-group": "fast:NoSchedule",
             "resources/nvidia.com/gpu": "8",
             "resources/vpc.amazonaws.com/efa": "32",
         },
-        "neuron": {"taint/aws.amazon.com/neuron": "true:NoSchedule", "resources/aws.amazon.com/neuron": "16"},
+        "neuron": {
+            "taint/aws.amazon.com/neuron": "true:NoSchedule",
+            "taint/node-group": "neuron:NoSchedule",
+            "resources/aws.amazon.com/neuron": "16",
+        },
     }.items():
         group = one_of(deployed, NODE_GROUP, f"training-{name}")
         (own,) = deployed.created[group.urn].outputs["resources"][0]["autoscalingGroups"]
@@ -144,7 +163,7 @@ def test_a_group_is_in_the_first_zone_that_has_its_types(deployed: Run) -> None:
 def test_trainium_has_its_own_image_taint_label_and_plugin(deployed: Run) -> None:
     nodes = one_of(deployed, NODE_GROUP, "training-neuron").inputs
     assert nodes["amiType"] == "AL2023_x86_64_NEURON"
-    assert nodes["taints"] == [{"key": "aws.amazon.com/neuron", "value": "true", "effect": "NO_SCHEDULE"}]
+    assert nodes["taints"][0] == {"key": "aws.amazon.com/neuron", "value": "true", "effect": "NO_SCHEDULE"}
     assert "nvidia.com/gpu.present" not in nodes["labels"]
     values = one_of(deployed, RELEASE, "training-neuron-device-plugin").inputs["values"]
     assert values["npd"] == {"enabled": False}

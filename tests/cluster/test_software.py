@@ -43,11 +43,21 @@ def test_only_what_a_stack_needs_is_installed(plain: Run, run_sections: RunStack
 
 
 def test_device_plugins_run_behind_the_taints(deployed: Run) -> None:
-    nvidia = one_of(deployed, RELEASE, "training-device-plugin").inputs["values"]
-    assert nvidia == {"tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]}
-    efa = one_of(deployed, RELEASE, "training-efa-device-plugin").inputs["values"]
-    assert efa["nodeSelector"] == {"vpc.amazonaws.com/efa.present": "true"}
-    assert nvidia["tolerations"][0] in efa["tolerations"]
+    values = {
+        name: one_of(deployed, RELEASE, f"training-{name}").inputs["values"]
+        for name in ("device-plugin", "neuron-device-plugin", "efa-device-plugin")
+    }
+    tolerated = {
+        "nvidia.com/gpu": values["device-plugin"]["tolerations"],
+        "aws.amazon.com/neuron": values["neuron-device-plugin"]["devicePlugin"]["tolerations"],
+    }
+    groups = [one.inputs["taints"] for one in all_of(deployed, NODE_GROUP).values() if "taints" in one.inputs]
+    assert groups
+    for accelerator, *others in ([one["key"] for one in taints] for taints in groups):
+        wanted = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in (accelerator, *others)]
+        assert tolerated[accelerator] == wanted
+        assert all(one in values["efa-device-plugin"]["tolerations"] for one in wanted)
+    assert values["efa-device-plugin"]["nodeSelector"] == {"vpc.amazonaws.com/efa.present": "true"}
 
 
 def test_the_autoscaler_is_of_the_clusters_version_and_scales_its_groups_and_no_other(deployed: Run) -> None:
@@ -114,7 +124,14 @@ def test_kueue_has_a_queue_for_each_group_with_all_that_pods_can_have_of_its_nod
         "nvidia.com/gpu": "16",
         "vpc.amazonaws.com/efa": "64",
     }
-    assert flavors["training-fast-flavor"].inputs["spec"]["nodeLabels"] == {"node-group": "fast"}
+    assert flavors["training-fast-flavor"].inputs["spec"] == {
+        "nodeLabels": {"node-group": "fast"},
+        # so that a job that names its queue needs no toleration of its own
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+            {"key": "node-group", "operator": "Equal", "value": "fast", "effect": "NoSchedule"},
+        ],
+    }
 
 
 def test_half_a_job_does_not_hold_nodes(deployed: Run) -> None:
