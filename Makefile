@@ -39,9 +39,8 @@ engine: $(INSTALLED) ## the same stack files on Pulumi's real engine, where its 
 	@command -v pulumi > /dev/null || echo "no Pulumi CLI on the PATH: https://www.pulumi.com/docs/install/"
 	@! command -v pulumi > /dev/null || $(BIN)/python -m pytest -m engine -n 2 --dist worksteal
 
-bench: $(INSTALLED) ## measure: what the program costs to evaluate, and the worker against a bare loop
-	@$(BIN)/python benchmarks/evaluation.py
-	@$(BIN)/python benchmarks/worker_throughput.py
+bench: $(INSTALLED) ## measure what the program, the commands and the worker cost, over the least that is possible
+	@$(BIN)/python -m benchmarks
 
 check: $(INSTALLED) $(ACTIONLINT) ## format, lint, types and workflows, as CI checks them
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""What this project costs: `python -m benchmarks` measures it. Uses `local`, `tests` and `worker`."""

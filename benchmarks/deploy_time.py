@@ -1,0 +1,62 @@
+"""How long a deployment of the dev stack would take on AWS, by the graph of its resources: what waits for what.
+
+Nothing is deployed: it is a model, in which each resource begins when all that it depends on is there, any number at a
+time, and takes as long as its type usually takes.
+"""
+
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
+
+from benchmarks.figure import Figure
+from benchmarks.program import ROOT, Program
+from local import stack_files
+from local.run import Run
+
+SECONDS: Mapping[str, float] = {
+    "aws:batch/computeEnvironment:ComputeEnvironment": 38,
+    "aws:ec2/natGateway:NatGateway": 94,
+    "aws:ec2/subnet:Subnet": 10,
+    "aws:ec2/vpc:Vpc": 6,
+    "aws:eks/addon:Addon": 46,
+    "aws:eks/cluster:Cluster": 562,
+    "aws:eks/nodeGroup:NodeGroup": 130,
+    "aws:iam/role:Role": 7,
+    "kubernetes:helm.sh/v3:Release": 31,
+}
+"""Type -> seconds from its request until it can be used, as logs of `terraform apply` show it that people published:
+an EKS cluster of version 1.36 with NAT gateway, node group and add-ons (Saptak-cyber/DevOps_Assignments, October 2026);
+subnets (terraform-aws-modules/terraform-aws-eks issue 2203), roles (turbot/steampipe-plugin-aws pull request 131)."""
+USUAL_SECONDS = 2
+"""Of all other types; the same logs have rules of security groups, routes and policies at 1 to 4."""
+
+FORCED = (
+    "aws:ec2/vpc:Vpc",
+    "aws:ec2/subnet:Subnet",
+    "aws:eks/cluster:Cluster",
+    "aws:eks/nodeGroup:NodeGroup",
+    "kubernetes:helm.sh/v3:Release",
+)
+"""The longest chain in which AWS itself demands each before the next: a release waits until its pods run."""
+
+
+def figure(program: Program) -> Figure:
+    """The modelled time over the longest chain that AWS forces; a computation, so that one turn is enough."""
+    run = program.preview(stack_files.read(ROOT, "dev"))
+    return Figure(
+        name="a deployment of the dev stack on AWS (modelled)",
+        floor="VPC, subnet, cluster, node group, release",
+        unit="s",
+        most=1.05,
+        pairs=[(modelled(run), sum(SECONDS[type_] for type_ in FORCED))],
+    )
+
+
+def modelled(run: Run) -> float:
+    """Seconds until the last resource is there."""
+    ready: dict[str, float] = {}
+    graph = {urn: one.dependencies for urn, one in run.registrations.items()}
+    for urn in TopologicalSorter(graph).static_order():
+        one = run.registrations[urn]
+        takes = SECONDS.get(one.type, USUAL_SECONDS) if one.provided else 0
+        ready[urn] = takes + max((ready[other] for other in one.dependencies), default=0)
+    return max(ready.values())

@@ -1,0 +1,47 @@
+"""How the time of an evaluation grows with the number of resources, as a picture."""
+
+import time
+from pathlib import Path
+
+from benchmarks.program import ROOT, SIZES, Program
+
+PICTURE = ROOT / "docs" / "growth.svg"
+WIDTH, HEIGHT, LEFT, BELOW = 560, 280, 64, 44
+
+
+def measure(program: Program) -> list[tuple[int, float]]:
+    """Number of resources and processor seconds of a preview, for stacks that grow."""
+    grown: list[tuple[int, float]] = []
+    for size in SIZES:
+        stack = program.sized(size)
+        started = time.process_time()
+        run = program.preview(stack)
+        grown.append((len(run.registrations), time.process_time() - started))
+    return grown
+
+
+def draw(grown: list[tuple[int, float]], path: Path = PICTURE) -> None:
+    """Write the picture, an SVG."""
+    most, longest = max(count for count, _ in grown), max(seconds for _, seconds in grown)
+    points = [
+        (LEFT + (WIDTH - LEFT - 24) * count / most, HEIGHT - BELOW - (HEIGHT - BELOW - 24) * seconds / longest)
+        for count, seconds in grown
+    ]
+    text = 'font-family="sans-serif" font-size="13" fill="#24292f"'
+    marks = [
+        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#0969da"/>'
+        f'<text x="{x:.0f}" y="{y - 10:.0f}" text-anchor="end" {text}>{count}: {seconds:.2f} s</text>'
+        for (x, y), (count, seconds) in zip(points, grown, strict=True)
+    ]
+    line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+        "<title>Processor seconds of a preview, by the number of resources</title>"
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
+        f'<path d="M{LEFT} 16V{HEIGHT - BELOW}H{WIDTH - 16}" fill="none" stroke="#57606a"/>'
+        f'<polyline points="{line}" fill="none" stroke="#0969da" stroke-width="2"/>{"".join(marks)}'
+        f'<text x="{WIDTH // 2}" y="{HEIGHT - 14}" text-anchor="middle" {text}>resources</text>'
+        f'<text x="16" y="{HEIGHT // 2}" transform="rotate(-90 16 {HEIGHT // 2})" text-anchor="middle" {text}>'
+        "processor seconds</text></svg>\n",
+        encoding="utf-8",
+    )
