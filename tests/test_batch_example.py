@@ -6,8 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,6 +16,7 @@ import pytest
 
 from local.aws import Aws
 from tests.conftest import ROOT
+from tools.example import Job, Metadata, installed, is_tried_again
 
 EXAMPLE = ROOT / "examples" / "batch"
 
@@ -31,7 +33,10 @@ def load(name: str) -> Any:
     return module
 
 
-rendezvous, checkpoints = load("rendezvous"), load("checkpoints")
+rendezvous, checkpoints, ending, host, gpus = map(load, ("rendezvous", "checkpoints", "ending", "host", "gpus"))
+launch = load("launch")
+
+Launch = Callable[..., "subprocess.Popen[str]"]
 
 
 def batch_variables(node: int, *, nodes: int = 3, main: int = 0) -> dict[str, str]:
@@ -84,6 +89,7 @@ def test_torchrun_is_told_what_batch_said() -> None:
         "--steps",
         "5",
     ]
+    assert "--master-port=29501" in rendezvous.Rendezvous.of({"MASTER_PORT": "29501"}).torchrun("auto", "train.py")
 
 
 def test_all_nodes_and_attempts_of_a_job_share_one_run() -> None:
@@ -150,81 +156,279 @@ def test_the_image_holds_every_file_of_the_example() -> None:
     assert set(copied.split()) == {path.name for path in EXAMPLE.glob("*.py")}
 
 
-NODES = 2
-PROCESSES_PER_NODE = 2
+@pytest.mark.parametrize(
+    ("status", "code", "why", "expected"),
+    [
+        (0, 0, None, 0),
+        # torchrun ends with 1 whatever its processes return
+        (1, ending.STOPPED, None, 75),
+        (1, ending.FAULTY_GPU, None, 80),
+        (1, 3, None, 3),
+        # a process that failed says nothing, or fails after another one has said that all is done
+        (1, None, None, 1),
+        (1, 0, None, 1),
+        (-9, None, None, 137),
+        (1, ending.STOPPED, "SIGTERM", 75),
+        # told while it starts, so that there is no checkpoint yet, and told when all is done
+        (-15, None, "SIGTERM", 75),
+        (1, 0, "SIGTERM", 0),
+    ],
+)
+def test_an_attempt_ends_with_what_its_processes_said(
+    status: int, code: int | None, why: str | None, expected: int
+) -> None:
+    assert launch.result(status, code, why) == expected
 
 
-class Job:
-    """A multi-node job as Batch runs it, each node a process here."""
-
-    def __init__(self, aws: Aws, bucket: str, job_id: str, *arguments: str) -> None:
-        self._nodes = [
-            subprocess.Popen(
-                [sys.executable, str(EXAMPLE / "launch.py"), *arguments],
-                env={
-                    **os.environ,
-                    **aws.environment,
-                    **batch_variables(node, nodes=NODES),
-                    "AWS_BATCH_JOB_ID": f"{job_id}#{node}",
-                    "ARTIFACTS_BUCKET": bucket,
-                    "PROCESSES_PER_NODE": str(PROCESSES_PER_NODE),
-                    "OMP_NUM_THREADS": "1",
-                    # one host stands for both
-                    **({"AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS": "127.0.0.1"} if node else {}),
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for node in range(NODES)
-        ]
-        self.lines: list[str] = []
-
-    def wait_for(self, pattern: str) -> "re.Match[str]":
-        """The first line of the main node from here on that fits."""
-        for line in cast("IO[str]", self._nodes[0].stdout):
-            self.lines.append(line)
-            if match := re.search(pattern, line):
-                return match
-        raise AssertionError("".join(self.lines))
-
-    def reclaim(self, node: int) -> None:
-        self._nodes[node].send_signal(signal.SIGTERM)
-
-    def end(self) -> list[int]:
-        """Exit statuses of the nodes."""
-        try:
-            self.lines += self._nodes[0].communicate(timeout=60)[0].splitlines(keepends=True)
-            for node in self._nodes[1:]:
-                node.communicate(timeout=60)
-        finally:
-            for node in self._nodes:
-                node.kill()
-        return [node.returncode for node in self._nodes]
-
-    @property
-    def saved(self) -> dict[int, str]:
-        """Step -> loss, of what was saved."""
-        return {int(match[1]): match[2] for match in re.finditer(r"step (\d+) loss (\S+) saved", "".join(self.lines))}
+def test_batch_tries_again_what_was_stopped_or_had_a_faulty_gpu_and_nothing_else_that_ended_by_itself() -> None:
+    assert {code for code in range(256) if is_tried_again(code)} == {ending.STOPPED, ending.FAULTY_GPU}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
-def test_a_reclaimed_job_stops_everywhere_after_one_step_and_goes_on_from_there(aws: Aws, bucket: str) -> None:
-    reclaimed = Job(aws, bucket, "job-1", "--steps=1000000", "--checkpoint-every=20")
-    assert reclaimed.wait_for(r"(\d+) processes start after step (\d+)").groups() == ("4", "0")
-    reclaimed.wait_for(r"step \d+ loss \S+ saved")
-    # not the main node: that one has to hear of it from the others
-    reclaimed.reclaim(1)
-    assert 0 not in reclaimed.end()
-    last = max(reclaimed.saved)
-    assert checkpoints.Checkpoints(aws.client("s3"), bucket, "job-1").newest() == last
+TORCHRUN = """
+import os, signal, sys, threading
 
-    end = last + 5
-    resumed = Job(aws, bucket, "job-1", f"--steps={end}", "--checkpoint-every=1000000")
-    assert resumed.wait_for(r"(\d+) processes start after step (\d+)").groups() == ("4", str(last))
-    assert resumed.end() == [0, 0]
+told = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: told.set())
+print("torchrun", *sys.argv[1:], "faulty" if "FAULTY_GPU" in os.environ else "fit", flush=True)
+print("for its processes:", os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"], flush=True)
+while os.environ.get("RUNS") and not told.wait(0.01):
+    pass
+if told.is_set():
+    open(os.environ["EXIT_CODE_FILE"], "w").write("75")
+    sys.exit(1)
+"""
+"""What stands for torchrun: with `RUNS` it goes on until it is told to stop, and then ends as the real one does."""
 
-    undisturbed = Job(aws, bucket, "job-2", f"--steps={end}", "--checkpoint-every=1000000")
-    assert undisturbed.end() == [0, 0]
-    assert resumed.saved == undisturbed.saved
-    assert set(resumed.saved) == {end}
+NVIDIA_SMI = """
+case "$1" in
+--query-gpu=*) printf "%s" "$GPUS"; exit "${SMI_STATUS:-0}" ;;
+*pending) printf "%s" "$PENDING" ;;
+*failure) printf "%s" "$FAILURE" ;;
+esac
+"""
+FIT = "GPU-a, 0\nGPU-b, [N/A]\n"
+"""What nvidia-smi says of two GPUs, one of them without ECC."""
+
+
+def program(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def launched(tmp_path: Path) -> Launch:
+    """Start launch.py with what stands for torchrun; where there is no metadata service and no GPU, unless told so."""
+    package = tmp_path / "torch" / "distributed"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "distributed/__init__.py"):
+        (package.parent / name).touch()
+    (package / "run.py").write_text(TORCHRUN)
+
+    def start(**environment: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, EXAMPLE / "launch.py", "--steps=5"],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(tmp_path),
+                "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def test_a_node_runs_train_to_its_end_and_without_a_metadata_service(launched: Launch) -> None:
+    node = launched()
+    said, _ = node.communicate()
+    assert node.returncode == 0
+    assert re.search(r"^torchrun --nnodes=1 .* \S+/train.py --steps=5 fit$", said, re.MULTILINE)
+    # the two minutes that a notice leaves
+    assert "for its processes: 110" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_handed_on_to_torchrun_and_the_attempt_is_one_that_is_tried_again(
+    number: signal.Signals, launched: Launch
+) -> None:
+    with launched(RUNS="yes") as node:
+        for line in cast("IO[str]", node.stdout):
+            if line.startswith("for its processes"):
+                node.send_signal(number)
+            if line.startswith("launch: told"):
+                assert line == f"launch: told to stop: {number.name}\n"
+    assert node.returncode == ending.STOPPED
+
+
+def test_a_notice_of_ec2_is_one_to_stop(launched: Launch) -> None:
+    with Metadata() as metadata:
+        metadata.announce_end()
+        # whatever proxy there is, the metadata service is not behind it
+        node = launched(
+            RUNS="yes",
+            AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata.endpoint,
+            http_proxy="http://127.0.0.1:9",
+            NO_PROXY="",
+        )
+        said, _ = node.communicate()
+    assert "told to stop: EC2 announced for this instance: terminate at 2026-12-01T12:02:00Z" in said
+    assert node.returncode == ending.STOPPED
+
+
+def test_a_notice_is_looked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "LOOK_SECONDS", 0)
+    with Metadata() as metadata:
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint)
+        told = launch.Told()
+        watch = threading.Thread(target=told._by_notice)
+        watch.start()
+        assert host.notice(os.environ) is None
+        assert told.why is None
+        metadata.announce_end()
+        watch.join()
+    assert told.why == "EC2 announced for this instance: terminate at 2026-12-01T12:02:00Z"
+
+
+def test_torchrun_that_does_not_hear_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "KILL_SECONDS", 0)
+    told = launch.Told()
+    told.why = "SIGTERM"
+    deaf = [sys.executable, "-c", "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); signal.pause()"]
+    assert launch.run(deaf, {**os.environ, launch.SHUTDOWN: "0"}, told) in (-signal.SIGKILL, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ({"GPUS": FIT, "NVIDIA_VISIBLE_DEVICES": "GPU-a,GPU-b"}, []),
+        ({"GPUS": FIT, "NVIDIA_VISIBLE_DEVICES": "all", "PENDING": "GPU-a, No\nGPU-b, [N/A]\n"}, []),
+        ({"GPUS": FIT, "NVIDIA_VISIBLE_DEVICES": "GPU-a,GPU-c"}, ["GPU-c: the driver does not have it"]),
+        ({"GPUS": "GPU-a, 2\nGPU-b, 0\n"}, ["GPU-a: ECC errors not corrected: 2"]),
+        ({"GPUS": FIT, "PENDING": "GPU-b, Yes\n"}, ["GPU-b: remapping of rows: pending"]),
+        ({"GPUS": FIT, "FAILURE": "GPU-a, 1\n"}, ["GPU-a: remapping of rows: failure"]),
+        # a driver that answers with something else, or not at all
+        ({"GPUS": "No devices were found\n"}, ["nvidia-smi: "]),
+        ({"GPUS": "", "SMI_STATUS": "15"}, ["nvidia-smi: "]),
+        (
+            {
+                "GPUS": FIT,
+                "LOG": "4,1,2,-;NVRM: Xid (PCI:0000:10:1c): 79, pid=1\n4,2,3,-;NVRM: Xid (PCI:0000:10:1c): 31\n",
+            },
+            ["PCI:0000:10:1c: XID 79 in the kernel's log"],
+        ),
+        (
+            {"GPUS": FIT, "DIAG": 'a word\n{"DCGM Diagnostic": [{"name": "memory", "results": [{"status": "Fail"}]}]}'},
+            ["DCGM: memory: failed"],
+        ),
+        ({"GPUS": FIT, "DIAG": '{"name": "memory", "results": [{"status": "Pass"}, {"status": "Skip"}]}'}, []),
+    ],
+)
+def test_a_faulty_gpu_is_found(
+    machine: dict[str, str], expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    if "DIAG" in machine:
+        program(tmp_path / "bin" / "dcgmi", 'printf "%s" "$DIAG"')
+    (tmp_path / "log").write_text(machine.get("LOG", ""))
+    monkeypatch.setattr(gpus, "KERNEL_LOG", tmp_path / "log")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    for name, value in machine.items():
+        monkeypatch.setenv(name, value)
+    found = list(gpus.faults(machine, [].append))
+    assert len(found) == len(expected)
+    assert all(one.startswith(begin) for one, begin in zip(found, expected, strict=True))
+
+
+def test_what_cannot_be_looked_at_is_said_and_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert list(gpus.faults({}, said.append)) == []
+    assert said == ["GPUs are not checked: there is no nvidia-smi"]
+    said.clear()
+    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    program(tmp_path / "bin" / "dcgmi", "echo Error: unable to establish a connection to the specified host")
+    monkeypatch.setattr(gpus, "KERNEL_LOG", tmp_path / "log")
+    monkeypatch.setenv("GPUS", FIT)
+    assert list(gpus.faults({}, said.append)) == []
+    assert said == [
+        f"errors of the driver (XID) are not looked for: {tmp_path}/log: No such file or directory",
+        "DCGM's diagnostics did not run: substring not found",
+    ]
+
+
+def test_a_main_node_with_a_faulty_gpu_starts_nothing(launched: Launch, tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    node = launched(**batch_variables(0), GPUS="GPU-a, 1\n")
+    said, _ = node.communicate()
+    assert node.returncode == ending.FAULTY_GPU
+    assert "launch: GPU-a: ECC errors not corrected: 1\n" in said
+    assert "torchrun" not in said
+
+
+def test_another_node_with_one_lets_its_processes_tell_the_main_node(launched: Launch, tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    node = launched(**batch_variables(1), GPUS="GPU-a, 1\n")
+    said, _ = node.communicate()
+    assert re.search(r"^torchrun .* faulty$", said, re.MULTILINE)
+
+
+def test_an_instance_with_a_faulty_gpu_is_terminated_where_the_job_may(
+    launched: Launch, aws: Aws, tmp_path: Path
+) -> None:
+    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    ec2 = aws.client("ec2")
+    (instance,) = ec2.run_instances(ImageId="ami-0123456789abcdef0", MinCount=1, MaxCount=1)["Instances"]
+    environment = {**aws.environment, "GPUS": "GPU-a, 1\n", "TERMINATE_FAULTY_INSTANCE": "true"}
+    with Metadata() as metadata:
+        metadata.values |= {"instance-id": instance["InstanceId"], "placement/region": aws.region}
+        said: list[str] = []
+        with launched(**environment, AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata.endpoint) as node:
+            for line in cast("IO[str]", node.stdout):
+                # it stays until the instance ends, so that no other attempt is placed on it
+                if line == f"launch: {instance['InstanceId']} is being terminated\n":
+                    node.terminate()
+                said.append(line)
+    assert node.returncode == ending.FAULTY_GPU
+    (found,) = ec2.describe_instances(InstanceIds=[instance["InstanceId"]])["Reservations"][0]["Instances"]
+    assert found["State"]["Name"] == "terminated"
+    assert f"launch: on instance {instance['InstanceId']}\n" in said
+
+    # where nobody says which instance it is, the attempt ends at once
+    node = launched(**environment)
+    text, _ = node.communicate()
+    assert node.returncode == ending.FAULTY_GPU
+    assert "launch: the instance is not terminated: " in text
+
+
+def started(aws: Aws, bucket: str, job_id: str, *arguments: str, **of_the_second: str) -> Job:
+    """A job on real torchrun; its second node has some variables more."""
+    environment = {
+        **aws.environment,
+        "ARTIFACTS_BUCKET": bucket,
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",
+    }
+    return Job(installed(), job_id, *arguments, environments=iter((environment, environment | of_the_second)))
+
+
+@pytest.mark.example
+def test_a_signal_to_one_node_stops_all_after_one_step_with_a_checkpoint(aws: Aws, bucket: str) -> None:
+    with started(aws, bucket, "stopped", "--steps=1000000", "--checkpoint-every=20") as job:
+        for _, line in job.lines():
+            if "step 20 " in line:
+                job.tell(1)
+        assert job.end() == [ending.STOPPED, ending.STOPPED], job.output
+    assert checkpoints.Checkpoints(aws.client("s3"), bucket, "stopped").newest() == max(job.saved)
+
+
+@pytest.mark.example
+def test_a_faulty_gpu_on_one_node_ends_the_main_node_before_it_trains(aws: Aws, bucket: str, tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    with started(aws, bucket, "faulty", "--steps=5", PATH=path, GPUS="GPU-a, 1\n") as job:
+        # the end of the main node is that of the job
+        assert job.end()[0] == ending.FAULTY_GPU, job.output
+    assert job.saved == {}

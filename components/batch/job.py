@@ -25,16 +25,22 @@ SHORTEST_TIMEOUT_SECONDS = 60
 
 LONGEST_TIMEOUT_HOURS = (2**31 - 1) // 3600
 """As many seconds as the API has numbers for."""
-MOST_RETRY_RULES = 5
-"""Batch API, `RetryStrategy`."""
+
+STOPPED, FAULTY_GPU = 75, 80
+"""Exit codes of `examples/batch`: told to stop before the end, and a GPU that failed its check before the start."""
 
 RETRIES: Sequence[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict] = (
     {"on_status_reason": "Host EC2*", "action": "RETRY"},
     {"on_reason": "CannotPullContainerError*", "action": "RETRY"},
+    *({"on_exit_code": str(code), "action": "RETRY"} for code in (STOPPED, FAULTY_GPU)),
     # the first match wins, and what matches nothing is retried: so the last one matches everything
     {"on_reason": "*", "action": "EXIT"},
 )
-"""Ends of an attempt that lead to another one: those that the job did not cause."""
+"""Ends of an attempt that lead to another one: those that the job did not cause.
+
+Five, as many as there may be (Batch API, `RetryStrategy`): with another number the provider makes the definition anew,
+under another name, and takes every revision of the old one out of use.
+"""
 
 
 class JobSettings(Settings):
@@ -57,7 +63,13 @@ class JobSettings(Settings):
     efa: bool = False
     """Whether nodes communicate over Elastic Fabric Adapter, in `network.trainingZone`, as with `nodes` over 1."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """How often a job starts at most, if AWS reclaimed its host or its image could not be pulled."""
+    """How often a job starts at most: again after AWS reclaimed its host, its image could not be pulled, or it ended
+    with 75 (told to stop) or 80 (a faulty GPU)."""
+    terminate_faulty_instances: bool = False
+    """Whether `examples/batch` ends an instance on which a GPU fails its check: the next attempt is then on another.
+
+    Any job of the queue may then end any instance of the queue.
+    """
     timeout_hours: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_HOURS)] = 24
     """Hours until an attempt is stopped; a minute or more."""
     send_to: SendTo = ()
@@ -78,6 +90,8 @@ class JobSettings(Settings):
         yield from for_secrets(f"{path}.secrets", self.secrets.values())
         if self.send_to:
             yield f"{path}.sendTo", ("sqs",)
+        if self.terminate_faulty_instances:
+            yield f"{path}.terminateFaultyInstances", ("ec2",)
 
     def container(self, types: Sequence[InstanceFacts]) -> Preset:
         """What one node's container has: what is said, and else all of the smallest of the types."""
@@ -128,6 +142,12 @@ class JobSettings(Settings):
                 f"must be at most memoryMib ({self.memory_mib}), which it is taken from",
                 self.shared_memory_mib,
             ),
+            (
+                self.terminate_faulty_instances and self.nodes > 1,
+                "terminateFaultyInstances",
+                "must be false with nodes over 1, whose containers do not learn on which instance they are",
+                self.terminate_faulty_instances,
+            ),
             *(
                 (
                     name.startswith("AWS_BATCH"),
@@ -144,15 +164,6 @@ class JobSettings(Settings):
             ),
             *iam.wrong_keys(self.secrets.values(), self.secret_key_arns),
         )
-
-
-def retry_rules() -> list[batch.JobDefinitionRetryStrategyEvaluateOnExitArgsDict]:
-    """`RETRIES`, with the last one as often as there is room for.
-
-    With another number of rules the provider makes the definition anew, under another name, and takes every revision
-    of the old one out of use.
-    """
-    return [*RETRIES, *[RETRIES[-1]] * (MOST_RETRY_RULES - len(RETRIES))]
 
 
 def container_properties(
@@ -172,6 +183,7 @@ def container_properties(
     # whose SDKs cannot ask the instance's metadata, which is closed to them
     places = {"AWS_DEFAULT_REGION": region, "AWS_REGION": region} if settings.nodes > 1 else {}
     devices = [f"/dev/infiniband/uverbs{index}" for index in range(has.efa_interfaces)]
+    faulty = {"TERMINATE_FAULTY_INSTANCE": "true"} if settings.terminate_faulty_instances else {}
     return {
         "image": image,
         "command": list(settings.command),
@@ -179,7 +191,8 @@ def container_properties(
         "executionRoleArn": execution_role_arn,
         "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements.items() if value],
         "environment": [
-            {"name": key, "value": value} for key, value in sorted({**_nccl(settings), **places, **environment}.items())
+            {"name": key, "value": value}
+            for key, value in sorted({**_nccl(settings), **places, **faulty, **environment}.items())
         ],
         "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(settings.secrets.items())],
         "linuxParameters": {
@@ -205,6 +218,14 @@ def container_properties(
         },
         "privileged": False,
     }
+
+
+def terminate_instances(
+    account: iam.Account, instances: batch.ComputeEnvironmentComputeResourcesArgsDict
+) -> iam.Statement:
+    """What lets a job end instances of its queue, which alone have the queue's instance profile."""
+    condition = {"ArnEquals": {"ec2:InstanceProfile": instances.get("instance_role")}}
+    return iam.allow(["ec2:TerminateInstances"], [account.arn("ec2", "instance/*")], condition)
 
 
 def node_properties(settings: JobSettings, facts: InstanceFacts, container: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
 from components.batch.generations import NAME_TAG, NEEDS_TAG, Generation
 from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_names
-from components.batch.job import container_properties, node_properties, retry_rules
+from components.batch.job import RETRIES, container_properties, node_properties, terminate_instances
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like
@@ -215,7 +215,15 @@ class BatchJobQueue(pulumi.ComponentResource):
             account=account,
             service="ecs-tasks.amazonaws.com",
             source_account=account.id,
-            statements=[*artifacts.read_write(), *send_to(queues, settings.send_to)],
+            statements=[
+                *artifacts.read_write(),
+                *send_to(queues, settings.send_to),
+                *(
+                    [terminate_instances(account, instances.compute_resources[settings.capacity[0]])]
+                    if settings.terminate_faulty_instances
+                    else []
+                ),
+            ],
             opts=child,
         )
         execution_role = iam.execution_role(
@@ -292,7 +300,7 @@ class BatchJobQueue(pulumi.ComponentResource):
                 if settings.nodes > 1
                 else None
             ),
-            retry_strategy={"attempts": settings.attempts, "evaluate_on_exits": retry_rules()},
+            retry_strategy={"attempts": settings.attempts, "evaluate_on_exits": RETRIES},
             timeout={"attempt_duration_seconds": round(settings.timeout_hours * 3600)},
             propagate_tags=True,
             # running submitters may hold the revision before this one

@@ -23,23 +23,26 @@ class Rendezvous:
     """This node's number, 0 for the main one, which holds rank 0."""
     address: str
     """Where the main node is found."""
+    port: int = PORT
+    """The port on which the main node is found."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """Read Batch's variables.
+        """Read Batch's variables, and `MASTER_PORT`, for where another job has the usual port.
 
         Raises:
             KeyError: in a multi-node job without its other variables: this is not Batch.
 
         """
+        port = int(environ.get("MASTER_PORT", PORT))
         if "AWS_BATCH_JOB_NUM_NODES" not in environ:
-            return cls(nodes=1, node=0, address="127.0.0.1")
+            return cls(nodes=1, node=0, address="127.0.0.1", port=port)
         nodes, node, main = (
             int(environ[f"AWS_BATCH_JOB_{name}"]) for name in ("NUM_NODES", "NODE_INDEX", "MAIN_NODE_INDEX")
         )
         # the main node alone is not told its own address; rank 0 must be on it, whatever its index
         address = "127.0.0.1" if node == main else environ["AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS"]
-        return cls(nodes=nodes, node=(node - main) % nodes, address=address)
+        return cls(nodes=nodes, node=(node - main) % nodes, address=address, port=port)
 
     def torchrun(self, processes: str, script: str, *arguments: str) -> list[str]:
         """The command that starts so many processes here (`auto` is one per GPU) and joins the other nodes."""
@@ -50,7 +53,7 @@ class Rendezvous:
             f"--nnodes={self.nodes}",
             f"--node-rank={self.node}",
             f"--master-addr={self.address}",
-            f"--master-port={PORT}",
+            f"--master-port={self.port}",
             f"--nproc-per-node={processes}",
             f"--rdzv-conf=timeout={START_TIMEOUT_SECONDS}",
             script,

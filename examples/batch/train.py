@@ -1,8 +1,8 @@
 """A minimal PyTorch DDP job for AWS Batch: one process per GPU, checkpoints in the bucket, resumed after a reclaim.
 
-Every process holds the same model. The first one saves; all load what it says is the newest checkpoint. When AWS
-takes a host back its processes get SIGTERM: all processes agree to stop after the same step, the first one saves, and
-the next attempt goes on from there.
+Every process holds the same model. The first one saves; all load what it says is the newest checkpoint. When one of
+them gets SIGTERM, which launch.py sees to, all agree to stop after the same step, the first one saves, and the next
+attempt goes on from there. A host that ends without a word costs the steps since the checkpoint before.
 """
 
 import argparse
@@ -12,17 +12,14 @@ import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import boto3
+import ending
 import torch
 import torch.distributed as dist
 from checkpoints import Checkpoints
 from rendezvous import START_TIMEOUT_SECONDS, run_name
 from torch.nn.parallel import DistributedDataParallel
-
-RECLAIMED = 128 + signal.SIGTERM
-"""Exit status of a run that was stopped, as of a process that the signal killed."""
 
 
 def main() -> int:
@@ -33,12 +30,18 @@ def main() -> int:
     arguments = parser.parse_args()
 
     stop = StopSignal()
+    timeout = timedelta(seconds=START_TIMEOUT_SECONDS)
+    # torchrun's own: a faulty GPU may not communicate
+    store, rank, processes = next(dist.rendezvous("env://", timeout=timeout))
+    if not all_fit(store, processes):
+        return ending.FAULTY_GPU
     gpu = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
     if gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=START_TIMEOUT_SECONDS))
-    first = dist.get_rank() == 0
+    backend = "nccl" if gpu else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=processes, timeout=timeout)
+    first = rank == 0
 
     torch.manual_seed(0)
     model = DistributedDataParallel(torch.nn.Linear(16, 1).to(device), device_ids=[device.index] if gpu else None)
@@ -46,13 +49,13 @@ def main() -> int:
     checkpoints = Checkpoints(boto3.client("s3"), os.environ["ARTIFACTS_BUCKET"], run_name(os.environ))
     step = resume(checkpoints, model, optimizer, device)
     if first:
-        print(f"{dist.get_world_size()} processes start after step {step}", flush=True)
+        print(f"{processes} processes start after step {step}", flush=True)
 
     stopped = False
     while step < arguments.steps and not stopped:
         step += 1
         # each process its own data, and the same again after a resume
-        generator = torch.Generator().manual_seed(step * dist.get_world_size() + dist.get_rank())
+        generator = torch.Generator().manual_seed(step * processes + rank)
         x = torch.randn(64, 16, generator=generator).to(device)
         loss = torch.nn.functional.mse_loss(model(x), x.sum(dim=1, keepdim=True))
         optimizer.zero_grad()
@@ -61,12 +64,21 @@ def main() -> int:
         stopped = stop.agreed(device)
         if first and (stopped or step % arguments.checkpoint_every == 0 or step == arguments.steps):
             save(checkpoints, step, model, optimizer)
-            print(f"step {step} loss {loss.item():.4f} saved", flush=True)
+            print(f"step {step} loss {loss.item():.6g} saved", flush=True)
 
     # the others wait until the last checkpoint is there
     dist.barrier()
     dist.destroy_process_group()
-    return RECLAIMED if stopped else 0
+    return ending.STOPPED if stopped else 0
+
+
+def all_fit(store: dist.Store, processes: int) -> bool:
+    """Whether no process is on a host whose GPUs failed their check; all get the same answer."""
+    store.add("faulty", int(ending.FAULTY in os.environ))
+    if store.add("checked", 1) == processes:
+        store.set("all checked", "")
+    store.wait(["all checked"])
+    return store.add("faulty", 0) == 0
 
 
 class StopSignal:
@@ -99,10 +111,10 @@ def resume(
 ) -> int:
     """Load the newest checkpoint into model and optimizer; its step, or 0 without one."""
     # the first process looks and tells the others, so that all load the same
-    found: list[Any] = [checkpoints.newest() if dist.get_rank() == 0 else None]
-    dist.broadcast_object_list(found, device=device)
-    (step,) = found
-    if step is None:
+    newest = torch.tensor((checkpoints.newest() or 0) if dist.get_rank() == 0 else 0, device=device)
+    dist.broadcast(newest, src=0)
+    step = int(newest.item())
+    if not step:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "checkpoint.pt"
@@ -114,4 +126,4 @@ def resume(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending.write(main()))

@@ -1,7 +1,7 @@
 """The job definition of a job queue: its container, and what is tried again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import boto3
@@ -17,7 +17,7 @@ from tests.batch.support import (
     SINGLE,
 )
 from tests.conftest import RunStack
-from tests.support import all_of, one_of
+from tests.support import Allowed, all_of, one_of
 
 
 def expected_container(name: str, settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -64,8 +64,11 @@ RETRY = {
     "evaluateOnExits": [
         {"onStatusReason": "Host EC2*", "action": "RETRY"},
         {"onReason": "CannotPullContainerError*", "action": "RETRY"},
-        # as many as there may be: another number makes another definition
-        *[{"onReason": "*", "action": "EXIT"}] * 3,
+        # what the example ends with when it is told to stop, and when a GPU fails its check
+        {"onExitCode": "75", "action": "RETRY"},
+        {"onExitCode": "80", "action": "RETRY"},
+        # the fifth, as ever: another number makes another definition
+        {"onReason": "*", "action": "EXIT"},
     ],
 }
 
@@ -170,3 +173,28 @@ def test_a_container_finds_the_bucket_the_queues_its_environment_and_its_secrets
         if one["Action"] == ["secretsmanager:GetSecretValue"]
     ]
     assert statement["Resource"] == [SECRET]
+
+
+def test_a_job_may_end_its_instance_where_that_is_asked_for_and_no_other_queues(run_stably: RunStack) -> None:
+    run = run_stably({"batch": {"single": SINGLE | {"terminateFaultyInstances": True}, "other": SINGLE}})
+    container = json.loads(one_of(run, JOB_DEFINITION, "single").inputs["containerProperties"])
+    assert {"name": "TERMINATE_FAULTY_INSTANCE", "value": "true"} in container["environment"]
+    policies = {name: policy.inputs["policy"] for name, policy in all_of(run, ROLE_POLICY).items()}
+    assert "ec2:TerminateInstances" not in policies["other-job"]
+    may = Allowed([policies["single-job"]])
+    profile, other = (
+        f"arn:aws:instanceprofile:us-west-2:123456789012:{name}-InstanceProfile" for name in ("single", "other")
+    )
+    instance = "arn:aws:ec2:us-west-2:123456789012:instance/i-0123456789abcdef0"
+    assert may("ec2:TerminateInstances", instance, **{"ec2:InstanceProfile": profile})
+    assert not may("ec2:TerminateInstances", instance, **{"ec2:InstanceProfile": other})
+    assert not may("ec2:TerminateInstances", instance)
+
+
+def test_a_job_on_many_nodes_cannot_end_an_instance(mistakes_in: Callable[[Mapping[str, Any]], list[str]]) -> None:
+    assert mistakes_in({"batch": {"multi": MULTI | {"terminateFaultyInstances": True}}}) == [
+        (
+            "batch.multi.terminateFaultyInstances: must be false with nodes over 1, whose containers do not learn on"
+            " which instance they are, got true"
+        )
+    ]

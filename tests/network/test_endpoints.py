@@ -62,14 +62,14 @@ def test_a_service_without_endpoint_is_refused_before_anything_is_made(mistakes_
         (
             {
                 "queues": {"tasks": {}, "results": {}},
-                "batch": {"single": {"image": ECR_IMAGE, "sendTo": ["results"]}},
+                "batch": {"single": {"image": ECR_IMAGE, "sendTo": ["results"], "terminateFaultyInstances": True}},
                 "workers": {"w": {"queue": "tasks", "submitTo": ["single"]}},
             },
             (
                 "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs for batch.single; sqs for batch.single.sendTo; "
-                "batch for workers.w.submitTo"
+                "ec2 for batch.single.terminateFaultyInstances; batch for workers.w.submitTo"
             ),
-            "batch, ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs, sqs",
+            "batch, ec2, ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs, sqs",
         ),
         (
             {"queues": {"tasks": {}}, "eks": {"imageRegistry": MIRROR, "sendTo": ["tasks"]}},
