@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from local.aws import Aws
 from tests.conftest import ROOT
-from tools.example import Job, Metadata, installed, is_tried_again
+from tools.example import LOCK, Job, Metadata, installed, is_tried_again
 
 EXAMPLE = ROOT / "examples" / "batch"
 
@@ -154,6 +155,11 @@ def test_a_checkpoint_that_breaks_off_leaves_the_one_before_it_the_newest(
 def test_the_image_holds_every_file_of_the_example() -> None:
     (copied,) = re.findall(r"^COPY (.+\.py) \./$", (EXAMPLE / "Dockerfile").read_text(), re.MULTILINE)
     assert set(copied.split()) == {path.name for path in EXAMPLE.glob("*.py")}
+
+
+def test_make_example_trains_with_the_torch_of_the_image() -> None:
+    (base,) = re.findall(r"^ARG BASE=\S+/pytorch:([\d.]+)-", (EXAMPLE / "Dockerfile").read_text(), re.MULTILINE)
+    assert f"\ntorch=={base}." in LOCK.read_text()
 
 
 @pytest.mark.parametrize(
@@ -309,7 +315,7 @@ def test_torchrun_that_does_not_hear_is_killed(monkeypatch: pytest.MonkeyPatch) 
         ({"GPUS": FIT, "NVIDIA_VISIBLE_DEVICES": "GPU-a,GPU-c"}, ["GPU-c: the driver does not have it"]),
         ({"GPUS": "GPU-a, 2\nGPU-b, 0\n"}, ["GPU-a: ECC errors not corrected: 2"]),
         ({"GPUS": FIT, "PENDING": "GPU-b, Yes\n"}, ["GPU-b: remapping of rows: pending"]),
-        ({"GPUS": FIT, "FAILURE": "GPU-a, 1\n"}, ["GPU-a: remapping of rows: failure"]),
+        ({"GPUS": FIT, "FAILURE": "GPU-a, 1\nGPU-b, 0\n"}, ["GPU-a: remapping of rows: failure"]),
         # a driver that answers with something else, or not at all
         ({"GPUS": "No devices were found\n"}, ["nvidia-smi: "]),
         ({"GPUS": "", "SMI_STATUS": "15"}, ["nvidia-smi: "]),
@@ -362,9 +368,13 @@ def test_what_cannot_be_looked_at_is_said_and_no_fault(tmp_path: Path, monkeypat
 
 def test_a_main_node_with_a_faulty_gpu_starts_nothing(launched: Launch, tmp_path: Path) -> None:
     program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
-    node = launched(**batch_variables(0), GPUS="GPU-a, 1\n")
-    said, _ = node.communicate()
+    with Metadata() as metadata:
+        metadata.values["instance-id"] = "i-0123456789abcdef0"
+        endpoint = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.endpoint}
+        node = launched(**batch_variables(0), **endpoint, GPUS="GPU-a, 1\n")
+        said, _ = node.communicate()
     assert node.returncode == ending.FAULTY_GPU
+    assert "launch: on instance i-0123456789abcdef0\n" in said
     assert "launch: GPU-a: ECC errors not corrected: 1\n" in said
     assert "torchrun" not in said
 
@@ -377,31 +387,31 @@ def test_another_node_with_one_lets_its_processes_tell_the_main_node(launched: L
 
 
 def test_an_instance_with_a_faulty_gpu_is_terminated_where_the_job_may(
-    launched: Launch, aws: Aws, tmp_path: Path
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program(tmp_path / "bin" / "nvidia-smi", NVIDIA_SMI)
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
     ec2 = aws.client("ec2")
     (instance,) = ec2.run_instances(ImageId="ami-0123456789abcdef0", MinCount=1, MaxCount=1)["Instances"]
-    environment = {**aws.environment, "GPUS": "GPU-a, 1\n", "TERMINATE_FAULTY_INSTANCE": "true"}
+    told = launch.Told()
+
+    def sleep(_: float) -> None:
+        # it stays until the instance ends, so that no other attempt is placed on it
+        (found,) = ec2.describe_instances(InstanceIds=[instance["InstanceId"]])["Reservations"][0]["Instances"]
+        told.why = found["State"]["Name"]
+
+    monkeypatch.setattr(time, "sleep", sleep)
     with Metadata() as metadata:
         metadata.values |= {"instance-id": instance["InstanceId"], "placement/region": aws.region}
-        said: list[str] = []
-        with launched(**environment, AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata.endpoint) as node:
-            for line in cast("IO[str]", node.stdout):
-                # it stays until the instance ends, so that no other attempt is placed on it
-                if line == f"launch: {instance['InstanceId']} is being terminated\n":
-                    node.terminate()
-                said.append(line)
-    assert node.returncode == ending.FAULTY_GPU
-    (found,) = ec2.describe_instances(InstanceIds=[instance["InstanceId"]])["Reservations"][0]["Instances"]
-    assert found["State"]["Name"] == "terminated"
-    assert f"launch: on instance {instance['InstanceId']}\n" in said
+        environment = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.endpoint, "TERMINATE_FAULTY_INSTANCE": "true"}
+        assert launch.leave(environment, told) == ending.FAULTY_GPU
+    assert told.why == "terminated"
+    assert capsys.readouterr().out == f"launch: {instance['InstanceId']} is being terminated\n"
 
-    # where nobody says which instance it is, the attempt ends at once
-    node = launched(**environment)
-    text, _ = node.communicate()
-    assert node.returncode == ending.FAULTY_GPU
-    assert "launch: the instance is not terminated: " in text
+    # nobody says any more which instance it is: the attempt ends at once
+    monkeypatch.delattr(time, "sleep")
+    assert launch.leave(environment, launch.Told()) == ending.FAULTY_GPU
+    assert capsys.readouterr().out.startswith("launch: the instance is not terminated: ")
 
 
 def started(aws: Aws, bucket: str, job_id: str, *arguments: str, **of_the_second: str) -> Job:

@@ -53,7 +53,9 @@ def _by_rows(say: Callable[[str], None]) -> Iterator[str]:
         except (subprocess.SubprocessError, ValueError) as error:
             say(f"rows of memory that are remapped are not looked at: nvidia-smi: {error}")
             return
-        yield from (f"{gpu}: remapping of rows: {state}" for gpu, value in rows if value.lower() in ("yes", "1"))
+        # drivers answer with a word, or with a number
+        bad = [gpu for gpu, value in rows if value.lower() == "yes" or value.strip("0").isdecimal()]
+        yield from (f"{gpu}: remapping of rows: {state}" for gpu in bad)
 
 
 def _by_kernel_log(say: Callable[[str], None]) -> Iterator[str]:

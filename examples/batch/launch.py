@@ -50,9 +50,8 @@ class Told:
         self.why = self.why or signal.Signals(number).name
 
     def _by_notice(self) -> None:
-        done = threading.Event()
         while (announced := host.notice(os.environ)) is None:
-            done.wait(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
         self.why = self.why or f"EC2 announced for this instance: {announced}"
 
 
@@ -120,11 +119,10 @@ def result(status: int, code: int | None, why: str | None) -> int:
 def leave(environ: Mapping[str, str], told: Told) -> int:
     """Give up a host with a faulty GPU, and end it where the job may; the exit status."""
     if environ.get("TERMINATE_FAULTY_INSTANCE") == "true" and terminated(environ):
-        held = threading.Event()
         for _ in range(round(HOLD_SECONDS / WAKE_SECONDS)):
             if told.why is not None:
                 break
-            held.wait(WAKE_SECONDS)
+            time.sleep(WAKE_SECONDS)
     return ending.FAULTY_GPU
 
 
