@@ -51,7 +51,14 @@ job_queues = {
 }
 workers = {
     name: FargateWorkers(
-        name, fleet, account=account, network=network, artifacts=artifacts, queues=queues, job_queues=job_queues
+        name,
+        fleet,
+        facts=facts.instance_types,
+        account=account,
+        network=network,
+        artifacts=artifacts,
+        queues=queues,
+        job_queues=job_queues,
     )
     for name, fleet in settings.workers.items()
 }

@@ -47,7 +47,7 @@ class StackSettings(Settings):
     batch: dict[Name, BatchJobQueueSettings] = Field(default_factory=dict[str, BatchJobQueueSettings])
     """Batch job queues by name."""
     workers: dict[Name, WorkerSettings] = Field(default_factory=dict[str, WorkerSettings])
-    """Fleets of Fargate workers by name, each on one of the queues."""
+    """Fleets of workers by name, on Fargate or with GPUs, each on one of the queues."""
     eks: GpuClusterSettings | None = None
     """The EKS cluster."""
     alerts: AlertsSettings = AlertsSettings()
@@ -100,7 +100,7 @@ class StackSettings(Settings):
         for name, one in self.batch.items():
             yield from one.demands(f"batch.{name}")
         for name, fleet in self.workers.items():
-            yield from fleet.demands(f"workers.{name}")
+            yield from fleet.demands(f"workers.{name}", types)
         if self.eks is not None:
             yield from self.eks.demands("eks", types)
 
@@ -240,6 +240,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
     ]
     for found in (
         _batch_preflight(settings, types, zones, account.partition),
+        _workers_preflight(settings, types, zones),
         # no zones where a setting of the network is wrong in itself
         _eks_preflight(settings, types, zones, cluster, account.region) if zones.names and not wrong_network else (),
         _queues_preflight(settings, account.region),
@@ -292,6 +293,10 @@ def _instance_types_named(settings: StackSettings) -> Iterator[tuple[str, Sequen
             with suppress(WrongFieldError):
                 yield f"batch.{name}.instanceTypes", one.instance_types
     with suppress(WrongFieldError):
+        for name, fleet in settings.workers.items():
+            with suppress(WrongFieldError):
+                yield f"workers.{name}.instanceTypes", fleet.types
+    with suppress(WrongFieldError):
         for where, group in settings.eks.groups() if settings.eks else ():
             with suppress(WrongFieldError):
                 yield f"eks.{where}.instanceTypes", group.instance_types
@@ -302,6 +307,11 @@ def _batch_preflight(
 ) -> Iterator[Mistake]:
     for name, one in settings.batch.items():
         yield from as_far_as_right(one.preflight(f"batch.{name}", types, zones, partition))
+
+
+def _workers_preflight(settings: StackSettings, types: Mapping[str, InstanceFacts], zones: Zones) -> Iterator[Mistake]:
+    for name, fleet in settings.workers.items():
+        yield from as_far_as_right(fleet.preflight(f"workers.{name}", types, zones))
 
 
 def _in_one_zone(settings: StackSettings, types: Mapping[str, InstanceFacts]) -> dict[str, frozenset[str]]:

@@ -1,4 +1,4 @@
-"""The EC2 instances that a stack runs, whoever started them: Batch, or EKS."""
+"""The EC2 instances that a stack runs, whoever started them: Batch, ECS for workers with GPUs, or EKS."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,8 @@ from client.stack import Stack
 
 CLUSTER_TAG, GROUP_TAG = "eks:cluster-name", "eks:nodegroup-name"
 """Tags that EKS gives the instances of a managed node group (EKS user guide, "Tag your Amazon EKS resources")."""
+WORKERS_TAG = "EcsCluster"
+"""Tag that the stack gives the instances of a fleet; its value is the name of the fleet's cluster."""
 Instance = dict[str, Any]
 """An instance, as `DescribeInstances` answers (EC2 API, `Instance`)."""
 
@@ -30,6 +32,14 @@ def of_batch(opened: Stack) -> Iterator[Instance]:
     pages = opened.client("batch").get_paginator("describe_compute_environments").paginate(computeEnvironments=arns)
     profiles = {one["computeResources"]["instanceRole"] for page in pages for one in page["computeEnvironments"]}
     yield from (one for one in _in_network(opened) if one.get("IamInstanceProfile", {}).get("Arn") in profiles)
+
+
+def of_workers(opened: Stack) -> Iterator[Instance]:
+    """The instances of the fleets whose workers have GPUs."""
+    clusters = set(opened.outputs.ecs_cluster_names.values())
+    for one in _in_network(opened):
+        if any(tag["Key"] == WORKERS_TAG and tag["Value"] in clusters for tag in one.get("Tags", [])):
+            yield one
 
 
 def _in_network(opened: Stack) -> Iterator[Instance]:

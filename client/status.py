@@ -134,11 +134,15 @@ def _alarms(opened: Stack) -> list[dict[str, Any]]:
 def _costs(opened: Stack) -> dict[str, Any]:
     """What an hour costs as it is now, thing by thing, the dearest first."""
     counts: dict[str, float] = defaultdict(float)
-    own = [*instances.of_batch(opened), *(one for _, one in instances.of_cluster(opened))]
+    of_cluster = [one for _, one in instances.of_cluster(opened)]
+    own = [*instances.of_batch(opened), *instances.of_workers(opened), *of_cluster]
     for one in own:
         counts[one["InstanceType"]] += 1
     for fleet, one in _workers(opened).items():
         definition = task_definition(opened.client("ecs"), opened.outputs, fleet)
+        if "FARGATE" not in definition["requiresCompatibilities"]:
+            # its instances are paid for
+            continue
         counts[prices.FARGATE_VCPU] += one["running"] * int(definition["cpu"]) / 1024
         counts[prices.FARGATE_MEMORY] += one["running"] * int(definition["memory"]) / 1024
     counts[prices.CONTROL_PLANE] = int(bool(opened.outputs.eks_cluster_name))

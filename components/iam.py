@@ -153,6 +153,31 @@ def wrong_keys(secret_arns: Collection[str], key_arns: Iterable[str]) -> Iterato
         yield arn.split(":")[3] not in regions, "secretKeyArns", f"must be {where}", arn
 
 
+def run_agent(account: Account, cluster: pulumi.Input[str]) -> list[Statement]:
+    """Statements that the ECS agent of an instance needs to serve a cluster, named or by a pattern of its name.
+
+    As AWS's AmazonEC2ContainerServiceforEC2Role allows for all clusters, but for making one.
+    """
+    clusters = pulumi.Output.concat(account.arn("ecs", "cluster/"), cluster)
+    instances = pulumi.Output.concat(account.arn("ecs", "container-instance/"), cluster, "/*")
+    return [
+        allow(
+            [
+                "ecs:DeregisterContainerInstance",
+                "ecs:RegisterContainerInstance",
+                "ecs:SubmitAttachmentStateChanges",
+                "ecs:SubmitContainerStateChange",
+                "ecs:SubmitTaskStateChange",
+            ],
+            [clusters],
+        ),
+        allow(["ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"], [instances]),
+        allow(["ecs:TagResource"], [instances], {"StringEquals": {"ecs:CreateAction": "RegisterContainerInstance"}}),
+        # AWS knows no resource for these; the agent reads its own tags, and ends where it is to and may not
+        allow(["ec2:DescribeTags", "ecs:DiscoverPollEndpoint"], ["*"]),
+    ]
+
+
 def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
     """A statement that allows writing to the streams of a log group."""
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(log_group_arn, ":*")])

@@ -20,7 +20,7 @@ SECTIONS: dict[str, Any] = {
     "network": {"natGateways": "single"},
     "queues": {"tasks": {}, "results": {}},
     "batch": {"single": {"instanceTypes": ["g6.12xlarge"]}, "tasks": {}},
-    "workers": {"prepare": {"queue": "tasks"}},
+    "workers": {"prepare": {"queue": "tasks"}, "evaluate": {"gpu": 1, "queue": "results", "image": "mine:1"}},
     "eks": {"gpuNodeGroups": {"gpu": {}}},
 }
 
@@ -35,11 +35,16 @@ def train(train_with: TrainWith, exports: dict[str, Any]) -> Train:
     return train_with(exports)
 
 
-def instance(aws: Aws, exports: dict[str, Any], type_: str, *, group: str | None = None) -> str:
-    """Start an instance of a node group, or one of the Batch queue `single`; its id."""
+def instance(
+    aws: Aws, exports: dict[str, Any], type_: str, *, group: str | None = None, fleet: str | None = None
+) -> str:
+    """Start an instance of a node group, of a fleet, or one of the Batch queue `single`; its id."""
     ec2 = aws.client("ec2")
     given: dict[str, Any] = {}
-    if group is None:
+    if fleet is not None:
+        tag = {"Key": "EcsCluster", "Value": exports["ecs_cluster_names"][fleet]}
+        given["TagSpecifications"] = [{"ResourceType": "instance", "Tags": [tag]}]
+    elif group is None:
         (arn, *_) = exports["batch_compute_environment_arns"]["single"]
         found = aws.client("batch").describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"]
         given["IamInstanceProfile"] = {"Arn": found[0]["computeResources"]["instanceRole"]}
@@ -93,6 +98,7 @@ def test_what_waits_runs_and_fails_is_counted(train: Train, aws: Aws, exports: d
         instance(aws, exports, "g6.12xlarge", group="gpu"),
         instance(aws, exports, "p3.16xlarge", group="gpu"),
         instance(aws, exports, "m7i.large", group="system"),
+        instance(aws, exports, "g6.12xlarge", fleet="evaluate"),
     ]
     alarm = next(
         one
@@ -114,30 +120,31 @@ def test_what_waits_runs_and_fails_is_counted(train: Train, aws: Aws, exports: d
     assert found["nodes"] == {"gpu": 2, "system": 1}
     assert [(one["name"], one["reason"]) for one in found["alarms"]] == [(alarm["AlarmName"], "1 task failed")]
     assert {one["what"]: (one["count"], one["usdPerHour"]) for one in found["costs"]["parts"]} == {
-        "g6.12xlarge": (2, 9.2032),
+        "g6.12xlarge": (3, 13.8048),
         "m7i.large": (1, 0.1008),
         "EKS control plane": (1, 0.1),
         "NAT gateway": (1, 0.045),
         "public IPv4 address": (1, 0.005),
         "p3.16xlarge": (1, None),
     }
-    assert (found["costs"]["usdPerHour"], found["costs"]["withoutPrice"]) == (9.454, ["p3.16xlarge"])
+    assert (found["costs"]["usdPerHour"], found["costs"]["withoutPrice"]) == (14.0556, ["p3.16xlarge"])
 
 
-def test_workers_cost_what_their_tasks_have(
+def test_workers_cost_what_their_tasks_have_and_those_with_gpus_their_instances(
     train: Train, aws: Aws, exports: dict[str, Any], recorded: Recorded
 ) -> None:
     del aws
-    service = {"runningCount": 3, "desiredCount": 4, "serviceName": exports["ecs_service_names"]["prepare"]}
-    recorded.answer("DescribeServices", [{"services": [service]}])
+    recorded.answer(
+        "DescribeServices",
+        lambda asked: {"services": [{"runningCount": 3, "desiredCount": 4, "serviceName": asked["services"][0]}]},
+    )
     _, out, _ = train("status", "--json")
     found = json.loads("\n".join(out))
-    assert found["workers"] == {"prepare": {"running": 3, "desired": 4}}
+    assert found["workers"] == {fleet: {"running": 3, "desired": 4} for fleet in ("evaluate", "prepare")}
     parts = {one["what"]: one["count"] for one in found["costs"]["parts"]}
-    definition = recorded.calls("DescribeTaskDefinition")
-    assert definition == [{"taskDefinition": exports["ecs_task_definition_arns"]["prepare"]}]
-    assert parts["Fargate vCPU"] > 0
-    assert parts["Fargate memory"] >= parts["Fargate vCPU"]
+    definitions = [one["taskDefinition"] for one in recorded.calls("DescribeTaskDefinition")]
+    assert sorted(definitions) == sorted(exports["ecs_task_definition_arns"].values())
+    assert (parts["Fargate vCPU"], parts["Fargate memory"]) == (3, 12)
     assert found["costs"]["atMost"] is True
 
 

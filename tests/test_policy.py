@@ -87,6 +87,7 @@ CASES = {
             [of(kinds.BATCH_COMPUTE_ENVIRONMENT, computeResources={"minVcpus": 0, "maxVcpus": 192})],
             [of(kinds.BATCH_COMPUTE_ENVIRONMENT, computeResources={"maxVcpus": 192})],
             [of(kinds.SCALING_TARGET, minCapacity=0, maxCapacity=4)],
+            [of(kinds.AUTO_SCALING_GROUP, minSize=0, maxSize=4)],
         ],
         broken=[
             (
@@ -102,6 +103,7 @@ CASES = {
                 ["computeResources.minVcpus: must be 0 or nothing, got 48"],
             ),
             ([of(kinds.SCALING_TARGET, minCapacity=1)], ["minCapacity: must be 0, got 1"]),
+            ([of(kinds.AUTO_SCALING_GROUP, minSize=1)], ["minSize: must be 0, got 1"]),
         ],
     ),
     "scaling-is-left-alone": Case(
@@ -121,6 +123,7 @@ CASES = {
                 ["ignoreChanges: must hold computeResources.desiredVcpus, got []"],
             ),
             ([scaled(kinds.ECS_SERVICE)], ["ignoreChanges: must hold desiredCount, got []"]),
+            ([scaled(kinds.AUTO_SCALING_GROUP)], ["ignoreChanges: must hold desiredCapacity, got []"]),
         ],
     ),
     "no-public-address": Case(

@@ -126,6 +126,9 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
             return tuple(f"arn:aws:iam::ACCOUNT_ID:policy/{name}-*" for name in sorted(logical))
         case "iam":
             return roles
+        case "ssm" if name == "GetParameters":
+            # of AWS itself, with the image that a launch template names by them
+            return ("arn:aws:ssm:REGION::parameter/aws/service/ecs/*",)
         case "ssm" if name != "DescribeParameters":
             return (f"arn:aws:ssm:REGION:ACCOUNT_ID:parameter/{PARAMETERS}/*",)
         case "s3":

@@ -28,7 +28,10 @@ SECTIONS: Mapping[str, Any] = {
             "maxVcpus": 384,
         },
     },
-    "workers": {ANY_NAME: {"queue": ANY_NAME, "sendTo": ["results"], "submitTo": [ANY_NAME]}},
+    "workers": {
+        ANY_NAME: {"queue": ANY_NAME, "sendTo": ["results"], "submitTo": [ANY_NAME], "sharesQueue": True},
+        f"{ANY_NAME}-multi": {"queue": ANY_NAME, "sharesQueue": True, "gpu": 1},
+    },
     "eks": {
         "adminPrincipalArns": ["arn:aws:iam::123456789012:role/administrator"],
         "gpuNodeGroups": {"gpu": MULTI_NODE | {"capacity": "onDemand"}},

@@ -279,7 +279,9 @@ class BatchInstances(pulumi.ComponentResource):
             f"{name}-instance",
             account=account,
             service=account.instances,
-            statements=[*_run_agent(name, account), *statements],
+            # the name of an environment is in that of its cluster, by no form that AWS promises: AWSBatch-NAME-ID is
+            # seen. single-node jobs share the host's network and can take on this role
+            statements=[*iam.run_agent(account, f"*{name}-*"), *statements],
             opts=child,
         )
         profile = aws_iam.InstanceProfile(name, role=role.role_name, opts=child)
@@ -318,35 +320,6 @@ class BatchInstances(pulumi.ComponentResource):
         }
         self.security_group_id = group.id
         self.register_outputs({})
-
-
-def _run_agent(name: str, account: iam.Account) -> list[iam.Statement]:
-    """Statements that the ECS agent needs to serve the clusters that Batch makes of a queue's compute environments.
-
-    As AWS's AmazonEC2ContainerServiceforEC2Role allows for all clusters, but for making one, which Batch does itself.
-    Single-node jobs share the host's network and can take on this role.
-    """
-    # the name of an environment is in that of its cluster, by no form that AWS promises: AWSBatch-NAME-ID is seen
-    clusters = account.arn("ecs", f"cluster/*{name}-*")
-    instances = account.arn("ecs", f"container-instance/*{name}-*/*")
-    return [
-        iam.allow(
-            [
-                "ecs:DeregisterContainerInstance",
-                "ecs:RegisterContainerInstance",
-                "ecs:SubmitAttachmentStateChanges",
-                "ecs:SubmitContainerStateChange",
-                "ecs:SubmitTaskStateChange",
-            ],
-            [clusters],
-        ),
-        iam.allow(["ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"], [instances]),
-        iam.allow(
-            ["ecs:TagResource"], [instances], {"StringEquals": {"ecs:CreateAction": "RegisterContainerInstance"}}
-        ),
-        # AWS knows no resource for these; the agent reads its own tags, and ends where it is to and may not
-        iam.allow(["ec2:DescribeTags", "ecs:DiscoverPollEndpoint"], ["*"]),
-    ]
 
 
 def environment_names(

@@ -1,4 +1,4 @@
-"""A fleet of workers on ECS Fargate: its settings, its service, its container and its scaling.
+"""A fleet of workers on ECS: its settings, its service, its instances with GPUs, its container and its scaling.
 
 It may import the other components.
 """

@@ -9,7 +9,7 @@ from components.batch import BatchJobQueue
 from components.fargate_workers.settings import WorkerSettings
 
 STOP_TIMEOUT_SECONDS = 120
-"""The longest that Fargate waits between SIGTERM and SIGKILL."""
+"""The longest that Fargate waits between SIGTERM and SIGKILL; spot capacity is taken back after as long."""
 WORKER_METRICS = "DistributedTraining/Worker"
 """Namespace of the metrics in the reference worker's log; their one dimension is `QueueName`."""
 WORKER_MEMORY_MIB = 256
@@ -21,12 +21,15 @@ USER = "10001:10001"
 def container_definition(
     settings: WorkerSettings,
     *,
+    memory_mib: int,
     image: pulumi.Input[str],
     log_group: pulumi.Input[str],
     region: str,
     environment: Mapping[str, pulumi.Input[str]],
 ) -> dict[str, Any]:
     """The worker's container, under the API's own keys (ECS API, `ContainerDefinition`)."""
+    # Fargate tells a task its region; on an instance it could only ask the metadata, which is closed to it
+    places = {"AWS_DEFAULT_REGION": region, "AWS_REGION": region} if settings.gpu else {}
     definition: dict[str, Any] = {
         "name": "worker",
         "image": image,
@@ -34,10 +37,10 @@ def container_definition(
         "user": USER,
         "readonlyRootFilesystem": True,
         "linuxParameters": {"initProcessEnabled": True},
-        # Fargate has no tmpfs: an empty volume is the one place to write
+        # Fargate has no tmpfs: an empty volume is the one place to write, on instances too
         "mountPoints": [{"sourceVolume": "tmp", "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
         "stopTimeout": STOP_TIMEOUT_SECONDS,
-        "environment": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "environment": [{"name": key, "value": value} for key, value in sorted({**places, **environment}.items())],
         "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(settings.secrets.items())],
         "logConfiguration": {
             "logDriver": "awslogs",
@@ -51,6 +54,10 @@ def container_definition(
             },
         },
     }
+    if settings.gpu:
+        definition["resourceRequirements"] = [{"type": "GPU", "value": str(settings.gpu)}]
+        # what data loaders use; Fargate has no such setting
+        definition["linuxParameters"]["sharedMemorySize"] = memory_mib // 2
     if settings.image is None:
         definition["healthCheck"] = {"command": ["CMD", "python", "-m", "worker", "--healthy"], "startPeriod": 30}
     if settings.command is not None:

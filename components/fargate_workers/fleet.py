@@ -1,17 +1,20 @@
-"""A fleet of workers on ECS Fargate that do the tasks of a queue; their number follows the work, down to zero.
+"""A fleet of workers on ECS that do the tasks of a queue; their number follows the work, down to zero.
 
-Fargate has no GPU: workers prepare data, evaluate, and submit Batch jobs.
+They run on Fargate, to prepare data and submit Batch jobs, or with GPUs on EC2 instances, to evaluate and embed.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch, ec2, ecs, vpc
 
 from components import iam
+from components.accelerators import InstanceFacts
 from components.artifacts import RECORDS_PREFIX, Artifacts
 from components.batch import BatchJobQueue
 from components.fargate_workers.container import WORKER_MEMORY_MIB, container_definition, submission
+from components.fargate_workers.instances import GpuInstances
 from components.fargate_workers.scaling import WorkerScaling
 from components.fargate_workers.settings import WorkerSettings
 from components.images import OWN
@@ -19,6 +22,23 @@ from components.network import Network
 from components.task_queue import TaskQueue, send_to, urls
 
 LOG_RETENTION_DAYS = 30
+ON_FARGATE: Mapping[str, Any] = {
+    "deployment_minimum_healthy_percent": 100,
+    "deployment_maximum_percent": 200,
+    "availability_zone_rebalancing": "ENABLED",
+    "platform_version": "LATEST",
+}
+"""How a service places workers on Fargate: in a deployment the new ones start first."""
+ON_INSTANCES: Mapping[str, Any] = {
+    # with as many again beside them a deployment would wait for GPUs that there are not
+    "deployment_minimum_healthy_percent": 0,
+    "deployment_maximum_percent": 100,
+    # an even spread would start instances, and the placement that fills one first excludes it
+    "availability_zone_rebalancing": "DISABLED",
+    "ordered_placement_strategies": [{"type": "binpack", "field": "memory"}],
+}
+"""How a service places workers on instances: one that is idle makes room for the new one, one that is busy ends its
+task first."""
 
 
 class FargateWorkers(pulumi.ComponentResource):
@@ -44,6 +64,7 @@ class FargateWorkers(pulumi.ComponentResource):
         name: str,
         settings: WorkerSettings,
         *,
+        facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         network: Network,
         artifacts: Artifacts,
@@ -54,15 +75,19 @@ class FargateWorkers(pulumi.ComponentResource):
         super().__init__("distributed-training:index:FargateWorkers", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         queue, results = queues[settings.queue], queues.get("results")
+        cpu, memory_mib = settings.size(facts)
         log_group = cloudwatch.LogGroup(
             name,
             retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
             kms_key_id=account.logs.kms_key_arn,
             opts=child,
         )
-        cluster = ecs.Cluster(name, settings=[{"name": "containerInsights", "value": "enabled"}], opts=child)
-        providers = ecs.ClusterCapacityProviders(
-            name, cluster_name=cluster.name, capacity_providers=["FARGATE", "FARGATE_SPOT"], opts=child
+        cluster = ecs.Cluster(
+            # another one with GPUs: a cluster gives up no capacity that its service still has. An underscore, which is
+            # in the name of no fleet
+            f"{name}_gpu" if settings.gpu else name,
+            settings=[{"name": "containerInsights", "value": "enabled"}],
+            opts=child,
         )
         group = ec2.SecurityGroup(
             name,
@@ -82,6 +107,20 @@ class FargateWorkers(pulumi.ComponentResource):
             cidr_ipv4="0.0.0.0/0",
             opts=child,
         )
+        if settings.gpu:
+            on = GpuInstances(
+                name,
+                settings,
+                account=account,
+                cluster_name=cluster.name,
+                security_group_id=group.id,
+                subnet_ids=network.private_subnets(settings.zones(facts, network.zones)),
+                opts=child,
+            ).capacity_provider
+            names, strategies = [on], [ecs.ServiceCapacityProviderStrategyArgs(capacity_provider=on, weight=1)]
+        else:
+            names, strategies = ["FARGATE", "FARGATE_SPOT"], capacity_provider_strategies(settings)
+        providers = ecs.ClusterCapacityProviders(name, cluster_name=cluster.name, capacity_providers=names, opts=child)
         task_role = iam.ServiceRole(
             f"{name}-task",
             account=account,
@@ -113,10 +152,10 @@ class FargateWorkers(pulumi.ComponentResource):
         definition = ecs.TaskDefinition(
             name,
             family=name,
-            requires_compatibilities=["FARGATE"],
+            requires_compatibilities=["EC2" if settings.gpu else "FARGATE"],
             network_mode="awsvpc",
-            cpu=str(settings.cpu),
-            memory=str(settings.memory),
+            cpu=str(cpu),
+            memory=str(memory_mib),
             runtime_platform={
                 "operating_system_family": "LINUX",
                 "cpu_architecture": settings.architecture.upper(),
@@ -128,6 +167,7 @@ class FargateWorkers(pulumi.ComponentResource):
                 [
                     container_definition(
                         settings,
+                        memory_mib=memory_mib,
                         image=artifacts.image(settings.image or f"{OWN}:{settings.image_tag}"),
                         log_group=log_group.name,
                         region=account.region,
@@ -141,7 +181,7 @@ class FargateWorkers(pulumi.ComponentResource):
                             "WORKER_MAX_TASK_SECONDS": str(settings.max_task_seconds),
                             **urls(queues, settings.send_to),
                             **submission({name: job_queues[name] for name in settings.submit_to}, cluster.name),
-                            "WORKER_TASK_MEMORY_MIB": str(settings.memory - WORKER_MEMORY_MIB),
+                            "WORKER_TASK_MEMORY_MIB": str(memory_mib - WORKER_MEMORY_MIB),
                             **settings.environment,
                         },
                     )
@@ -157,17 +197,14 @@ class FargateWorkers(pulumi.ComponentResource):
             cluster=cluster.arn,
             task_definition=definition.arn,
             desired_count=settings.min_tasks,
-            capacity_provider_strategies=capacity_provider_strategies(settings),
+            capacity_provider_strategies=strategies,
             network_configuration={
                 "subnets": network.private_subnet_ids,
                 "security_groups": [group.id],
                 "assign_public_ip": False,
             },
             deployment_circuit_breaker={"enable": True, "rollback": True},
-            deployment_minimum_healthy_percent=100,
-            deployment_maximum_percent=200,
-            availability_zone_rebalancing="ENABLED",
-            platform_version="LATEST",
+            **(ON_INSTANCES if settings.gpu else ON_FARGATE),
             propagate_tags="SERVICE",
             enable_ecs_managed_tags=True,
             # without it the provider refuses another spot share (hashicorp/terraform-provider-aws pull request 43533)

@@ -1,12 +1,14 @@
 """What a stack file may say of a fleet of workers."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
 from components import iam, quotas
-from components.network import Needs, for_secrets
+from components.accelerators import InstanceFacts, never_offered
+from components.network import Needs, Zones, for_secrets
 from components.schema import Image, KeyArn, Like, Name, SecretArn, Settings, mistake, refuse
 from components.task_queue import SendTo, TaskQueueSettings
 from stack_file.mistakes import Mistake, near
@@ -34,6 +36,11 @@ LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
 """CPU units (1024 are one vCPU) -> memory sizes that Fargate offers with them (ECS developer guide, "Task size")."""
 
 
+GPU_TYPES = ("g6.xlarge", "g5.xlarge")
+"""Instance types of a fleet with GPUs that names none."""
+FARGATE_CPU, FARGATE_MEMORY_MIB = 1024, 4096
+"""Size of a worker on Fargate that names none."""
+
 ImageTag = Annotated[
     str,
     Like(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", "must be a tag of an image, such as worker-1"),
@@ -41,7 +48,7 @@ ImageTag = Annotated[
 
 
 class WorkerSettings(Settings):
-    """One fleet of the `workers` section."""
+    """One fleet of the `workers` section: on Fargate, or with `gpu` on EC2 instances of its own."""
 
     queue: Name = "tasks"
     """The queue under `queues` whose tasks the workers do."""
@@ -60,10 +67,17 @@ class WorkerSettings(Settings):
     """
     command: tuple[str, ...] | None = None
     """Command of the container. Default: the command of its image."""
-    cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = 1024
-    """CPU units of one worker; 1024 are one vCPU."""
-    memory: Annotated[int, Field(ge=512)] = 4096
-    """Memory of one worker in MiB."""
+    gpu: Annotated[int, Field(ge=0)] = 0
+    """GPUs of one worker; 0 is a worker on Fargate, which has none."""
+    instance_types: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """EC2 instance types that workers with `gpu` run on, the first wherever on demand has it.
+
+    Default with `gpu`: g6.xlarge and g5.xlarge.
+    """
+    cpu: Annotated[int, Field(ge=256)] | None = None
+    """CPU units of one worker; 1024 are one vCPU. Default: 1024; with `gpu`, what falls to its GPUs on every type."""
+    memory: Annotated[int, Field(ge=512)] | None = None
+    """Memory of one worker in MiB. Default: 4096; with `gpu`, what falls to its GPUs on every type."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     """Processor architecture of the image."""
     min_tasks: Annotated[int, Field(ge=0)] = 0
@@ -76,7 +90,7 @@ class WorkerSettings(Settings):
     Each fleet on a shared queue counts all that wait there.
     """
     spot_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Share of the workers that run on Fargate Spot. AWS may stop these with two minutes' notice."""
+    """Share on spot: of the workers on Fargate, with `gpu` of the instances. AWS takes these back in two minutes."""
     max_task_seconds: Annotated[int, Field(ge=1, le=LARGEST_TASK_SECONDS)] = 3600
     """How long one task may take, in seconds; use Batch for longer work."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
@@ -88,7 +102,6 @@ class WorkerSettings(Settings):
 
     @model_validator(mode="after")
     def _is_a_legal_task(self) -> Self:
-        legal = LEGAL_MEMORY_MIB[self.cpu]
         most_job_queues = (ROLE_ROOM - len(self.send_to)) // ROOM_OF_JOB_QUEUE
         refuse(
             [
@@ -110,17 +123,12 @@ class WorkerSettings(Settings):
                         len(self.submit_to),
                     ),
                     (
-                        self.memory not in legal,
-                        "memory",
-                        f"must be a size that Fargate offers with cpu {self.cpu}: {legal[0]} to {legal[-1]}",
-                        self.memory,
-                    ),
-                    (
                         self.min_tasks > self.max_tasks,
                         "minTasks",
                         f"must be at most maxTasks ({self.max_tasks})",
                         self.min_tasks,
                     ),
+                    *(self._on_instances() if self.gpu else self._on_fargate()),
                     *iam.wrong_keys(self.secrets.values(), self.secret_key_arns),
                 )
                 if wrong
@@ -128,17 +136,111 @@ class WorkerSettings(Settings):
         )
         return self
 
-    def demands(self, path: str) -> Iterator[quotas.Demand]:
+    def _on_fargate(self) -> Iterator[tuple[bool, str, str, object]]:
+        """Whether a rule of Fargate is broken, its key, what it says and the value got."""
+        cpu, memory = self.cpu or FARGATE_CPU, self.memory or FARGATE_MEMORY_MIB
+        legal = LEGAL_MEMORY_MIB.get(cpu)
+        yield (
+            self.instance_types is not None,
+            "instanceTypes",
+            "must be left out without gpu, because Fargate has no instance types",
+            list(self.instance_types or ()),
+        )
+        yield (
+            legal is None,
+            "cpu",
+            f"must be a size that Fargate offers: {', '.join(map(str, LEGAL_MEMORY_MIB))}",
+            cpu,
+        )
+        if legal is not None:
+            yield (
+                memory not in legal,
+                "memory",
+                f"must be a size that Fargate offers with cpu {cpu}: {legal[0]} to {legal[-1]}",
+                memory,
+            )
+
+    def _on_instances(self) -> Iterator[tuple[bool, str, str, object]]:
+        yield (
+            self.architecture != "x86_64",
+            "architecture",
+            "must be x86_64 with gpu, because ECS has an image with NVIDIA's driver for no other",
+            self.architecture,
+        )
+
+    @property
+    def types(self) -> Sequence[str]:
+        """The instance types of its workers; none on Fargate."""
+        return (self.instance_types or GPU_TYPES) if self.gpu else ()
+
+    def size(self, facts: Mapping[str, InstanceFacts]) -> tuple[int, int]:
+        """CPU units and MiB of memory of one worker."""
+        cpu, memory = FARGATE_CPU, FARGATE_MEMORY_MIB
+        if self.gpu:
+            types = [facts[one] for one in self.types]
+            cpu = min(one.vcpus * 1024 * self.gpu // one.gpus for one in types)
+            memory = min(one.container_memory_mib * self.gpu // one.gpus for one in types)
+        return self.cpu or cpu, self.memory or memory
+
+    def zones(self, facts: Mapping[str, InstanceFacts], zones: Zones) -> list[str]:
+        """The zones of its instances, of those of the network: those that offer one of its types."""
+        return [zone for zone in zones.names if any(zone in facts[one].zones for one in self.types)]
+
+    def preflight(self, path: str, facts: Mapping[str, InstanceFacts], zones: Zones) -> Iterator[Mistake]:
+        """Mistakes that only AWS can find: about the instance types."""
+        types = [facts[name] for name in self.types]
+        if few := {one.instance_type: one.gpus for one in types if one.gpus < self.gpu}:
+            yield mistake(f"{path}.instanceTypes", f"must be types with {self.gpu} NVIDIA GPUs or more", few)
+        elif without := [one.instance_type for one in types if one.batch_image_type is None]:
+            yield mistake(
+                f"{path}.instanceTypes",
+                "must be x86_64 types whose GPUs ECS's image has a driver for",
+                ", ".join(without),
+            )
+        else:
+            # the group starts any of them: a worker that fits some alone would wait beside an instance without room
+            for key, asked, most in (
+                ("cpu", self.cpu, min((one.vcpus * 1024 for one in types), default=0)),
+                ("memory", self.memory, min((one.container_memory_mib for one in types), default=0)),
+            ):
+                if types and asked is not None and asked > most:
+                    rule = f"must be at most {most}, what each of {', '.join(self.types)} can give"
+                    yield mistake(f"{path}.{key}", rule, asked)
+        for usage_class, share in self._shares:
+            if share:
+                yield from never_offered(f"{path}.instanceTypes", types, usage_class)
+        if types and zones.names and not self.zones(facts, zones):
+            yield mistake(
+                f"{path}.instanceTypes",
+                f"must be offered in {', '.join(zones.names)}, where the instances would be",
+                {one.instance_type: sorted(one.zones) for one in types},
+            )
+
+    @property
+    def _shares(self) -> Sequence[tuple[str, float]]:
+        """What EC2 calls each kind of capacity, and its share."""
+        return ("on-demand", 1 - self.spot_share), ("spot", self.spot_share)
+
+    def demands(self, path: str, facts: Mapping[str, InstanceFacts]) -> Iterator[quotas.Demand]:
         """The vCPUs that it asks for at most, on demand and on spot."""
-        vcpus = self.max_tasks * self.cpu / 1024
-        yield from quotas.of_fargate(f"{path}.maxTasks", vcpus * (1 - self.spot_share), vcpus * self.spot_share)
+        path = f"{path}.maxTasks"
+        if not self.gpu:
+            vcpus = self.max_tasks * self.size(facts)[0] / 1024
+            yield from quotas.of_fargate(path, vcpus * (1 - self.spot_share), vcpus * self.spot_share)
+            return
+        vcpus = self.max_tasks * max(facts[one].vcpus for one in self.types)
+        for usage_class, share in self._shares:
+            if share:
+                yield from quotas.of_instances(path, self.types, usage_class, math.ceil(vcpus * share))
 
     def endpoints(self, path: str) -> Needs:
-        """What its tasks need where there is no NAT; Fargate reaches ECS itself without.
+        """What its tasks need where there is no NAT; Fargate reaches ECS itself without, an instance does not.
 
         ECS developer guide, "Amazon ECS interface VPC endpoints".
         """
         yield path, ("ecr.api", "ecr.dkr", "logs", "sqs")
+        if self.gpu:
+            yield f"{path}.gpu", ("ecs", "ecs-agent", "ecs-telemetry")
         yield from for_secrets(f"{path}.secrets", self.secrets.values())
         if self.submit_to:
             yield f"{path}.submitTo", ("batch",)

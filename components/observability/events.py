@@ -114,13 +114,14 @@ def events(
             "The first job of a Batch job queue of this stack cannot start",
             _job_pattern(arns) | {"detail-type": ["Batch Job Queue Blocked"]},
         )
-    if job_queues or cluster is not None:
+    if job_queues or cluster is not None or any(fleet.settings.gpu for fleet in workers.values()):
         found["spot-reclaimed"] = (
             # an instance that is taken back is named by its id alone, so the event cannot tell whose it is
             "EC2 takes a spot instance back in two minutes, any of this account in this region",
             {"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"]},
         )
-    for name, arns in _parted("worker-reclaimed", [fleet.cluster_arn for fleet in workers.values()]):
+    on_fargate = [fleet.cluster_arn for fleet in workers.values() if not fleet.settings.gpu]
+    for name, arns in _parted("worker-reclaimed", on_fargate):
         found[name] = (
             "Fargate Spot takes a worker back in two minutes",
             {

@@ -13,6 +13,8 @@ PLACEMENT_GROUP_HEX_DIGITS = 17
 TEMPLATE_DATA = (
     "blockDeviceMappings",
     "capacityReservationSpecification",
+    "iamInstanceProfile",
+    "imageId",
     "instanceMarketOptions",
     "instanceType",
     "metadataOptions",
@@ -110,13 +112,16 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
     rename = {
         "name": "LaunchTemplateName",
         **{key: f"LaunchTemplateData.{key}" for key in TEMPLATE_DATA},
+        "vpcSecurityGroupIds": "LaunchTemplateData.SecurityGroupIds",
         "LaunchTemplateData.networkInterfaces.securityGroups": "Groups",
     }
     set_later = ("updateDefaultVersion",)
     computed = {"defaultVersion": "DefaultVersionNumber", "latestVersion": "LatestVersionNumber"}
     refers = {
+        "iamInstanceProfile.arn": "aws:iam/instanceProfile:InstanceProfile",
         "networkInterfaces[].securityGroups[]": "aws:ec2/securityGroup:SecurityGroup",
         "placement.groupName": "aws:ec2/placementGroup:PlacementGroup",
+        "vpcSecurityGroupIds[]": "aws:ec2/securityGroup:SecurityGroup",
     }
     needs = (
         "ec2:CreateLaunchTemplate ec2:CreateLaunchTemplateVersion ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplates"

@@ -1,6 +1,7 @@
 """Amazon ECS: clusters, task definitions and services."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from local import api
@@ -17,6 +18,8 @@ from local.tags import Tagged
 CLUSTER = "aws:ecs/cluster:Cluster"
 TASK_DEFINITION = "aws:ecs/taskDefinition:TaskDefinition"
 SERVICE = "aws:ecs/service:Service"
+CAPACITY_PROVIDER = "aws:ecs/capacityProvider:CapacityProvider"
+GROUP = "aws:autoscaling/group:Group"
 ROLE = "aws:iam/role:Role"
 LARGEST_DEFINITION_BYTES = 64 * 1024
 """ECS developer guide, "Amazon ECS service quotas"."""
@@ -67,6 +70,41 @@ class Cluster(_Ecs, token=CLUSTER):
 
     def delete(self, aws: Aws, there: State) -> None:
         aws.client("ecs").delete_cluster(cluster=there.id)
+
+
+class CapacityProvider(_Ecs, token=CAPACITY_PROVIDER):
+    """A capacity provider that sizes an Auto Scaling group."""
+
+    takes = ("ecs", "CreateCapacityProvider")
+    refers = {"autoScalingGroupProvider.autoScalingGroupArn": GROUP}
+    needs = (
+        "autoscaling:CreateOrUpdateTags ecs:CreateCapacityProvider ecs:DeleteCapacityProvider"
+        f" ecs:DescribeCapacityProviders ecs:UpdateCapacityProvider {tag_actions('ecs')}"
+    )
+
+    def create(self, aws: Aws, new: Resource) -> Created:
+        inputs = complete(aws, new)
+        arn = call(aws.client("ecs"), "create_capacity_provider", inputs)["capacityProvider"]["capacityProviderArn"]
+        return Created(id=arn, outputs=inputs | {"arn": arn})
+
+    def describe(self, aws: Aws, there: State) -> Mapping[str, Any] | None:
+        """All of it; None when there is none."""
+        found = aws.client("ecs").describe_capacity_providers(capacityProviders=[there.id], include=["TAGS"])
+        return next(iter(found["capacityProviders"]), None)
+
+    def update(self, aws: Aws, there: State, new: Resource) -> Mapping[str, Any]:
+        """Change how it sizes its group."""
+        scaling = dict(new.inputs["autoScalingGroupProvider"])
+        scaling.pop("autoScalingGroupArn")
+        call(
+            aws.client("ecs"),
+            "update_capacity_provider",
+            {"name": there.outputs["name"], "autoScalingGroupProvider": scaling},
+        )
+        return {}
+
+    def delete(self, aws: Aws, there: State) -> None:
+        aws.client("ecs").delete_capacity_provider(capacityProvider=there.id)
 
 
 class ClusterCapacityProviders(ResourceType, token="aws:ecs/clusterCapacityProviders:ClusterCapacityProviders"):
@@ -152,6 +190,7 @@ class Service(_Ecs, token=SERVICE):
         "deploymentMaximumPercent": "deploymentConfiguration.maximumPercent",
         "deploymentMinimumHealthyPercent": "deploymentConfiguration.minimumHealthyPercent",
         "networkConfiguration": "networkConfiguration.awsvpcConfiguration",
+        "orderedPlacementStrategies": "placementStrategy",
     }
     refers = {
         "cluster": CLUSTER,
@@ -230,11 +269,19 @@ class Service(_Ecs, token=SERVICE):
         aws.client("ecs").delete_service(cluster=there.inputs["cluster"], service=there.id, force=True)
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """From the number of tasks that the service starts with to the maximum of its scaling."""
+        """From the number of tasks that the service starts with to the maximum of its scaling.
+
+        On instances each may need one of its own.
+        """
         at_rest = one.resource.inputs["desiredCount"]
         targets = one.needing("aws:appautoscaling/target:Target")
         at_most = max((target.inputs["maxCapacity"] for target in targets), default=at_rest)
-        for task in one.needed(TASK_DEFINITION):
+        providers = [replace(one, resource=provider) for provider in one.needed(CAPACITY_PROVIDER)]
+        groups = [replace(one, resource=group) for provider in providers for group in provider.needed(GROUP)]
+        for group in groups:
+            overrides = group.resource.inputs["mixedInstancesPolicy"]["launchTemplate"]["overrides"]
+            yield from group.instances({each["instanceType"]: (at_rest, at_most) for each in overrides})
+        for task in () if groups else one.needed(TASK_DEFINITION):
             arm = " on ARM64" if task.inputs.get("runtimePlatform", {}).get("cpuArchitecture") == "ARM64" else ""
             for what, size in (("vCPU", "cpu"), ("memory", "memory")):
                 amount = int(task.inputs[size]) / 1024

@@ -14,13 +14,20 @@ OWNED_BY_SCALING = {
     kinds.EKS_NODE_GROUP: "scalingConfig.desiredSize",
     kinds.BATCH_COMPUTE_ENVIRONMENT: "computeResources.desiredVcpus",
     kinds.ECS_SERVICE: "desiredCount",
+    kinds.AUTO_SCALING_GROUP: "desiredCapacity",
 }
-"""Resource type -> the property that Cluster Autoscaler, Batch or Application Auto Scaling sets while it runs."""
+"""Resource type -> the property that Cluster Autoscaler, Batch, Application Auto Scaling or ECS sets while it runs."""
 
 
-@each(kinds.EKS_NODE_GROUP, kinds.BATCH_COMPUTE_ENVIRONMENT, kinds.SCALING_TARGET, level=EnforcementLevel.ADVISORY)
+@each(
+    kinds.EKS_NODE_GROUP,
+    kinds.BATCH_COMPUTE_ENVIRONMENT,
+    kinds.SCALING_TARGET,
+    kinds.AUTO_SCALING_GROUP,
+    level=EnforcementLevel.ADVISORY,
+)
 def idle_at_zero(resource: Resource) -> Iterator[str]:
-    """With nothing queued, no GPU node, no Batch instance and no worker runs.
+    """With nothing queued, no GPU node, no Batch instance, no worker and no instance for workers runs.
 
     Advisory: a stack file may keep some running, and every preview then says so.
     """
@@ -31,6 +38,8 @@ def idle_at_zero(resource: Resource) -> Iterator[str]:
                 yield from one.must_be("scalingConfig.minSize", "0")
         case kinds.BATCH_COMPUTE_ENVIRONMENT:
             yield from one.must_be("computeResources.minVcpus", "0", "nothing")
+        case kinds.AUTO_SCALING_GROUP:
+            yield from one.must_be("minSize", "0")
         case _:
             yield from one.must_be("minCapacity", "0")
 

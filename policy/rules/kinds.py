@@ -1,5 +1,6 @@
 """Resource types by the engine's names."""
 
+AUTO_SCALING_GROUP = "aws:autoscaling/group:Group"
 BATCH_COMPUTE_ENVIRONMENT = "aws:batch/computeEnvironment:ComputeEnvironment"
 BATCH_JOB_DEFINITION = "aws:batch/jobDefinition:JobDefinition"
 BUCKET = "aws:s3/bucket:Bucket"
