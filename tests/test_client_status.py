@@ -69,11 +69,12 @@ def test_a_stack_at_rest_costs_what_is_paid_by_the_hour(train: Train) -> None:
     status, out, err = train("status")
     assert (status, err) == (0, [])
     lines = [re.split("  +", line) for line in out]
-    assert lines[:5] == [
+    assert lines[:6] == [
         ["queue", "tasks", "0 waiting, 0 in flight, 0 dead"],
         ["queue", "results", "0 waiting, 0 in flight, 0 dead"],
         ["jobs", "single", "0 waiting, 0 starting, 0 running, 0 succeeded, 0 failed"],
         ["jobs", "tasks", "0 waiting, 0 starting, 0 running, 0 succeeded, 0 failed"],
+        ["workers", "evaluate", "0 running of 0"],
         ["workers", "prepare", "0 running of 0"],
     ]
     assert ["nodes", "gpu", "0 running"] in lines
@@ -213,7 +214,7 @@ def test_two_queues_of_one_name_have_both_their_pages(train: Train) -> None:
 
 def test_a_page_is_not_guessed(train: Train) -> None:
     assert train("open", "queue") == (1, [], ["error: queue: name one of this stack's (results, single, tasks)"])
-    assert train("open", "logs")[2] == ["error: logs: name one of this stack's (prepare, single, tasks)"]
+    assert train("open", "logs")[2] == ["error: logs: name one of this stack's (evaluate, prepare, single, tasks)"]
     assert train("open", "pages")[0] == 2
 
 

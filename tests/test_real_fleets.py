@@ -96,6 +96,28 @@ def test_another_image_leaves_the_definition_before_for_a_rollback(real: RealEng
     assert before in ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"]
 
 
+def test_gpus_come_with_another_cluster_change_in_place_and_go(real: RealEngine) -> None:
+    groups = Kept(real.project / FOLDER).there().client("autoscaling")
+    fleet = FLEET | {"gpu": 1}
+    found = planned(real, SECTIONS | {"workers": {"workers": fleet}})
+    assert found["aws:ecs/cluster:Cluster workers"] == {"delete"}
+    assert found["aws:ecs/cluster:Cluster workers_gpu"] == {"create"}
+    assert "replace" in found["aws:ecs/service:Service workers"]
+    real.pulumi(*UP)
+    (group,) = groups.describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert (group["DesiredCapacity"], group["MaxSize"]) == (0, 20)
+    assert planned(real, SECTIONS | {"workers": {"workers": fleet}}) == {}
+    other = fleet | {"instanceTypes": ["g6.xlarge"], "spotShare": 0.1}
+    in_place = planned(real, SECTIONS | {"workers": {"workers": other}})
+    assert in_place == {"aws:autoscaling/group:Group workers": {"update"}}
+    real.pulumi(*UP)
+    found = planned(real, SECTIONS)
+    assert found["aws:autoscaling/group:Group workers"] == {"delete"}
+    assert found["aws:ecs/cluster:Cluster workers"] == {"create"}
+    real.pulumi(*UP)
+    assert groups.describe_auto_scaling_groups()["AutoScalingGroups"] == []
+
+
 def test_a_fleet_that_is_taken_out_takes_nothing_with_it(real: RealEngine) -> None:
     found = planned(real, {key: section for key, section in SECTIONS.items() if key != "workers"})
     rest = {what: how for what, how in found.items() if how != {"delete"}}

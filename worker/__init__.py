@@ -1,4 +1,4 @@
-"""The reference worker: what an ECS Fargate task of this project runs as ``python -m worker``.
+"""The reference worker: what a worker of this project, a task of ECS, runs as ``python -m worker``.
 
 It takes tasks from one SQS queue, runs each as a child process, answers on a results queue and deletes what it has
 answered for.
