@@ -186,7 +186,8 @@ EVERYTHING: dict[str, Any] = {
             "sendTo": ["tasks", "slow"],
             "submitTo": ["shared", "multi", "reserved"],
         },
-        "own": {"queue": "slow", "image": "python:3.13"},
+        "own": {"queue": "slow", "image": "python:3.13", "sharesQueue": True},
+        "gpu": {"queue": "slow", "image": "mine:1", "sharesQueue": True, "gpu": 2, "instanceTypes": ["g6.12xlarge"]},
     },
     "eks": {
         "publicAccessCidrs": ["9.9.9.0/24"],

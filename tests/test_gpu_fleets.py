@@ -12,6 +12,7 @@ from components.accelerators import InstanceFacts
 from components.fargate_workers import WorkerSettings
 from components.network import Zones
 from local.aws import Aws
+from local.provider import Provider
 from local.run import Run
 from tests.conftest import RunStack
 from tests.support import Allowed, all_of, one_of
@@ -135,6 +136,20 @@ def test_the_service_places_workers_with_a_gpu_on_them(run: Run) -> None:
     assert container["linuxParameters"]["sharedMemorySize"] == 15_564 // 2
     told = {one["name"]: one["value"] for one in container["environment"]}
     assert (told["AWS_REGION"], told["AWS_DEFAULT_REGION"]) == ("us-west-2", "us-west-2")
+
+
+def test_spot_instances_are_told_of_by_ec2_and_not_by_fargate(run: Run) -> None:
+    rules = all_of(run, "aws:cloudwatch/eventRule:EventRule")
+    assert {"alerts-spot-reclaimed", "alerts-deployment-failed"} <= set(rules)
+    assert "alerts-worker-reclaimed" not in rules
+
+
+def test_it_costs_nothing_at_rest_and_at_most_an_instance_for_each_worker(run: Run, aws: Aws) -> None:
+    estimate = Provider(aws).estimate(run)
+    lines = {one.price: (one.at_rest, one.at_most) for one in estimate.lines if one.resource == "evaluate"}
+    # the root volumes of 100 GiB, too
+    assert lines == {"g6.xlarge": (0, 6), "g5.xlarge": (0, 6), "gp3 storage": (0, 600)}
+    assert {"g6.xlarge", "g5.xlarge"} <= set(estimate.without_price)
 
 
 def test_with_gpus_the_cluster_is_another_so_that_the_service_is_replaced_whole(

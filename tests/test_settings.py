@@ -126,6 +126,37 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
             "batch.single.sendTo: must name what is under queues, got 'nowhere'",
         ),
         ({"eks": {"sendTo": ["nowhere"]}}, "eks.sendTo: must name what is under queues, got 'nowhere'"),
+        *(
+            ({"workers": {"f": fleet}, "queues": {"tasks": {}, "results": {}}}, f"workers.f.{line}")
+            for fleet, line in (
+                (
+                    {"instanceTypes": ["g6.xlarge"]},
+                    (
+                        "instanceTypes: must be left out without gpu, because Fargate has no instance types,"
+                        " got ['g6.xlarge']"
+                    ),
+                ),
+                (
+                    {"gpu": 1, "architecture": "arm64"},
+                    (
+                        "architecture: must be x86_64 with gpu, because ECS has an image with NVIDIA's driver for no"
+                        " other, got 'arm64'"
+                    ),
+                ),
+                (
+                    {"cpu": 3000},
+                    "cpu: must be a size that Fargate offers: 256, 512, 1024, 2048, 4096, 8192, 16384, got 3000",
+                ),
+                (
+                    {"gpu": 1, "instanceTypes": ["g99.xlarge"]},
+                    "instanceTypes: must be types that us-west-2 offers, got 'g99.xlarge'; did you mean g5.xlarge?",
+                ),
+                (
+                    {"gpu": 2},
+                    ("instanceTypes: must be types with 2 NVIDIA GPUs or more, got {'g6.xlarge': 1, 'g5.xlarge': 1}"),
+                ),
+            )
+        ),
         (
             {"workers": {"f": {"queue": "q", "cpu": 256, "memory": 4096}}, "queues": {"q": {}, "results": {}}},
             "workers.f.memory: must be a size that Fargate offers with cpu 256: 512 to 2048, got 4096",

@@ -127,8 +127,8 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
         case "iam":
             return roles
         case "ssm" if name == "GetParameters":
-            # of AWS itself, with the image that a launch template names by them
-            return ("arn:aws:ssm:REGION::parameter/aws/service/ecs/*",)
+            # AWS's own, of no account, with the image that a launch template names by them
+            return ("arn:aws:ssm:REGION:*:parameter/aws/service/ecs/*",)
         case "ssm" if name != "DescribeParameters":
             return (f"arn:aws:ssm:REGION:ACCOUNT_ID:parameter/{PARAMETERS}/*",)
         case "s3":

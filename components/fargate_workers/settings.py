@@ -70,10 +70,7 @@ class WorkerSettings(Settings):
     gpu: Annotated[int, Field(ge=0)] = 0
     """GPUs of one worker; 0 is a worker on Fargate, which has none."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """EC2 instance types that workers with `gpu` run on, the first wherever on demand has it.
-
-    Default with `gpu`: g6.xlarge and g5.xlarge.
-    """
+    """EC2 instance types that workers with `gpu` run on, on demand in this order. Default: g6.xlarge and g5.xlarge."""
     cpu: Annotated[int, Field(ge=256)] | None = None
     """CPU units of one worker; 1024 are one vCPU. Default: 1024; with `gpu`, what falls to its GPUs on every type."""
     memory: Annotated[int, Field(ge=512)] | None = None
@@ -90,7 +87,7 @@ class WorkerSettings(Settings):
     Each fleet on a shared queue counts all that wait there.
     """
     spot_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Share on spot: of the workers on Fargate, with `gpu` of the instances. AWS takes these back in two minutes."""
+    """Share of the workers on Fargate Spot, or of instances on spot. AWS may stop these with two minutes' notice."""
     max_task_seconds: Annotated[int, Field(ge=1, le=LARGEST_TASK_SECONDS)] = 3600
     """How long one task may take, in seconds; use Batch for longer work."""
     environment: dict[str, str] = Field(default_factory=dict[str, str])
