@@ -279,9 +279,7 @@ def _compute_environments(
 ) -> dict[str, set[str]]:
     """Job queue -> logical names of its compute environments."""
     return {
-        name: set(
-            environment_names(name, one, facts=types[one.instance_types[0]], tags=account.tags, zones=zones).values()
-        )
+        name: set(environment_names(name, one, facts=types, tags=account.tags, zones=zones).values())
         for name, one in settings.batch.items()
     }
 

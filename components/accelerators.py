@@ -56,6 +56,8 @@ class InstanceFacts:
     """Network cards; an EFA interface sits on one of them."""
     pods: int
     """Pods that an EKS node of it may have at most, each with an address of its network interfaces."""
+    instance_storage_gb: int
+    """Size of its own disks together in GB; 0 without any."""
     architecture: Literal["x86_64", "arm64"]
     """Processor architecture."""
     usage_classes: frozenset[str]
@@ -82,6 +84,7 @@ class InstanceFacts:
             pods=min(
                 found.maximum_network_interfaces * (found.maximum_ipv4_addresses_per_interface - 1) + 2, MOST_PODS
             ),
+            instance_storage_gb=found.total_instance_storage if found.instance_storage_supported else 0,
             architecture="arm64" if "arm64" in found.supported_architectures else "x86_64",
             usage_classes=frozenset(found.supported_usages_classes),
             zones=frozenset(zones),

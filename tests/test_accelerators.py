@@ -56,11 +56,13 @@ def test_facts_are_what_aws_says(facts: dict[str, InstanceFacts]) -> None:
         efa_interfaces=32,
         network_cards=32,
         pods=737,
+        instance_storage_gb=30_400,
         architecture="x86_64",
         usage_classes=frozenset({"capacity-block", "on-demand", "spot"}),
         zones=frozenset({"us-west-2a", "us-west-2b", "us-west-2c", "us-west-2d"}),
     )
     assert facts["g5.xlarge"].efa_interfaces == 0
+    assert facts["m7g.large"].instance_storage_gb == 0
     assert facts["trn1.32xlarge"].neuron_devices == 16
     assert facts["trn1.32xlarge"].zones == {"us-west-2b", "us-west-2d"}
     assert facts["m7g.large"].architecture == "arm64"

@@ -74,6 +74,10 @@ class InstancesSettings(JobSettings):
         """Whether its instances are all in the training zone."""
         return self.in_one_zone or self.capacity_reservation_id is not None
 
+    def has_scratch(self, facts: Mapping[str, InstanceFacts]) -> bool:
+        """Whether some of its instances have disks of their own; on the others the folder is on the root volume."""
+        return any(facts[one].instance_storage_gb for one in self.instance_types)
+
     def zones(self, zones: Zones) -> list[str]:
         """The zones of its instances, of those of the network."""
         return zones.training_alone if self.in_training_zone else zones.names
@@ -235,7 +239,7 @@ class BatchInstances(pulumi.ComponentResource):
         name: str,
         settings: InstancesSettings,
         *,
-        facts: InstanceFacts,
+        facts: Mapping[str, InstanceFacts],
         account: iam.Account,
         deployed: Deployed,
         network: Network,
@@ -301,7 +305,7 @@ class BatchInstances(pulumi.ComponentResource):
             "instance_types": settings.instance_types,
             "instance_role": profile.arn,
             # said always: without it an update puts AL2 in its place, which Batch no longer starts
-            "ec2_configurations": [{"image_type": facts.batch_image_type}],
+            "ec2_configurations": [{"image_type": facts[settings.instance_types[0]].batch_image_type}],
             "launch_template": {
                 "launch_template_id": template.id,
                 # "$Latest" is read once, and not again for a generation that comes back
@@ -326,7 +330,7 @@ def environment_names(
     name: str,
     settings: InstancesSettings,
     *,
-    facts: InstanceFacts,
+    facts: Mapping[str, InstanceFacts],
     tags: Mapping[str, str],
     zones: Zones,
 ) -> dict[Capacity, str]:
@@ -337,7 +341,7 @@ def environment_names(
     common = [
         # the provider holds them as a set
         sorted(settings.instance_types),
-        facts.batch_image_type,
+        facts[settings.instance_types[0]].batch_image_type,
         PLACEMENT in settings.needs,
         zones.subnets(settings.zones(zones)),
         _starts_with(name, settings, facts=facts, tags=tags, groups=[]),
@@ -355,11 +359,13 @@ def _starts_with(
     name: str,
     settings: InstancesSettings,
     *,
-    facts: InstanceFacts,
+    facts: Mapping[str, InstanceFacts],
     tags: Mapping[str, str],
     groups: Sequence[pulumi.Input[str]],
 ) -> dict[str, Any]:
     """What the launch template says of an instance; what it does not say is no part of the digest either."""
+    start = user_data(own_interfaces=settings.nodes > 1, scratch=settings.has_scratch(facts))
+    interfaces = efa_network_interfaces(facts[settings.instance_types[0]], groups) if settings.efa else None
     said = {
         "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
         "block_device_mappings": [
@@ -375,8 +381,8 @@ def _starts_with(
                 },
             }
         ],
-        "user_data": base64.b64encode(user_data(own_interfaces=settings.nodes > 1).encode()).decode(),
-        "network_interfaces": efa_network_interfaces(facts, groups) if settings.efa else None,
+        "user_data": base64.b64encode(start.encode()).decode(),
+        "network_interfaces": interfaces,
         "instance_market_options": {"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
         "capacity_reservation_specification": (
             {"capacity_reservation_target": {"capacity_reservation_id": settings.capacity_reservation_id}}

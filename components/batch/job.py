@@ -175,9 +175,13 @@ def container_properties(
     execution_role_arn: pulumi.Input[str],
     log_group: pulumi.Input[str],
     region: str,
+    folders: Sequence[str],
     environment: Mapping[str, pulumi.Input[str]],
 ) -> dict[str, Any]:
-    """One node's container, under the API's own keys (Batch API, `ContainerProperties`)."""
+    """One node's container, under the API's own keys (Batch API, `ContainerProperties`).
+
+    `folders`: of the instance, which the container finds under the same path.
+    """
     has = settings.container(types)
     requirements = {"GPU": has.accelerators, "VCPU": has.vcpus, "MEMORY": has.memory_mib}
     # whose SDKs cannot ask the instance's metadata, which is closed to them
@@ -217,6 +221,7 @@ def container_properties(
             },
         },
         "privileged": False,
+        **_shared(folders),
     }
 
 
@@ -234,6 +239,19 @@ def node_properties(settings: JobSettings, facts: InstanceFacts, container: Mapp
         "numNodes": settings.nodes,
         "mainNode": 0,
         "nodeRangeProperties": [{"targetNodes": "0:", "container": {**container, "instanceType": facts.instance_type}}],
+    }
+
+
+def _shared(folders: Sequence[str]) -> dict[str, Any]:
+    """The keys of a container that sees these folders of its instance."""
+    if not folders:
+        return {}
+    names = {folder: folder.strip("/") for folder in folders}
+    return {
+        "volumes": [{"name": name, "host": {"sourcePath": folder}} for folder, name in names.items()],
+        "mountPoints": [
+            {"sourceVolume": name, "containerPath": folder, "readOnly": False} for folder, name in names.items()
+        ],
     }
 
 

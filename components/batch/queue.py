@@ -17,6 +17,7 @@ from components.artifacts import Artifacts
 from components.batch.generations import NAME_TAG, NEEDS_TAG, Generation
 from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_names
 from components.batch.job import RETRIES, container_properties, node_properties, terminate_instances
+from components.batch.user_data import SCRATCH
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like
@@ -158,13 +159,13 @@ class BatchJobQueue(pulumi.ComponentResource):
             kms_key_id=account.logs.kms_key_arn,
             opts=child,
         )
-        names = environment_names(name, settings, facts=type_facts, tags=account.tags, zones=network.zones)
+        names = environment_names(name, settings, facts=facts, tags=account.tags, zones=network.zones)
         draining = [one for one in others if one.enabled or one.tasks]
         self._tell(others, draining)
         instances = BatchInstances(
             name,
             settings,
-            facts=type_facts,
+            facts=facts,
             account=account,
             deployed=deployed,
             network=network,
@@ -284,6 +285,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             execution_role_arn=execution_role.arn,
             log_group=log_group.name,
             region=account.region,
+            folders=[SCRATCH] if settings.has_scratch(facts) else [],
             environment={
                 "ARTIFACTS_BUCKET": artifacts.bucket,
                 **urls(queues, settings.send_to),

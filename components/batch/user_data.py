@@ -12,19 +12,46 @@ from email.mime.text import MIMEText
 BOUNDARY = "==PART=="
 STOP_TIMEOUT = "2m"
 """Time that a container has between SIGTERM and SIGKILL when its job is stopped: as long as a spot instance has."""
+SCRATCH = "/scratch"
+"""Folder for what a job need not keep, on the instance's own disks; containers find it under the same path."""
+
+MAKES_SCRATCH = f"""\
+#!/bin/bash
+set -euo pipefail
+trap 'echo "{SCRATCH}: cannot be made, so this instance takes no job" > /dev/console; systemctl poweroff' ERR
+mkdir -p {SCRATCH}
+udevadm settle
+shopt -s nullglob
+links=(/dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_*)
+if (( ${{#links[@]}} )) && ! mountpoint --quiet {SCRATCH}; then
+  command -v mdadm || dnf install --assumeyes mdadm
+  # a reboot keeps what is on the disks, a stop does not
+  mdadm --assemble --scan || true
+  if ! blkid -L scratch; then
+    mapfile -t disks < <(realpath "${{links[@]}}" | sort -u)
+    mdadm --create /dev/md/scratch --name=scratch --force --run \\
+      --level=0 --raid-devices="${{#disks[@]}}" "${{disks[@]}}"
+    mkfs.xfs -f -L scratch -l su=8b /dev/md/scratch
+  fi
+  mount -o noatime LABEL=scratch {SCRATCH}
+fi
+chmod 1777 {SCRATCH}
+"""
+"""Joins the instance's own NVMe disks to one, as EKS's AMI does; without any, the folder is on the root volume."""
 
 
-def user_data(*, own_interfaces: bool) -> str:
+def user_data(*, own_interfaces: bool, scratch: bool) -> str:
     """The document.
 
     `own_interfaces`: whether containers have a network interface of their own, as those of multi-node jobs do.
+    `scratch`: whether there is to be `SCRATCH`.
     """
     agent = {"ECS_CONTAINER_STOP_TIMEOUT": STOP_TIMEOUT}
     if own_interfaces:
         # no hop limit keeps such containers from the instance's metadata, and so from its role (ECS developer guide,
         # "Security considerations for EC2"); with the host's own network nothing does
         agent["ECS_AWSVPC_BLOCK_IMDS"] = "true"
-    return _document(boothooks=[], scripts=[_set(agent)])
+    return _document(boothooks=[MAKES_SCRATCH] if scratch else [], scripts=[_set(agent)])
 
 
 def _document(*, boothooks: list[str], scripts: list[str]) -> str:

@@ -228,6 +228,7 @@ def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
             for gpu in found.get("GpuInfo", {}).get("Gpus", [])
         ],
         "id": name,
+        "instanceStorageSupported": found["InstanceStorageSupported"],
         "instanceType": name,
         "maximumIpv4AddressesPerInterface": network["Ipv4AddressesPerInterface"],
         "maximumNetworkCards": network["MaximumNetworkCards"],
@@ -245,6 +246,7 @@ def get_instance_type(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "supportedArchitectures": found["ProcessorInfo"]["SupportedArchitectures"],
         "supportedUsagesClasses": found["SupportedUsageClasses"],
+        "totalInstanceStorage": found.get("InstanceStorageInfo", {}).get("TotalSizeInGB"),
     }
     return {key: value for key, value in result.items() if value is not None}
 

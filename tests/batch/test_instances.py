@@ -1,6 +1,7 @@
 """The instances of a job queue: what they start with, and where."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from components.batch.user_data import user_data
 from local.aws import Aws
 from local.run import Run
-from tests.batch.support import BLOCK, LAUNCH_TEMPLATE, MULTI, PLACEMENT_GROUP, environments
+from tests.batch.support import BLOCK, JOB_DEFINITION, LAUNCH_TEMPLATE, MULTI, PLACEMENT_GROUP, SINGLE, environments
 from tests.conftest import RunStack
 from tests.support import all_of, one_of
 
@@ -32,7 +33,24 @@ def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Ru
 def test_what_instances_run_at_their_start_is_in_the_launch_template(stable: Run) -> None:
     for name in ("single", "multi"):
         text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
-        assert text == user_data(own_interfaces=name == "multi")
+        assert text == user_data(own_interfaces=name == "multi", scratch=True)
+
+
+def test_instances_without_disks_of_their_own_make_no_scratch(run_stably: RunStack) -> None:
+    of_cpus = {"instanceTypes": ["c7i.48xlarge"], "gpus": 0}
+    run = run_stably(
+        {
+            "batch": {
+                "cpu": SINGLE | of_cpus,
+                "mixed": SINGLE | of_cpus | {"instanceTypes": ["m7i.48xlarge", "m6id.32xlarge"]},
+            }
+        }
+    )
+    for name, scratch in (("cpu", False), ("mixed", True)):
+        text = base64.b64decode(one_of(run, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
+        assert text == user_data(own_interfaces=False, scratch=scratch)
+        container = json.loads(one_of(run, JOB_DEFINITION, name).inputs["containerProperties"])
+        assert ("volumes" in container, "mountPoints" in container) == (scratch, scratch)
 
 
 def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stable: Run, aws: Aws) -> None:
@@ -54,7 +72,7 @@ def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stabl
             }
         ],
         "tagSpecifications": [{"resourceType": kind, "tags": tags} for kind in ("instance", "volume")],
-        "userData": base64.b64encode(user_data(own_interfaces=False).encode()).decode(),
+        "userData": base64.b64encode(user_data(own_interfaces=False, scratch=True).encode()).decode(),
     }
     assert tags["Project"] == "distributed-training"
 

@@ -55,6 +55,8 @@ def expected_container(name: str, settings: Mapping[str, Any], **more: Any) -> d
             },
         },
         "privileged": False,
+        "volumes": [{"name": "scratch", "host": {"sourcePath": "/scratch"}}],
+        "mountPoints": [{"sourceVolume": "scratch", "containerPath": "/scratch", "readOnly": False}],
         **more,
     }
 

@@ -308,12 +308,19 @@ def test_nothing_changes_when_nothing_changed(dev: Run, run_stably: RunStack) ->
             {"instanceTypes": ["g5.12xlarge", "g6.12xlarge"]},
             next_generation({"computeResources.instanceTypes"}),
         ),
-        # to another kind of machine image
+        # to another kind of machine image, and to instances without disks of their own
         (
             {"instanceTypes": ["c7i.48xlarge", "m7i.48xlarge"], "gpus": 0},
             {
                 DEFINITION: {"containerProperties"},
-                **next_generation({"computeResources.instanceTypes", "computeResources.ec2Configurations"}),
+                "LaunchTemplate single": {"userData"},
+                **next_generation(
+                    {
+                        "computeResources.instanceTypes",
+                        "computeResources.ec2Configurations",
+                        "computeResources.launchTemplate.version",
+                    }
+                ),
             },
         ),
         ({"maxVcpus": 960}, both({"computeResources.maxVcpus"})),
@@ -348,9 +355,9 @@ def test_the_order_of_instance_types_is_no_other_generation(run_stably: RunStack
 def test_a_release_of_the_program_makes_no_other_generation_unless_instances_are_to_change(stable: Run) -> None:
     # where these change, running instances of every deployed stack are drained: say so in CHANGELOG
     assert {one.name for one in environments(stable).values()} == {
-        "multi-on-demand-a15e5329",
-        "single-on-demand-d2e2473e",
-        "single-spot-283f586d",
+        "multi-on-demand-d37784e5",
+        "single-on-demand-44da0a14",
+        "single-spot-ef73ac9c",
     }
 
 
