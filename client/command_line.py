@@ -81,18 +81,31 @@ def smoke(
             " workers and GPU instances and costs what these cost",
         ),
     ] = False,
+    fabric: Annotated[
+        bool,
+        typer.Option(
+            "--fabric",
+            help="also run an all-reduce between two nodes of each job queue for several nodes and of each EKS group"
+            " with EFA: it must use EFA, and be as fast as the instance type. It says first what that costs, and asks",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="with --fabric: say what it costs, and do not ask")] = False,
     timeout_seconds: Annotated[
         int, typer.Option(parser=_seconds, help="how long a rollout, a task and a job may take", metavar="SECONDS")
     ] = 1800,
 ) -> int:
     """Say whether what a deployed stack exports is there and healthy.
 
-    Checks the AWS that the environment points at, and changes nothing without --round-trip. Without any other word on
-    which stack it reads the outputs from standard input.
+    Checks the AWS that the environment points at, and changes nothing without --round-trip or --fabric. Without any
+    other word on which stack it reads the outputs from standard input.
     """
     from client.smoke import command
 
-    return command.run(stack, outputs, round_trip=round_trip, timeout_seconds=timeout_seconds)
+    if fabric and not yes and (sys.stdin is None or not sys.stdin.isatty()):
+        raise typer.BadParameter(
+            "nobody can be asked here whether to start its nodes; give --yes", param_hint="--fabric"
+        )
+    return command.run(stack, outputs, round_trip=round_trip, fabric=fabric, yes=yes, timeout_seconds=timeout_seconds)
 
 
 @app.command(short_help="say how a deployed stack stands, on one screen")

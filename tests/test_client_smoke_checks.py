@@ -493,7 +493,7 @@ def test_a_queue_that_fleets_share_gets_one_task() -> None:
 
 
 def test_the_token_is_a_signed_question_who_is_asking() -> None:
-    token = kubernetes_api.token(cast("Any", Answered()), "training")
+    token = kubernetes_api.signer(cast("Any", Answered()), "training")()
     prefix, _, encoded = token.partition(".")
     url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
     query = parse_qs(url.query)
@@ -571,6 +571,10 @@ def api(authority: Authority, folder: Path, status: int, said: str) -> Generator
             self.end_headers()
             self.wfile.write(said.encode())
 
+        def do_POST(self) -> None:
+            self.path += f" {self.rfile.read(int(self.headers['Content-Length'])).decode()}"
+            self.do_GET()
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002
             return
 
@@ -629,6 +633,14 @@ def test_the_api_is_asked_whether_it_is_ready(
     ((path, token),) = asked
     assert path == "/readyz"
     assert token.startswith("Bearer k8s-aws-v1.")
+
+
+def test_what_is_made_goes_to_the_api_as_json(authority: Authority, tmp_path: Path) -> None:
+    with api(authority, tmp_path, 201, "made\n") as (endpoint, asked):
+        answer = kubernetes_api.call(
+            endpoint, "/jobs", authority=authority.data, token="a", method="POST", body={"kind": "Job"}
+        )
+    assert (answer, asked) == ((201, "made\n"), [('/jobs {"kind": "Job"}', "Bearer a")])
 
 
 def test_an_api_of_another_authority_is_told_nothing(authority: Authority, tmp_path: Path) -> None:

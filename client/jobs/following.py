@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from client import show, stack
-from client.account import code_of, said
+from client.account import said
 from client.errors import TrainError
 from client.jobs.job import (
     ENDS,
@@ -16,6 +16,7 @@ from client.jobs.job import (
     exit_code_of,
     find,
     log_group,
+    log_pages,
     log_streams,
     node_count,
     nodes_of,
@@ -152,24 +153,10 @@ class _Logs:
                     self._read_on(group, stream, number, prefix)
 
     def _read_on(self, group: str, stream: str, node: int, prefix: str) -> None:
-        while True:
-            token = self._read.get((group, stream))
-            given: dict[str, Any] = {"logGroupName": group, "logStreamName": stream, "startFromHead": True}
-            if token is not None:
-                given["nextToken"] = token
-            try:
-                page = self._logs.get_log_events(**given)
-            except ClientError as error:
-                # a container has a stream's name before it has written the first line
-                if code_of(error) != "ResourceNotFoundException":
-                    raise
-                return
+        for page in log_pages(self._logs, group, stream, self._read.get((group, stream))):
             for event in page["events"]:
                 self._show(event, node, prefix)
             self._read[group, stream] = page["nextForwardToken"]
-            # at the end the token stays what it is (CloudWatch Logs API, `GetLogEvents`)
-            if page["nextForwardToken"] == token:
-                return
 
     def _show(self, event: Mapping[str, Any], node: int, prefix: str) -> None:
         document = {"node": node, "time": when(event["timestamp"]), "message": event["message"]}

@@ -4,10 +4,13 @@ A multi-node job has a child for each node, `ID#0` the main one; attempts, exit 
 child's (Batch user guide, "Multi-node parallel jobs").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from client.account import code_of
 from client.errors import TrainError
 from client.stack import Stack
 
@@ -87,6 +90,24 @@ def log_streams(node: Described) -> list[str]:
     """The streams of a node's attempts, the first attempt's first."""
     containers = [*(one.get("container", {}) for one in node.get("attempts", [])), node.get("container", {})]
     return list(dict.fromkeys(stream for one in containers if (stream := one.get("logStreamName"))))
+
+
+def log_pages(logs: Any, group: str, stream: str, token: str | None = None) -> Iterator[Mapping[str, Any]]:
+    """What a stream holds from a page's token on, page by page; nothing before its container wrote the first line."""
+    given: dict[str, Any] = {"logGroupName": group, "logStreamName": stream, "startFromHead": True}
+    while True:
+        try:
+            page = logs.get_log_events(**given, **({} if token is None else {"nextToken": token}))
+        except ClientError as error:
+            # a container has a stream's name before it has written
+            if code_of(error) != "ResourceNotFoundException":
+                raise
+            return
+        yield page
+        # at the end the token stays what it is (CloudWatch Logs API, `GetLogEvents`)
+        if page["nextForwardToken"] == token:
+            return
+        token = page["nextForwardToken"]
 
 
 def exit_code(job: Described) -> int | None:

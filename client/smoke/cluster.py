@@ -10,6 +10,9 @@ from client.outputs import Outputs
 from client.smoke import kubernetes_api
 from client.smoke.check import Check, Finding, failed, missing, not_checked, warning
 
+LONGEST_SAID = 300
+"""Characters of an answer of the Kubernetes API that are shown."""
+
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
     """The cluster from outside, through its API, and its nodes."""
@@ -69,11 +72,11 @@ def _answers(eks: Any, account: Account, outputs: Outputs) -> Iterator[Finding]:
     cluster = _cluster(eks, outputs)
     network = cluster["resourcesVpcConfig"]
     try:
-        status, said = kubernetes_api.get(
+        status, said = kubernetes_api.call(
             cluster["endpoint"],
             "/readyz",
             authority=cluster["certificateAuthority"]["data"],
-            token=kubernetes_api.token(account, outputs.eks_cluster_name),
+            token=kubernetes_api.signer(account, outputs.eks_cluster_name)(),
         )
     except kubernetes_api.UnreachableError as error:
         if network["endpointPublicAccess"]:
@@ -89,7 +92,7 @@ def _answers(eks: Any, account: Account, outputs: Outputs) -> Iterator[Finding]:
         if status in (401, 403):
             yield warning(f"answers {status} to this caller, who needs a line in eks.adminPrincipalArns")
         elif status != 200:
-            yield failed(f"answers {status}: {said}")
+            yield failed(f"answers {status}: {' '.join(said.split())[:LONGEST_SAID]}")
 
 
 def _node_groups(eks: Any, outputs: Outputs) -> Iterator[Finding]:

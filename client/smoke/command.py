@@ -10,30 +10,40 @@ from client.account import Account
 from client.outputs import Outputs
 from client.smoke import alerts, artifacts, batch, cluster, jobs, network, people, queues, tasks, workers
 from client.smoke.check import Check, Patience, Result, make, not_checked
+from client.smoke.fabric import batch as fabric_batch
+from client.smoke.fabric import cluster as fabric_cluster
+from client.smoke.fabric import trial
 from client.smoke.report import Report
 
 
-def run(name: str | None, path: Path | None, *, round_trip: bool, timeout_seconds: int) -> int:
+def run(name: str | None, path: Path | None, *, round_trip: bool, fabric: bool, yes: bool, timeout_seconds: int) -> int:
     """Check the stack of this name, or whose outputs are in a file or on standard input; 0 when nothing failed.
 
     Raises:
-        TrainError: when nothing can be checked, or nothing further.
+        TrainError: when nothing can be checked, or nothing further, or when what it costs is not wanted.
 
     """
-    started = time.monotonic()
     with stack.opened(name, path, piped=True) as opened:
         exported, account = opened.outputs, opened.account
+        trials = [*fabric_batch.trials(exported, account), *fabric_cluster.trials(exported, account)] if fabric else []
+        if possible := [one for one in trials if not one.obstacle]:
+            trial.ask(possible, timeout_seconds, yes=yes)
+        started = time.monotonic()
         report = Report()
         with report.running():
             patience = Patience(timeout_seconds, report.wait_for)
             _show([*_reads(exported, account, patience)], patience, report)
             if round_trip and report.failed:
-                untried = Check("round trip", "a task and a job go all the way", list)
-                report.add(Result(untried, [not_checked("not tried, because something failed")]))
+                _untried("round trip", "a task and a job go all the way", report)
             elif round_trip:
                 patience = Patience(timeout_seconds, report.wait_for)
                 trips = [*tasks.checks(exported, account, patience), *jobs.checks(exported, account, patience)]
                 _show(trips, patience, report)
+            if fabric and report.failed:
+                _untried("fabric", "nodes communicate over their network", report)
+            elif fabric:
+                patience = Patience(timeout_seconds, report.wait_for)
+                _show([*trial.checks(trials, patience)], patience, report)
     report.summarize(time.monotonic() - started)
     return int(report.failed)
 
@@ -43,6 +53,10 @@ def _show(checks: list[Check], patience: Patience, report: Report) -> None:
     with closing(make(checks, patience)) as results:
         for result in results:
             report.add(result)
+
+
+def _untried(name: str, what: str, report: Report) -> None:
+    report.add(Result(Check(name, what, list), [not_checked("not tried, because something failed")]))
 
 
 def _reads(exported: Outputs, account: Account, patience: Patience) -> Iterator[Check]:

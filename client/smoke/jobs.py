@@ -1,12 +1,14 @@
-"""A Batch job of one second on each job queue."""
+"""A Batch job of one second on each job queue, and what any job of a check needs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from client.account import Account
+from client.jobs.job import ENDS
+from client.jobs.submitting import SUBMITTER_TAG
 from client.outputs import Outputs
 from client.smoke.check import Check, Finding, Patience, failed, not_checked, passed
 
@@ -14,7 +16,6 @@ COMMAND = ["sleep", "1"]
 LONGEST_ATTEMPT_SECONDS = 300
 """After which Batch ends the job by itself, whatever becomes of this check."""
 JOB_POLL_SECONDS = 5
-ENDS = ("SUCCEEDED", "FAILED")
 
 
 def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[Check]:
@@ -26,48 +27,79 @@ def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[C
 
 
 def _job(batch: Any, outputs: Outputs, name: str, local: bool, patience: Patience) -> Iterator[Finding]:
-    started, status, why = time.monotonic(), "SUBMITTED", ""
-    request = _request(batch, outputs.batch_job_queue_arns[name], outputs.batch_job_definition_arns[name])
-    job_id: str = batch.submit_job(**request)["jobId"]
-    try:
-        for _ in patience.tries(JOB_POLL_SECONDS):
-            for job in batch.describe_jobs(jobs=[job_id])["jobs"]:
-                if job["status"] != status and job["status"] not in ENDS:
-                    patience.say(f"batch {name}", f"{job_id} is {job['status']}")
-                status, why = job["status"], _reason(job)
-            if status in ENDS:
-                break
-    finally:
-        # whoever interrupts this leaves nothing behind that may yet start an instance
-        if status not in ENDS:
-            batch.terminate_job(jobId=job_id, reason="the smoke check did not wait any longer")
-    if status == "FAILED":
-        yield failed(f"{job_id} failed: {why or 'no reason given'}")
-    elif status != "SUCCEEDED":
-        yield failed(
-            f"{job_id} was still {status} after {patience.seconds} s and was terminated: {why or 'no reason given'};"
-            " a job that stays RUNNABLE waits for capacity, or for a quota of vCPUs"
-        )
+    started = time.monotonic()
+    request = request_of(batch, outputs, name, COMMAND, LONGEST_ATTEMPT_SECONDS)
+    job = run(batch, request, f"batch {name}", patience)
+    if job["status"] != "SUCCEEDED":
+        yield no_success(job, patience)
     elif local:
         yield not_checked("the local AWS took the job, and runs no container")
     else:
         yield passed(f"in {time.monotonic() - started:.0f} s")
 
 
-def _request(batch: Any, queue_arn: str, definition_arn: str) -> dict[str, Any]:
-    """What submits the job, to a queue with fair share under the first of its shares."""
-    (queue,) = batch.describe_job_queues(jobQueues=[queue_arn])["jobQueues"]
+def run(batch: Any, request: dict[str, Any], name: str, patience: Patience) -> dict[str, Any]:
+    """Submit a job and wait for its end; as AWS described it last, which is no end when the time is up."""
+    job: dict[str, Any] = {"jobId": batch.submit_job(**request)["jobId"], "status": "SUBMITTED"}
+    try:
+        for _ in patience.tries(JOB_POLL_SECONDS):
+            for found in batch.describe_jobs(jobs=[job["jobId"]])["jobs"]:
+                if found["status"] != job["status"] and found["status"] not in ENDS:
+                    patience.say(name, f"{job['jobId']} is {found['status']}")
+                job = found
+            if job["status"] in ENDS:
+                break
+    finally:
+        # whoever interrupts this leaves nothing behind that may yet start an instance
+        if job["status"] not in ENDS:
+            batch.terminate_job(jobId=job["jobId"], reason="the smoke check did not wait any longer")
+    return job
+
+
+def no_success(job: dict[str, Any], patience: Patience) -> Finding:
+    """Why a job that was run did not succeed."""
+    job_id, status, why = job["jobId"], job["status"], _reason(job) or "no reason given"
+    if status == "FAILED":
+        return failed(f"{job_id} failed: {why}")
+    return failed(
+        f"{job_id} was still {status} after {patience.seconds} s and was terminated: {why};"
+        " a job that stays RUNNABLE waits for capacity, or for a quota of vCPUs"
+    )
+
+
+def request_of(
+    batch: Any, outputs: Outputs, name: str, command: Sequence[str], seconds: int, nodes: int | None = None
+) -> dict[str, Any]:
+    """What submits a job to a queue, where there is fair share under the first of its shares.
+
+    Args:
+        batch: a client of the Batch API.
+        outputs: those of the stack.
+        name: the queue's, in the stack file.
+        command: what each node runs.
+        seconds: after how many Batch ends it by itself.
+        nodes: how many, where they are to be others than the job definition says.
+
+    """
+    definition_arn = outputs.batch_job_definition_arns[name]
+    (queue,) = batch.describe_job_queues(jobQueues=[outputs.batch_job_queue_arns[name]])["jobQueues"]
     (definition,) = batch.describe_job_definitions(jobDefinitions=[definition_arn])["jobDefinitions"]
     request: dict[str, Any] = {
         "jobName": f"smoke-{uuid4().hex[:8]}",
-        "jobQueue": queue_arn,
+        "jobQueue": outputs.batch_job_queue_arns[name],
         "jobDefinition": definition_arn,
-        "timeout": {"attemptDurationSeconds": LONGEST_ATTEMPT_SECONDS},
+        "timeout": {"attemptDurationSeconds": seconds},
     }
-    override = {"command": COMMAND}
+    # without it, those who only use the stack may neither submit nor stop it
+    if outputs.train_submitted_by:
+        request["tags"] = {SUBMITTER_TAG: outputs.train_submitted_by}
+    override = {"command": [*command]}
     if definition["type"] == "multinode":
         properties = [{"targetNodes": "0:", "containerOverrides": override}]
-        request["nodeOverrides"] = {"nodePropertyOverrides": properties}
+        request["nodeOverrides"] = {
+            **({} if nodes is None else {"numNodes": nodes}),
+            "nodePropertyOverrides": properties,
+        }
     else:
         request["containerOverrides"] = override
     if policy_arn := queue.get("schedulingPolicyArn"):

@@ -3,7 +3,9 @@
 import base64
 import binascii
 import http.client
+import json
 import ssl
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,8 +14,6 @@ from client.account import Account
 TIMEOUT_SECONDS = 10
 TOKEN_SECONDS = 60
 """How long the signature is good for; EKS takes no longer one."""
-LONGEST_ANSWER = 300
-"""Characters of an answer that are read."""
 
 
 class UnreachableError(Exception):
@@ -24,8 +24,8 @@ class UntrustedError(Exception):
     """What answers does not hold a certificate of the cluster's authority."""
 
 
-def token(account: Account, cluster: str) -> str:
-    """What `aws eks get-token` makes: a signed question to STS who is asking, which the cluster then asks.
+def signer(account: Account, cluster: str) -> Callable[[], str]:
+    """What makes tokens as `aws eks get-token` does: a signed question to STS who is asking, which the cluster asks.
 
     The cluster's name is signed along, so that it is good for no other (EKS best practices, "Cluster access").
     """
@@ -35,12 +35,18 @@ def token(account: Account, cluster: str) -> str:
         request.headers["x-k8s-aws-id"] = cluster
 
     sts.meta.events.register("before-sign.sts.GetCallerIdentity", name_cluster)
-    url: str = sts.generate_presigned_url("get_caller_identity", ExpiresIn=TOKEN_SECONDS, HttpMethod="GET")
-    return f"k8s-aws-v1.{base64.urlsafe_b64encode(url.encode()).decode().rstrip('=')}"
+
+    def token() -> str:
+        url: str = sts.generate_presigned_url("get_caller_identity", ExpiresIn=TOKEN_SECONDS, HttpMethod="GET")
+        return f"k8s-aws-v1.{base64.urlsafe_b64encode(url.encode()).decode().rstrip('=')}"
+
+    return token
 
 
-def get(endpoint: str, path: str, *, authority: str, token: str) -> tuple[int, str]:
-    """Status and beginning of the answer; `authority` is the PEM that signs the API's certificate, in base64.
+def call(
+    endpoint: str, path: str, *, authority: str, token: str, method: str = "GET", body: Any = None
+) -> tuple[int, str]:
+    """Status and text of the answer; `authority` is the PEM that signs the API's certificate, in base64.
 
     Raises:
         UnreachableError: when nothing answers.
@@ -56,9 +62,10 @@ def get(endpoint: str, path: str, *, authority: str, token: str) -> tuple[int, s
     trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
     connection = http.client.HTTPSConnection(at.hostname or "", at.port, timeout=TIMEOUT_SECONDS, context=trusted)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
         answer = connection.getresponse()
-        return answer.status, " ".join(answer.read(LONGEST_ANSWER).decode(errors="replace").split())
+        return answer.status, answer.read().decode(errors="replace")
     except ssl.SSLCertVerificationError as error:
         raise UntrustedError(error.verify_message) from error
     except (OSError, http.client.HTTPException) as error:
