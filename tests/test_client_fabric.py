@@ -13,7 +13,7 @@ from client import outputs
 from client.account import Account
 from client.smoke import jobs, kubernetes_api
 from client.smoke.check import Finding, Patience
-from client.smoke.fabric import all_reduce, batch, cluster, nccl
+from client.smoke.fabric import all_reduce, batch, cluster, nccl, trial
 from client.smoke.fabric.nccl import Nodes
 from components.cluster.nodes import NODE_GROUP_LABEL
 from components.cluster.running import EFA_LABEL
@@ -376,6 +376,8 @@ def test_the_job_is_one_of_the_queue_that_costs_no_more_than_was_said(
     assert command[:3] == ["sh", "-c", batch.START]
     assert command[4:] == ["900"]
     compile(command[3], "all_reduce.py", "exec")
+    # ECS takes 8,192 characters of overrides, in which Batch puts its own variables too (ECS API, `TaskOverride`)
+    assert len(json.dumps(command)) < 4096
     assert re.fullmatch(r"smoke-\w{8}", request.pop("jobName"))
     assert request == {
         "jobQueue": exports["batch_job_queue_arns"]["multi"],
@@ -400,6 +402,21 @@ def test_nothing_is_started_without_a_yes(
     assert err[-1].startswith("start? [y/N] ")
     if not starts:
         assert (status, out, err[-1]) == (1, [], "start? [y/N] error: nothing was started")
+
+
+def test_a_type_without_a_price_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    trials = [
+        trial.Trial(f"batch {one}", Nodes(one, 32), "", lambda _: iter(())) for one in ("p5.48xlarge", "p9.48xlarge")
+    ]
+    trial.ask(trials, 1800, yes=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "batch p5.48xlarge: a job on 2 x p5.48xlarge for 30 minutes: at most $55.04",
+        "batch p9.48xlarge: a job on 2 x p9.48xlarge for 30 minutes: no price is known for it",
+        (
+            "together at most $55.04 and what has no price, by list prices of us-west-2; a node costs more for the"
+            " minutes from the end of its job until it is stopped"
+        ),
+    ]
 
 
 def test_where_nobody_can_be_asked_it_is_a_wrong_command_line(smoke: Train, recorded: Recorded) -> None:
@@ -480,9 +497,9 @@ def multi(exports: dict[str, Any], _runs: None, recorded: Recorded, aws: Aws) ->
         recorded.answer("SubmitJob", [{"jobId": ID, "jobName": "smoke"}])
         recorded.answer("TerminateJob", [{}])
         recorded.answer("DescribeJobs", lambda asked: {"jobs": [one for one in there if one["jobId"] in asked["jobs"]]})
-        trial, _ = batch.trials(parse(exports), Account(REGION))
-        assert (trial.name, trial.nodes) == ("batch multi", P5)
-        findings = [*trial.find(Patience(seconds, say_nothing))]
+        tried, _ = batch.trials(parse(exports), Account(REGION))
+        assert (tried.name, tried.nodes) == ("batch multi", P5)
+        findings = [*tried.find(Patience(seconds, say_nothing))]
         for number in logs:
             client.delete_log_stream(logGroupName=group, logStreamName=f"{status}/{number}")
         return said(findings)
@@ -549,9 +566,9 @@ class Kubernetes:
         monkeypatch.setattr(kubernetes_api, "call", self._call)
 
     def check(self, patience: Patience | None = None) -> str:
-        (trial,) = cluster.trials(parse(self.exports), Account(REGION))
-        assert (trial.name, trial.nodes, trial.obstacle) == ("eks efa", P5, "")
-        return said([*trial.find(patience or Patience(60, say_nothing))])
+        (tried,) = cluster.trials(parse(self.exports), Account(REGION))
+        assert (tried.name, tried.nodes, tried.obstacle) == ("eks efa", P5, "")
+        return said([*tried.find(patience or Patience(60, say_nothing))])
 
     def _call(
         self, endpoint: str, path: str, *, authority: str, token: str, method: str = "GET", body: Any = None
@@ -712,6 +729,6 @@ def test_a_group_is_tried_where_two_of_its_nodes_can_communicate_over_nccl(
     recorded.answer("DescribeNodegroup", [{"nodegroup": {"labels": {EFA_LABEL: "true"}, **group}}])
     version = {"LaunchTemplateData": {"InstanceType": "p5.48xlarge"}}
     recorded.answer("DescribeLaunchTemplateVersions", [{"LaunchTemplateVersions": [version]}])
-    trial, _ = cluster.trials(parse(exports), Account(REGION))
-    assert re.fullmatch(obstacle, trial.obstacle)
-    assert trial.nodes.instance_type == group.get("instanceTypes", ["p5.48xlarge"])[0]
+    tried, _ = cluster.trials(parse(exports), Account(REGION))
+    assert re.fullmatch(obstacle, tried.obstacle)
+    assert tried.nodes.instance_type == group.get("instanceTypes", ["p5.48xlarge"])[0]
