@@ -11,6 +11,7 @@ import pytest
 
 from client import outputs
 from client.account import Account
+from client.cluster.submitting import NODE_GROUP
 from client.smoke import jobs, kubernetes_api
 from client.smoke.check import Finding, Patience
 from client.smoke.fabric import all_reduce, batch, cluster, nccl, trial
@@ -19,8 +20,10 @@ from components.cluster.nodes import NODE_GROUP_LABEL
 from components.cluster.running import EFA_LABEL
 from components.images import TRAINING_IMAGE
 from local.aws import Aws
+from local.run import Run
 from tests.client_support import Recorded, Train, TrainWith
 from tests.conftest import REGION, RunStack
+from tests.support import one_of
 
 P5, P4D, G6E = Nodes("p5.48xlarge", 32), Nodes("p4d.24xlarge", 4), Nodes("g6e.24xlarge", 2)
 
@@ -326,8 +329,13 @@ EFA_CHECK = "nodes communicate over EFA, no slower than their type should"
 
 
 @pytest.fixture(scope="module")
-def exports(run_sections: RunStack) -> dict[str, Any]:
-    return run_sections(SECTIONS, preview=False).exports
+def there(run_sections: RunStack) -> Run:
+    return run_sections(SECTIONS, preview=False)
+
+
+@pytest.fixture(scope="module")
+def exports(there: Run) -> dict[str, Any]:
+    return there.exports
 
 
 @pytest.fixture
@@ -678,7 +686,7 @@ def test_what_the_api_refuses_is_a_line(refused: dict[str, tuple[int, str]], lin
     assert re.fullmatch(line, kubernetes.check())
 
 
-def test_what_is_made_is_what_kubernetes_takes_and_goes_together(kubernetes: Kubernetes) -> None:
+def test_what_is_made_is_what_kubernetes_takes_and_goes_together(kubernetes: Kubernetes, there: Run) -> None:
     import kubernetes_validate
 
     kubernetes.pods, kubernetes.logs = [both("Succeeded")], GOOD
@@ -699,6 +707,9 @@ def test_what_is_made_is_what_kubernetes_takes_and_goes_together(kubernetes: Kub
     cache = kubernetes.exports["image_cache_urls"]["public.ecr.aws"]
     assert container["image"] == TRAINING_IMAGE.replace("public.ecr.aws", cache)
     assert spec["nodeSelector"] == {NODE_GROUP_LABEL: "efa"}
+    taints = one_of(there, "aws:eks/nodeGroup:NodeGroup", "training-efa").inputs["taints"]
+    tolerated = {one["key"]: one.get("value", "true") for one in spec["tolerations"]}
+    assert tolerated == {one["key"]: one["value"] for one in taints}
     assert spec["subdomain"] == service["metadata"]["name"] == name
     assert container["command"][4:] == [f"{name}-0.{name}", "60"]
     assert service["spec"]["selector"].items() <= job["spec"]["template"]["metadata"]["labels"].items()
@@ -707,7 +718,7 @@ def test_what_is_made_is_what_kubernetes_takes_and_goes_together(kubernetes: Kub
 
 
 def test_names_are_those_of_the_stack() -> None:
-    assert (cluster.EFA_LABEL, cluster.GROUP_LABEL, nccl.IMAGE) == (EFA_LABEL, NODE_GROUP_LABEL, TRAINING_IMAGE)
+    assert (cluster.EFA_LABEL, NODE_GROUP, nccl.IMAGE) == (EFA_LABEL, NODE_GROUP_LABEL, TRAINING_IMAGE)
 
 
 @pytest.mark.parametrize(

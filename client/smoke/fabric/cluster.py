@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from client.account import Account
-from client.cluster.submitting import NAMESPACE, SERVICE_ACCOUNT
+from client.cluster.submitting import NAMESPACE, NODE_GROUP, SERVICE_ACCOUNT
 from client.outputs import Outputs
 from client.smoke import kubernetes_api
 from client.smoke.check import Finding, Patience, failed
@@ -17,8 +17,8 @@ from client.smoke.fabric import nccl
 from client.smoke.fabric.nccl import NODES, Nodes
 from client.smoke.fabric.trial import Trial
 
-EFA_LABEL, GROUP_LABEL = "vpc.amazonaws.com/efa.present", "node-group"
-"""Labels of nodes with EFA, and of all of a group: its name in the stack file."""
+EFA_LABEL = "vpc.amazonaws.com/efa.present"
+"""Label of nodes with EFA."""
 JOBS, SERVICES, PODS = (
     f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs",
     f"/api/v1/namespaces/{NAMESPACE}/services",
@@ -255,8 +255,11 @@ def manifest(name: str, group: Group, image: str, seconds: int) -> dict[str, Any
         "serviceAccountName": SERVICE_ACCOUNT,
         "subdomain": name,
         "restartPolicy": "Never",
-        "nodeSelector": {GROUP_LABEL: group.name},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "nodeSelector": {NODE_GROUP: group.name},
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": NODE_GROUP, "operator": "Equal", "value": group.name, "effect": "NoSchedule"},
+        ],
         "containers": [container],
         "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": SHARED_MEMORY}}],
     }
