@@ -111,11 +111,18 @@ class Estimate:
     """What is paid for, resource by resource."""
     without_price: Sequence[str]
     """Types of resources and instances that have no price here, and are not in the sums."""
+    instance_prices: Mapping[str, float]
+    """Instance type -> US dollars for an hour of one, of all that may run."""
+
+    @property
+    def idle_usd_per_hour(self) -> float:
+        """What an idle hour costs."""
+        return sum(line.hourly(line.at_rest) for line in self.lines)
 
     @property
     def idle_usd_per_month(self) -> float:
         """What an idle month costs."""
-        return sum(line.hourly(line.at_rest) for line in self.lines) * HOURS_PER_MONTH
+        return self.idle_usd_per_hour * HOURS_PER_MONTH
 
     @property
     def busiest_usd_per_hour(self) -> float:
@@ -129,9 +136,13 @@ class Estimate:
         return f"idle about ${idle:,.0f} a month, at most about ${busiest:,.0f} an hour"
 
     def __str__(self) -> str:
-        """One line, and a second one for what has no price."""
-        said = f"{self.totals} (on-demand prices of {REGION}, without traffic and storage; see docs/costs.md)"
-        return said if not self.without_price else f"{said}\nno price is known for: {', '.join(self.without_price)}"
+        """The sums, the price of each instance type, and what has no price, a line each."""
+        said = [f"{self.totals} (on-demand prices of {REGION}, without traffic and storage; see docs/costs.md)"]
+        if self.instance_prices:
+            said.append("an hour of " + ", ".join(f"{one} ${usd:,.2f}" for one, usd in self.instance_prices.items()))
+        if self.without_price:
+            said.append(f"no price is known for: {', '.join(self.without_price)}")
+        return "\n".join(said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +187,10 @@ class Priced:
         lines = [self.line(one, at_rest, at_most) for one, (at_rest, at_most) in counts.items()]
         yield from (line for line in lines if line.price not in PRICES)
         dearest = max(lines, key=lambda line: line.hourly(line.at_most))
-        if dearest.price in PRICES:
-            yield dearest
+        # the others with a price are named with it, and run no instance beside the most expensive
+        for line in lines:
+            if line.price in PRICES:
+                yield line if line is dearest else replace(line, at_rest=0, at_most=0)
         for template in self.needed("aws:ec2/launchTemplate:LaunchTemplate"):
             for device in template.inputs.get("blockDeviceMappings", []):
                 volume = device["ebs"]
@@ -196,5 +209,15 @@ def estimate(lines: Iterator[Line]) -> Estimate:
     for line in lines:
         before = together.get(key := (line.resource, line.price))
         together[key] = line if before is None else before.with_more(line)
-    dearest_first = sorted(together.values(), key=lambda line: (-line.hourly(line.at_most), line.resource, line.price))
-    return Estimate(lines=dearest_first, without_price=sorted({one.price for one in dearest_first} - set(PRICES)))
+    of_instances = {name for name, price in PRICES.items() if price.unit == "instance"}
+    dearest_first = sorted(
+        (one for one in together.values() if one.at_most or one.price not in of_instances),
+        key=lambda line: (-line.hourly(line.at_most), line.resource, line.price),
+    )
+    return Estimate(
+        lines=dearest_first,
+        without_price=sorted({one.price for one in dearest_first} - set(PRICES)),
+        instance_prices={
+            one: PRICES[one].usd for one in sorted({line.price for line in together.values()} & of_instances)
+        },
+    )

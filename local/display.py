@@ -82,7 +82,9 @@ class Display:
             for top, members in run.parts().items():
                 one = run.registrations[top]
                 cost = (
-                    "" if costs is None else ", idle {} a month, at most {} an hour".format(*_money(costs.parts[top]))
+                    ""
+                    if costs is None
+                    else ", idle {} a month and {} an hour, at most {} an hour".format(*_money(costs.parts[top]))
                 )
                 count, state = self._came_to(members)
                 if not count:
@@ -105,7 +107,15 @@ class Display:
                 | ({} if costs is None else cost(costs.parts[top]))
                 for top, members in run.parts().items()
             ],
-            "cost": None if costs is None else {**cost(costs.whole), "without_price": [*costs.whole.without_price]},
+            "cost": (
+                None
+                if costs is None
+                else {
+                    **cost(costs.whole),
+                    "instance_usd_per_hour": dict(costs.whole.instance_prices),
+                    "without_price": [*costs.whole.without_price],
+                }
+            ),
             "exports": dict(run.exports),
             "messages": run.messages,
             "mistakes": [{"message": one} if isinstance(one, str) else one.document for one in mistakes],
@@ -155,11 +165,11 @@ class Display:
         if wide:
             table.add_column("what", style="dim", no_wrap=True)
         table.add_column("#", str(len(self.states)), justify="right", no_wrap=True)
-        stated = wide or not self.preview or "failed" in self.states.values()
+        stated = not self.preview or "failed" in self.states.values()
         if stated:
             table.add_column("state", min_width=len("simulated"))
         if costs is not None:
-            for title, money in zip(("idle/month", "most/hour"), _money(costs.whole), strict=True):
+            for title, money in zip(("idle/month", "idle/hour", "most/hour"), _money(costs.whole), strict=True):
                 table.add_column(title if wide else title.replace("/", "\n/"), money, justify="right", no_wrap=True)
         for top, members in run.parts().items():
             one, (count, state) = run.registrations[top], self._came_to(members)
@@ -196,9 +206,10 @@ class Display:
 
 
 def cost(estimate: Estimate) -> dict[str, float]:
-    """Both sums as data."""
+    """The sums as data."""
     return {
         "idle_usd_per_month": round(estimate.idle_usd_per_month, 2),
+        "idle_usd_per_hour": round(estimate.idle_usd_per_hour, 4),
         "at_most_usd_per_hour": round(estimate.busiest_usd_per_hour, 4),
     }
 
@@ -207,9 +218,10 @@ def _kind(one: Registration) -> str:
     return one.type.removeprefix(COMPONENT_PREFIX)
 
 
-def _money(estimate: Estimate) -> tuple[str, str]:
-    """Idle cost per month and highest cost per hour, as text."""
-    return f"${estimate.idle_usd_per_month:,.2f}", f"${estimate.busiest_usd_per_hour:,.2f}"
+def _money(estimate: Estimate) -> list[str]:
+    """Idle cost per month and per hour, and highest cost per hour, as text."""
+    sums = estimate.idle_usd_per_month, estimate.idle_usd_per_hour, estimate.busiest_usd_per_hour
+    return [f"${usd:,.2f}" for usd in sums]
 
 
 def _lines(value: Mapping[str, Any], indent: str) -> Iterator[str]:

@@ -203,7 +203,7 @@ EVERYTHING: dict[str, Any] = {
         "kueue": True,
         "trainer": True,
     },
-    "alerts": {"emails": ["somebody@example.com"], "monthlyBudgetUsd": 100.5},
+    "alerts": {"emails": ["somebody@example.com"], "monthlyBudgetUsd": 100.5, "anomalyUsd": 100},
     "protect": True,
 }
 

@@ -26,6 +26,7 @@ FREE = (
     ),
     *(f"aws:batch/{kind}:" for kind in ("jobDefinition", "jobQueue", "schedulingPolicy")),
     "aws:budgets/budget:",
+    "aws:costexplorer/",
     *(f"aws:cloudwatch/{kind}" for kind in ("event", "log")),
     *(f"aws:ec2/{kind}:" for kind in ("defaultSecurityGroup", "flowLog", "internetGateway", "launchTemplate")),
     *(f"aws:ec2/{kind}" for kind in ("placementGroup:", "route", "securityGroup", "subnet:", "vpc:")),
@@ -92,6 +93,17 @@ def test_a_cluster_costs_its_control_plane_its_key_and_its_system_nodes_idle(est
     assert paid["training-gpu", "p5.48xlarge"] == (0, 3)
     assert paid["training-gpu", "gp3 storage"] == (0, 1500)
     assert found.busiest_usd_per_hour > 3 * 55.04
+    assert found.instance_prices == {"m7i.large": 0.1008, "p5.48xlarge": 55.04}
+
+
+def test_of_several_types_the_most_expensive_counts_and_each_has_its_price_said(estimated: Estimated) -> None:
+    found = estimated({"batch": {"q": {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge", "g5.xlarge"], "maxVcpus": 48}}})
+    assert {line.price for line in found.lines if line.resource.startswith("q-")} > {"g6e.12xlarge", "g5.xlarge"}
+    assert "g6.12xlarge" not in {line.price for line in found.lines}
+    assert str(found).splitlines()[1:] == [
+        "an hour of g6.12xlarge $4.60, g6e.12xlarge $10.49",
+        "no price is known for: g5.xlarge",
+    ]
 
 
 def test_what_has_no_price_is_named_and_not_in_the_sums(estimated: Estimated) -> None:

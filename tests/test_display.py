@@ -47,10 +47,19 @@ def test_a_terminal_has_a_row_for_each_part_that_fits_it_with_its_cost(
     for one in run.registrations.values():
         display.note(one, None)
     display.parts(run, costs)
-    rows = [line for line in screen.getvalue().splitlines() if "$" in line and "about" not in line]
+    rows = [
+        line
+        for line in screen.getvalue().splitlines()
+        if "$" in line and not line.startswith(("idle about", "an hour of"))
+    ]
     names = [run.registrations[top].name for top, members in run.parts().items() if any(one.custom for one in members)]
     assert [row.split()[0] for row in rows] == [*names, "all"]
     assert max(len(row.rstrip()) for row in rows) <= width
+    assert rows[-1].split()[-3:] == [
+        f"${costs.whole.idle_usd_per_month:,.2f}",
+        f"${costs.whole.idle_usd_per_hour:,.2f}",
+        f"${costs.whole.busiest_usd_per_hour:,.2f}",
+    ]
     assert rows[-1].split()[1] == str(len(display.states))
 
 
@@ -71,6 +80,10 @@ def test_preview_and_up_list_the_same_resources_those_of_a_remote_component_too(
     assert counts[0] == counts[1]
     assert sum(counts[0].values()) == len(urns[0])
     assert before["cost"] == after["cost"]
+    assert before["cost"]["instance_usd_per_hour"].keys() >= {"m7i.large", "g6.12xlarge"}
+    assert sum(one["idle_usd_per_hour"] for one in before["parts"]) == pytest.approx(
+        before["cost"]["idle_usd_per_hour"], abs=0.001
+    )
     assert {one["state"] for one in before["resources"]} == {"would be created"}
     assert {one["state"] for one in after["resources"]} == {"created", "simulated"}
     assert after["exports"]["vpc_id"].startswith("vpc-")

@@ -599,7 +599,7 @@ def test_a_stack_of_every_part_keeps_every_rule_when_all_values_are_known(run_se
             "kueue": True,
             "trainer": True,
         },
-        "alerts": {"emails": ["ops@example.com"], "monthlyBudgetUsd": 100},
+        "alerts": {"emails": ["ops@example.com"], "monthlyBudgetUsd": 100, "anomalyUsd": 100},
         "protect": True,
     }
     run = run_sections(sections, preview=False)

@@ -32,7 +32,7 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
         ),
         (
             {"alerts": {"since": 1}},
-            "alerts.since: is no key of alerts, which may have emails, monthlyBudgetUsd",
+            "alerts.since: is no key of alerts, which may have anomalyMonitorArn, anomalyUsd, emails, monthlyBudgetUsd",
         ),
         (
             {"queues": {"tasks": {"fifo": "yes"}}},

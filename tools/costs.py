@@ -15,6 +15,10 @@ once, on demand: spot costs less.
 Not counted: traffic, requests, stored data, logs, and the metrics of Container Insights and of the workers' log, which
 are paid by use; the alarms that Application Auto Scaling makes itself; what the rotation of a KMS key adds, a dollar a
 month after each of the first two; free tiers and discounts.
+
+Outside of this: Savings Plans and Reserved Instances, which lower what is paid for the same hours; Capacity
+Reservations and Capacity Blocks, which are paid whether something runs in them or not. An account or an organization
+buys them, not a stack. What was paid is in AWS Cost Explorer.
 {sections}
 ## Prices
 

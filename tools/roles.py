@@ -46,7 +46,7 @@ LINKED_ROLES = (
 """Services whose own role AWS creates with the caller's permissions, at the first use in an account."""
 ONCE_ATTACHED = ("arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role",)
 """AWS's policies that an earlier release attached, and that an upgrade detaches."""
-GLOBAL = ("budgets", "iam", "route53")
+GLOBAL = ("budgets", "ce", "iam", "route53")
 """Global services: `aws:RequestedRegion` is us-east-1 for them."""
 EC2_IN_CHINA = "ec2.amazonaws.com.cn"
 """EC2's name in trust policies in China; the other services have one name in all partitions."""

@@ -38,7 +38,7 @@ SECTIONS: Mapping[str, Any] = {
         "kueue": True,
         "trainer": True,
     },
-    "alerts": {"emails": ["somebody@example.com"], "monthlyBudgetUsd": 1000},
+    "alerts": {"emails": ["somebody@example.com"], "monthlyBudgetUsd": 1000, "anomalyUsd": 100},
     "protect": True,
 }
 """The stack file, without its namespace."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_aws import budgets, cloudwatch
+from pulumi_aws import budgets, cloudwatch, costexplorer
 
 from components import iam
 from components.artifacts import Artifacts
@@ -79,6 +79,30 @@ class Observability(pulumi.ComponentResource):
                     for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
                 ],
                 # Budgets refuses a topic that it may not publish to
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
+            )
+        if settings.anomaly_usd is not None:
+            monitor_arn = settings.anomaly_monitor_arn
+            costexplorer.AnomalySubscription(
+                name,
+                # SNS takes no other one (Cost Explorer API, `AnomalySubscription`)
+                frequency="IMMEDIATE",
+                monitor_arn_lists=[
+                    costexplorer.AnomalyMonitor(
+                        name, monitor_type="DIMENSIONAL", monitor_dimension="SERVICE", opts=child
+                    ).arn
+                    if monitor_arn is None
+                    else monitor_arn
+                ],
+                subscribers=[{"type": "SNS", "address": topic.arn}],
+                threshold_expression={
+                    "dimension": {
+                        "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+                        "match_options": ["GREATER_THAN_OR_EQUAL"],
+                        "values": [str(settings.anomaly_usd)],
+                    }
+                },
+                # nothing is told by a topic that it may not publish to
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
             )
         job_events = JobEvents(f"{name}-job-events", job_queues, account=account, opts=child) if job_queues else None

@@ -9,7 +9,7 @@ from tests.support import WHOLE
 
 @pytest.fixture(scope="session")
 def deployed(run_sections: RunStack) -> Run:
-    alerts = {"emails": ["ops@example.com"], "monthlyBudgetUsd": 5000}
+    alerts = {"emails": ["ops@example.com"], "monthlyBudgetUsd": 5000, "anomalyUsd": 200}
     return run_sections(WHOLE | {"alerts": alerts}, preview=False)
 
 

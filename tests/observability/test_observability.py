@@ -12,6 +12,9 @@ from tests.observability.support import ALARM, RULE, widgets
 from tests.support import all_of, one_of
 from worker.metrics import NAMESPACE
 
+ANOMALY_MONITOR = "aws:costexplorer/anomalyMonitor:AnomalyMonitor"
+ANOMALY_SUBSCRIPTION = "aws:costexplorer/anomalySubscription:AnomalySubscription"
+
 SQS = ({"QueueName"}, "SQS developer guide, Available CloudWatch metrics for Amazon SQS")
 FAIR = ({"QueueName"}, "SQS developer guide, Amazon SQS fair queues, CloudWatch metrics; standard queues alone")
 ECS = ({"ClusterName", "ServiceName"}, "ECS developer guide, Amazon ECS CloudWatch metrics")
@@ -133,6 +136,27 @@ def test_a_budget_warns_at_80_percent_and_when_the_whole_is_forecast(deployed: R
     assert policy.urn in resource.dependencies, "Budgets refuses a topic that it may not publish to"
 
 
+def test_an_anomaly_of_the_costs_is_told_to_the_topic_by_the_only_monitor_of_services(
+    deployed: Run, run_sections: RunStack
+) -> None:
+    monitor = one_of(deployed, ANOMALY_MONITOR, "alerts")
+    subscription = one_of(deployed, ANOMALY_SUBSCRIPTION, "alerts")
+    assert (monitor.inputs["monitorType"], monitor.inputs["monitorDimension"]) == ("DIMENSIONAL", "SERVICE")
+    assert subscription.inputs["monitorArnLists"] == [deployed.created[monitor.urn].outputs["arn"]]
+    assert subscription.inputs["frequency"] == "IMMEDIATE"
+    assert subscription.inputs["subscribers"] == [{"type": "SNS", "address": deployed.exports["alerts_topic_arn"]}]
+    assert subscription.inputs["thresholdExpression"]["dimension"] == {
+        "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+        "matchOptions": ["GREATER_THAN_OR_EQUAL"],
+        "values": ["200"],
+    }
+    assert one_of(deployed, "aws:sns/topicPolicy:TopicPolicy", "alerts").urn in subscription.dependencies
+    there = "arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d"
+    run = run_sections({"alerts": {"anomalyUsd": 200, "anomalyMonitorArn": there}})
+    assert all_of(run, ANOMALY_MONITOR) == {}
+    assert one_of(run, ANOMALY_SUBSCRIPTION, "alerts").inputs["monitorArnLists"] == [there]
+
+
 @pytest.mark.parametrize(
     ("sections", "rules", "alarms"),
     [
@@ -154,7 +178,7 @@ def test_only_the_parts_that_there_are_are_watched(
     run = run_sections(sections, preview=False)
     assert set(all_of(run, RULE)) == {f"alerts-{name}" for name in rules}
     assert set(all_of(run, ALARM)) == {f"alerts-{name}" for name in alarms}
-    assert all_of(run, "aws:budgets/budget:Budget") == {}
+    assert all_of(run, "aws:budgets/budget:Budget") == all_of(run, ANOMALY_SUBSCRIPTION) == {}
     assert all(widget["properties"].get("metrics") != [] for widget in widgets(run))
 
 

@@ -10,7 +10,8 @@ from local.run import Run
 from tests.observability.support import MistakesIn
 from tests.support import one_of
 
-SERVICES = {"budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"}
+SERVICES = {"budgets.amazonaws.com", "cloudwatch.amazonaws.com", "costalerts.amazonaws.com", "events.amazonaws.com"}
+MONITOR = "arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d"
 
 
 def test_the_topic_is_encrypted_with_a_key_that_only_its_publishers_may_use(deployed: Run, aws: Aws) -> None:
@@ -72,6 +73,18 @@ def test_people_hear_of_alerts_by_mail(deployed: Run, aws: Aws) -> None:
     [
         ({"emails": ["a@b.c", "a@b.c"]}, "emails: must name each once, got ['a@b.c', 'a@b.c']"),
         ({"monthlyBudgetUsd": 0}, "monthlyBudgetUsd: must be more than 0, got 0"),
+        ({"anomalyUsd": 0}, "anomalyUsd: must be at least 1, got 0"),
+        (
+            {"anomalyMonitorArn": MONITOR},
+            f"anomalyMonitorArn: must be left out without anomalyUsd, got '{MONITOR}'",
+        ),
+        (
+            {"anomalyUsd": 100, "anomalyMonitorArn": "default"},
+            (
+                "anomalyMonitorArn: must be the ARN of a monitor of Cost Anomaly Detection, such as"
+                " arn:aws:ce::123456789012:anomalymonitor/ID, got 'default'"
+            ),
+        ),
     ],
 )
 def test_alerts_that_cannot_be_are_refused(alerts: dict[str, Any], line: str, mistakes_in: MistakesIn) -> None:
