@@ -12,6 +12,7 @@ from components.network import Network
 from components.observability import Observability
 from components.protection import Protection
 from components.task_queue import TaskQueue, send_to
+from components.teams import prefix
 from settings import StackSettings
 
 settings = StackSettings.load()
@@ -28,6 +29,7 @@ artifacts = Artifacts(
     network=network,
     deployed=deployed,
     images=settings.images,
+    prefixes=[prefix(team) for team in settings.teams],
     protect=settings.protect,
 )
 queues = {
@@ -45,6 +47,7 @@ job_queues = {
         network=network,
         artifacts=artifacts,
         queues=queues,
+        teams=settings.teams,
         protect=settings.protect,
     )
     for name, job_queue in settings.batch.items()
@@ -75,12 +78,18 @@ if settings.eks:
         network=network,
         artifacts=artifacts,
         statements=[*artifacts.read_write(), *send_to(queues, settings.eks.send_to)],
+        teams=settings.teams,
+        team_statements={
+            team: [*artifacts.read_write(prefix(team)), *send_to(queues, settings.eks.send_to)]
+            for team in settings.teams
+        },
         protect=settings.protect,
     )
 
 observability = Observability(
     "alerts",
     settings.alerts,
+    teams=settings.teams,
     account=account,
     artifacts=artifacts,
     queues=queues,
@@ -107,6 +116,7 @@ access = Access(
     queues=queues,
     job_queues=job_queues,
     workers=workers,
+    teams=settings.teams,
 )
 for output, value in {**outputs, **access.outputs}.items():
     pulumi.export(output, value)

@@ -30,6 +30,7 @@ from components.network import DeployedNetwork, EndpointFacts, NetworkFacts, Net
 from components.observability import AlertsSettings
 from components.schema import Name, Settings, WrongFieldError, as_far_as_right, judged, mistake
 from components.task_queue import RECLAIMS, QueueName, TaskQueueSettings, left_out
+from components.teams import TeamSettings
 from stack_file import configuration
 from stack_file.mistakes import NOTHING, Mistake, near
 from stack_file.reading import WrongStackFileError
@@ -50,6 +51,8 @@ class StackSettings(Settings):
     """Fleets of workers by name, on Fargate or with GPUs, each on one of the queues."""
     eks: GpuClusterSettings | None = None
     """The EKS cluster."""
+    teams: dict[Name, TeamSettings] = Field(default_factory=dict[str, TeamSettings])
+    """Teams by name, who share the cluster and the job queues that say so."""
     alerts: AlertsSettings = AlertsSettings()
     """Who is notified when something goes wrong, and the budget."""
     iam: RolesSettings = RolesSettings()
@@ -244,7 +247,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
         # no zones where a setting of the network is wrong in itself
         _eks_preflight(settings, types, zones, cluster, account.region) if zones.names and not wrong_network else (),
         _queues_preflight(settings, account.region),
-        _alerts_preflight(settings, account.partition),
+        _budgets_preflight(settings, account.partition),
         _account_preflight(settings, account, deployed),
         wrong_network,
         _network_lacks(settings, account, zones, there_now),
@@ -369,8 +372,10 @@ def _eks_preflight(
         yield from settings.eks.preflight("eks", types, zones, cluster, region)
 
 
-def _alerts_preflight(settings: StackSettings, partition: str) -> Iterator[Mistake]:
-    yield from settings.alerts.preflight("alerts", partition)
+def _budgets_preflight(settings: StackSettings, partition: str) -> Iterator[Mistake]:
+    yield from as_far_as_right(settings.alerts.preflight("alerts", partition))
+    for name, team in settings.teams.items():
+        yield from as_far_as_right(team.preflight(f"teams.{name}", partition))
 
 
 def _queues_preflight(settings: StackSettings, region: str) -> Iterator[Mistake]:
@@ -432,7 +437,7 @@ def _job_queues_end(
             yield from queue.refused(f"batch.{name}", None)
         elif name in settings.batch:
             with suppress(WrongFieldError):
-                yield from queue.refused(f"batch.{name}", settings.batch[name].fair_share is not None)
+                yield from queue.refused(f"batch.{name}", settings.batch[name].is_shared)
 
 
 def _queues_of_workers(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -531,6 +536,32 @@ def _charts_without_nat(settings: StackSettings, _raw: Mapping[str, Any]) -> Ite
         yield mistake("eks.imageRegistry", rule, image_registry)
 
 
+def _what_teams_share(settings: StackSettings, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    shared = [f"batch.{name}" for name, one in settings.batch.items() if one.fair_share_by_team]
+    teams = _named(raw, "teams")
+    if teams and settings.eks is None and not shared:
+        rule = "must come with eks or a job queue with fairShareByTeam, as there is nothing else to share"
+        yield mistake("teams", rule, teams)
+    if teams and settings.eks is not None and not settings.eks.kueue:
+        yield mistake("eks.kueue", "must be true with teams, who share its nodes by it", False)
+    for path in shared if not teams else ():
+        yield mistake(f"{path}.fairShareByTeam", "must be false without teams", True)
+    for name in teams if shared else ():
+        if "-" in name:
+            rule = (
+                f"must be letters and digits with {shared[0]}.fairShareByTeam, since a share of Batch has no other name"
+            )
+            yield replace(mistake(f"teams.{name}", rule, name), of_key=True)
+
+
+def _people_of_teams(settings: StackSettings, _raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name, team in settings.teams.items():
+        with suppress(WrongFieldError):
+            if team.principal_arns and settings.eks is None:
+                rule = "must be left out without eks, the only part that they get rights in"
+                yield mistake(f"teams.{name}.principalArns", rule, list(team.principal_arns))
+
+
 RELATIONS = (
     _queues_of_workers,
     _queues_to_send_to,
@@ -541,5 +572,7 @@ RELATIONS = (
     _endpoints_without_nat,
     _images_without_nat,
     _charts_without_nat,
+    _what_teams_share,
+    _people_of_teams,
 )
 """Rules between sections, each of which is right in itself; one that needs what is wrong ends there."""

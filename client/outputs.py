@@ -68,6 +68,8 @@ class Outputs:
     eks_cluster_arn: EksArn = ""
     eks_node_group_arns: Mapping[str, EksArn] = field(default_factory=dict[str, str])
     kubeconfig: Text = ""
+    team_namespaces: Mapping[str, Text] = field(default_factory=dict[str, str])
+    team_policy_arns: Mapping[str, IamArn] = field(default_factory=dict[str, str])
     train_policy_arns: Sequence[IamArn] = ()
     train_submitted_by: Text = ""
     unknown: Sequence[str] = ()

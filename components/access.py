@@ -16,6 +16,7 @@ from components.batch import BatchJobQueue, marking, stop_jobs
 from components.deployed import PART_TAG, Deployed
 from components.fargate_workers import FargateWorkers
 from components.task_queue import TaskQueue
+from components.teams import TeamSettings, prefix
 
 VALUES_PER_PARAMETER = 12
 """ARNs that fit the 4,096 bytes of a parameter, however long they are (SSM user guide, "Parameter tiers")."""
@@ -35,7 +36,8 @@ class Access(pulumi.ComponentResource):
     """What the stack exports of it.
 
     `train_policy_arns` has one policy, unless there are many job queues and fleets; `train_submitted_by` is what people
-    tag the jobs with that they submit, under `SubmittedBy`.
+    tag the jobs with that they submit, under `SubmittedBy`; `team_policy_arns` lets people use the artifacts of their
+    team.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Access(pulumi.ComponentResource):
         queues: Mapping[str, TaskQueue],
         job_queues: Mapping[str, BatchJobQueue],
         workers: Mapping[str, FargateWorkers],
+        teams: Mapping[str, TeamSettings],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`outputs`: what else the stack exports."""
@@ -94,7 +97,20 @@ class Access(pulumi.ComponentResource):
             ).arn
             for first in range(0, max(len(parts), 1), PARTS_PER_POLICY)
         ]
-        self.outputs = {"train_policy_arns": policy_arns, "train_submitted_by": submitter}
+        team_policy_arns = {
+            team: aws_iam.Policy(
+                f"{name}-team-{team}",
+                description="What the people of a team do with its artifacts",
+                policy=iam.document(artifacts.read_write(prefix(team))),
+                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
+            ).arn
+            for team in teams
+        }
+        self.outputs = {
+            "train_policy_arns": policy_arns,
+            "train_submitted_by": submitter,
+            **({"team_policy_arns": team_policy_arns} if teams else {}),
+        }
         for number, piece in enumerate(_pieces({**outputs, **self.outputs}), start=1):
             ssm.Parameter(
                 f"{name}-{number}",

@@ -15,7 +15,7 @@ from components.schema import Like, Settings, mistake
 from stack_file.mistakes import Mistake
 
 CHECKPOINT_PREFIX = "checkpoints/"
-"""Objects under this prefix expire after `checkpointDays`."""
+"""Objects under this prefix expire after `checkpointDays`, below the prefix of each team too."""
 RECORDS_PREFIX = "worker-records"
 """Under it workers count how often each task failed."""
 RECORDS_DAYS = 15
@@ -126,10 +126,14 @@ class Artifacts(pulumi.ComponentResource):
         network: Network,
         deployed: Deployed,
         images: Collection[str],
+        prefixes: Collection[str] = (),
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`images`: names of those that the stack pulls, for which the cache is made."""
+        """`images`: names of those that the stack pulls, for which the cache is made.
+
+        `prefixes`: those in the bucket below which there are checkpoints too.
+        """
         super().__init__("distributed-training:index:Artifacts", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         # what holds data; without forceDestroy S3 and ECR themselves refuse to delete it while anything is in it
@@ -177,7 +181,7 @@ class Artifacts(pulumi.ComponentResource):
         s3.BucketLifecycleConfiguration(
             name,
             bucket=bucket.id,
-            rules=_lifecycle_rules(settings),
+            rules=_lifecycle_rules(settings, prefixes),
             # noncurrent versions exist only once versioning is on
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
@@ -229,14 +233,18 @@ class Artifacts(pulumi.ComponentResource):
             iam.allow(["s3:ListBucket"], [self.bucket_arn]),
         ]
 
-    def read_write(self) -> list[iam.Statement]:
-        """Statements that allow reading, writing and resuming multipart uploads; only the lifecycle deletes."""
+    def read_write(self, prefix: str = "") -> list[iam.Statement]:
+        """Statements that allow reading, writing and resuming multipart uploads; only the lifecycle deletes.
+
+        With a prefix, of what begins with it alone.
+        """
+        listing = ["s3:ListBucket"] if prefix else ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
         return [
             iam.allow(
                 ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
-                [pulumi.Output.concat(self.bucket_arn, "/*")],
+                [pulumi.Output.concat(self.bucket_arn, f"/{prefix}*")],
             ),
-            iam.allow(["s3:ListBucket", "s3:ListBucketMultipartUploads"], [self.bucket_arn]),
+            iam.allow(listing, [self.bucket_arn], {"StringLike": {"s3:prefix": f"{prefix}*"}} if prefix else None),
         ]
 
     def image(self, name: str) -> pulumi.Input[str]:
@@ -338,7 +346,9 @@ class Lustre(pulumi.ComponentResource):
         self.register_outputs({"dnsName": file_system.dns_name, "mountName": file_system.mount_name})
 
 
-def _lifecycle_rules(settings: ArtifactsSettings) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
+def _lifecycle_rules(
+    settings: ArtifactsSettings, prefixes: Collection[str]
+) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
     rules: list[s3.BucketLifecycleConfigurationRuleArgsDict] = [
         {
             "id": "incomplete-uploads",
@@ -362,12 +372,13 @@ def _lifecycle_rules(settings: ArtifactsSettings) -> list[s3.BucketLifecycleConf
         },
     ]
     if settings.checkpoint_days is not None:
-        rules.append(
+        rules.extend(
             {
-                "id": "checkpoints",
+                "id": f"{prefix}checkpoints",
                 "status": "Enabled",
-                "filter": {"prefix": CHECKPOINT_PREFIX},
+                "filter": {"prefix": f"{prefix}{CHECKPOINT_PREFIX}"},
                 "expiration": {"days": settings.checkpoint_days},
             }
+            for prefix in ("", *sorted(prefixes))
         )
     return rules

@@ -71,4 +71,6 @@ def exports(
             "eks_node_group_arns": cluster.node_group_arns,
             "kubeconfig": cluster.kubeconfig,
         }
+        if cluster.team_namespaces:
+            outputs["team_namespaces"] = cluster.team_namespaces
     return outputs

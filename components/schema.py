@@ -133,6 +133,15 @@ PolicyArn = Annotated[
 ]
 """A managed policy of IAM."""
 
+Principal = Annotated[
+    str,
+    Like(
+        r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/\S+$",
+        "must be the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/admin",
+    ),
+]
+"""ARN of an IAM role or user, the principals that an access entry takes; not that of an assumed role's session."""
+
 SecretArn = Annotated[
     str,
     Like(

@@ -203,6 +203,7 @@ EVERYTHING: dict[str, Any] = {
         "kueue": True,
         "trainer": True,
     },
+    "teams": {"vision": {"principalArns": [f"arn:aws:iam::{ACCOUNT_ID}:role/vision"], "monthlyBudgetUsd": 50}},
     "alerts": {"emails": ["somebody@example.com"], "monthlyBudgetUsd": 100.5, "anomalyUsd": 100},
     "protect": True,
 }

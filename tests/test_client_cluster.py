@@ -39,7 +39,8 @@ match sys.argv[1:]:
 """
 SECTIONS: dict[str, Any] = {
     "batch": {"single": {}, "fair": {"fairShare": {"teamA": 1.0}}},
-    "eks": {"gpuNodeGroups": {"gpu": {}, "efa": {"efa": True}}},
+    "eks": {"gpuNodeGroups": {"gpu": {}, "efa": {"efa": True}}, "kueue": True},
+    "teams": {"vision": {}},
 }
 EXAMPLES = ROOT / "examples" / "eks"
 GPU = "nvidia.com/gpu"
@@ -134,6 +135,14 @@ def test_a_job_has_the_name_that_it_is_given(train: Train) -> None:
     assert line.endswith('jobs.batch "taken" already exists; give it another name with --name')
 
 
+def test_a_team_submits_to_its_own_namespace(train: Train, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text((EXAMPLES / "job.yaml").read_text().replace("namespace: training", "namespace: team-vision"))
+    status, out, err = train("cluster", "submit", str(file))
+    assert (status, out) == (0, ["job/train"])
+    assert err == ["see its log with: kubectl -n team-vision logs -f job/train"]
+
+
 def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train, tmp_path: Path) -> None:
     (manifest,) = yaml.safe_load_all((EXAMPLES / "job.yaml").read_text())
     manifest["metadata"]["namespace"] = "default"
@@ -145,7 +154,7 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
         1,
         [],
         [
-            "error: Job train: metadata.namespace: must be training, got 'default'",
+            "error: Job train: metadata.namespace: must be one of training, team-vision, got 'default'",
             (
                 "error: Job train: activeDeadlineSeconds: must be set, so that half a job does not hold nodes for ever,"
                 " got nothing"

@@ -39,7 +39,8 @@ def whole(run_sections: RunStack) -> Run:
             "queues": {"tasks": {}, "results": {}, "given": {}, "other": {}},
             "batch": {"single": {"sendTo": ["given"], **SECRETS}, "multi": {"image": f"{OTHER_IMAGE}:2.8"}},
             "workers": {"workers": {"sendTo": ["given"], "submitTo": ["single"], **SECRETS}},
-            "eks": {"gpuNodeGroups": {"gpu": {}}, "sendTo": ["given"]},
+            "eks": {"gpuNodeGroups": {"gpu": {}}, "kueue": True, "sendTo": ["given"]},
+            "teams": {"vision": {}},
         },
         preview=False,
     )
@@ -335,6 +336,22 @@ def test_people_push_images_and_read_the_outputs_and_no_more(whole: Run) -> None
     assert not may("ecs:UpdateService", service)
 
 
+def test_the_jobs_and_the_people_of_a_team_have_its_prefix_alone(whole: Run) -> None:
+    people_of_it = Allowed([all_of(whole, "aws:iam/policy:Policy")["train-team-vision"].inputs["policy"]])
+    jobs, bucket = allowed(whole, "training-vision-trainer"), f"arn:aws:s3:::{whole.exports['artifacts_bucket']}"
+    for may in (jobs, people_of_it):
+        assert may("s3:PutObject", f"{bucket}/teams/vision/model")
+        assert not may("s3:GetObject", f"{bucket}/teams/language/model")
+        assert not may("s3:DeleteObject", f"{bucket}/teams/vision/model")
+        assert may("s3:ListBucket", bucket, **{"s3:prefix": "teams/vision/"})
+        assert not may("s3:ListBucket", bucket, **{"s3:prefix": "teams/"})
+        assert not may("s3:ListBucket", bucket)
+    queues = whole.exports["queue_arns"]
+    assert jobs("sqs:SendMessage", queues["given"])
+    assert not jobs("sqs:SendMessage", queues["other"])
+    assert not people_of_it("sqs:SendMessage", queues["given"])
+
+
 def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: Run) -> None:
     may, cluster = allowed(whole, "training-autoscaler"), whole.exports["eks_cluster_name"]
     group = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:1:autoScalingGroupName/eks-gpu-1"
@@ -358,6 +375,7 @@ def test_every_role_with_permissions_of_its_own_is_proved_here(whole: Run) -> No
         "training-autoscaler",
         "training-node",
         "training-trainer",
+        "training-vision-trainer",
         "workers-execution",
         "workers-task",
     }

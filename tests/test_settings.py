@@ -23,7 +23,7 @@ MistakesIn = Callable[[dict[str, Any]], list[str]]
             {"nonsense": {}},
             (
                 "nonsense: is no section of a stack file, must be one of "
-                "alerts, artifacts, batch, eks, iam, logs, network, protect, queues, workers"
+                "alerts, artifacts, batch, eks, iam, logs, network, protect, queues, teams, workers"
             ),
         ),
         (

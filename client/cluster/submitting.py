@@ -18,6 +18,7 @@ from client.errors import TrainError
 from client.outputs import Outputs
 
 NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
+"""Of jobs that are no team's; each team has a namespace of its own, and a service account of the same name in it."""
 ACCELERATORS = ("nvidia.com/gpu", "aws.amazon.com/neuron")
 """Resources of nodes with accelerators; each is the key of their taint, too."""
 NODE_GROUP = "node-group"
@@ -60,7 +61,8 @@ def run(name: str | None, path: Path | None, files: Sequence[Path], *, job_name:
             for made in _make(kubectl, config, verb, some):
                 show.one({"name": made}, made, as_json=as_json)
     for one in (one for one in jobs if one["kind"] == "Job"):
-        show.hint(f"see its log with: kubectl -n {NAMESPACE} logs -f job/{one['metadata']['name']}")
+        about = one["metadata"]
+        show.hint(f"see its log with: kubectl -n {about['namespace']} logs -f job/{about['name']}")
     return 0
 
 
@@ -107,8 +109,10 @@ def _name_mistakes(name: str, jobs: Sequence[Manifest]) -> Iterator[str]:
 def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
     """What keeps a manifest from doing what it is to do on this cluster."""
     what = f"{manifest['kind']} {manifest['metadata'].get('name', '')}"
-    if (namespace := manifest["metadata"].get("namespace")) != NAMESPACE:
-        yield f"{what}: metadata.namespace: must be {NAMESPACE}, got {_said(namespace)}"
+    known = [NAMESPACE, *sorted(outputs.team_namespaces.values())]
+    if (namespace := manifest["metadata"].get("namespace")) not in known:
+        rule = f"must be {'one of ' if known[1:] else ''}{', '.join(known)}"
+        yield f"{what}: metadata.namespace: {rule}, got {_said(namespace)}"
     if manifest["kind"] not in JOBS:
         return
     pods = list(_pods(manifest["spec"]))

@@ -22,6 +22,7 @@ from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like
 from components.task_queue import TaskQueue, send_to, urls
+from components.teams import TeamSettings, shares
 
 LOG_RETENTION_DAYS = 30
 FAIR_SHARE_DECAY_SECONDS = 3600
@@ -86,6 +87,11 @@ class BatchJobQueueSettings(InstancesSettings):
     A queue has it from the start or never: adding or removing it makes another queue, and is refused while there may be
     jobs in this one.
     """
+    fair_share_by_team: bool = False
+    """Whether each team under `teams` has a share of its name, with its weight, in place of `fairShare`.
+
+    The same holds for adding and removing it; another team, or another weight, changes the queue in place.
+    """
     wait_hours: Annotated[float, Field(gt=0, le=24)] = 4
     """Hours that the first job of the queue waits for capacity before it is cancelled; ten minutes or more."""
 
@@ -99,6 +105,12 @@ class BatchJobQueueSettings(InstancesSettings):
                 f"must be {least / 3600:.4f} or more, {least} seconds",
                 self.wait_hours,
             ),
+            (
+                self.fair_share_by_team and self.fair_share is not None,
+                "fairShareByTeam",
+                "must be false together with fairShare, which names all shares",
+                True,
+            ),
             *(
                 (
                     share.endswith("*") and other != share and other.startswith(share[:-1]),
@@ -110,6 +122,11 @@ class BatchJobQueueSettings(InstancesSettings):
                 for other in self.fair_share or ()
             ),
         )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether each of its jobs must name a share."""
+        return self.fair_share_by_team or self.fair_share is not None
 
 
 class BatchJobQueue(pulumi.ComponentResource):
@@ -144,6 +161,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         network: Network,
         artifacts: Artifacts,
         queues: Mapping[str, TaskQueue],
+        teams: Mapping[str, TeamSettings],
         protect: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -196,6 +214,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             )
             for kind, compute_resources in instances.compute_resources.items()
         ]
+        weights = shares(teams) if settings.fair_share_by_team else settings.fair_share or {}
         fair_share = (
             batch.SchedulingPolicy(
                 name,
@@ -203,12 +222,12 @@ class BatchJobQueue(pulumi.ComponentResource):
                     "share_decay_seconds": FAIR_SHARE_DECAY_SECONDS,
                     "share_distributions": [
                         {"share_identifier": share, "weight_factor": weight}
-                        for share, weight in sorted(settings.fair_share.items())
+                        for share, weight in sorted(weights.items())
                     ],
                 },
                 opts=child,
             )
-            if settings.fair_share
+            if settings.is_shared
             else None
         )
         job_role = iam.ServiceRole(

@@ -18,6 +18,7 @@ from components.images import ADDONS_REGISTRIES
 from components.network import Needs, Network, Zones
 from components.schema import Name, as_far_as_right, mistake
 from components.task_queue import SendTo
+from components.teams import TeamSettings, groups_of_people, namespace
 from stack_file.mistakes import Mistake
 
 
@@ -94,6 +95,8 @@ class GpuCluster(pulumi.ComponentResource):
     """Names of the GPU node groups' Auto Scaling groups."""
     kubeconfig: pulumi.Output[str]
     """A kubeconfig as JSON that authenticates by `aws eks get-token`; it holds no credential."""
+    team_namespaces: dict[str, str]
+    """Team -> its namespace."""
     on_aws: list[pulumi.Resource]
     """All of it but what goes through the Kubernetes API."""
 
@@ -109,10 +112,12 @@ class GpuCluster(pulumi.ComponentResource):
         network: Network,
         artifacts: Artifacts,
         statements: Sequence[iam.Statement],
+        teams: Mapping[str, TeamSettings],
+        team_statements: Mapping[str, Sequence[iam.Statement]],
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`statements` are what training jobs may do on AWS."""
+        """`statements` are what jobs of no team may do on AWS, `team_statements` what those of each team may."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
         for notice in (*settings.notices(running), *settings.exchanges(running)):
             pulumi.log.warn(notice, self)
@@ -124,9 +129,11 @@ class GpuCluster(pulumi.ComponentResource):
             deployed=deployed,
             running=running,
             network=network,
+            people=groups_of_people(teams),
             protect=protect,
             opts=child,
         )
+        self.team_namespaces = {team: namespace(team) for team in teams}
         self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
         self.kubeconfig = control_plane.kubeconfig
         node_role = iam.ServiceRole(
@@ -196,6 +203,8 @@ class GpuCluster(pulumi.ComponentResource):
             cached=artifacts.cached,
             cluster_name=self.cluster_name,
             statements=statements,
+            teams=teams,
+            team_statements=team_statements,
             account=account,
             # GPU groups are not among them: whoever cannot reach the Kubernetes API may take one out all the same
             nodes=[system, addons],

@@ -5,7 +5,7 @@ It comes from `pulumi_eks.Cluster`, with its role, its access entries and the tw
 """
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import pulumi
@@ -17,7 +17,7 @@ from components import iam
 from components.cluster.running import CLUSTER, Addon, RunningCluster
 from components.deployed import Deployed
 from components.network import Network
-from components.schema import Like, Range, Settings
+from components.schema import Like, Principal, Range, Settings
 
 CONTROL_PLANE_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 LOG_RETENTION_DAYS = 90
@@ -47,15 +47,6 @@ AddonVersion = Annotated[
 """A version as EKS calls it."""
 ADDONS: tuple[Addon, ...] = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
 """Add-ons that need nodes; the others are those that nodes need, and the control plane's."""
-
-Principal = Annotated[
-    str,
-    Like(
-        r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/\S+$",
-        "must be the ARN of an IAM role or user, such as arn:aws:iam::123456789012:role/admin",
-    ),
-]
-"""ARN of an IAM role or user, the principals that an access entry takes; not that of an assumed role's session."""
 
 
 class ControlPlaneSettings(Settings):
@@ -156,9 +147,11 @@ class ControlPlane(pulumi.ComponentResource):
         deployed: Deployed,
         running: RunningCluster,
         network: Network,
+        people: Mapping[str, Sequence[str]],
         protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
+        """`people`: principals that do not administer the cluster -> their Kubernetes groups."""
         super().__init__("distributed-training:index:ControlPlane", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         key = kms.Key(
@@ -226,7 +219,7 @@ class ControlPlane(pulumi.ComponentResource):
             create_instance_role=False,
             opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[log_group, role]),
         )
-        _administrators(self, name, cluster, settings, account)
+        _principals(self, name, cluster, settings, people, account)
         inner = cluster.eks_cluster
         self.cluster_name, self.arn, self.kubeconfig = inner.name, inner.arn, cluster.kubeconfig_json
         self.security_group_id = inner.vpc_config.cluster_security_group_id.apply(str)
@@ -306,32 +299,35 @@ def _addon_version(
     ).version
 
 
-def _administrators(
+def _principals(
     parent: pulumi.Resource,
     name: str,
     cluster: pulumi_eks.Cluster,
     settings: ControlPlaneSettings,
+    people: Mapping[str, Sequence[str]],
     account: iam.Account,
 ) -> None:
-    """Let principals administer the cluster.
+    """Let principals use the cluster, and some of them administer it.
 
     The component would protect their entries as it is itself, so that nobody could be taken out again. In release
-    0.1.0 they are its own.
+    0.1.0 they are its own. A principal has one entry, which stays when it becomes an administrator or is one no more.
     """
-    for principal_arn in settings.admin_principal_arns:
+    for principal_arn in dict.fromkeys((*settings.admin_principal_arns, *people)):
         # account and path: two accounts may have a role of one name
         entry_name = f"{name}-{'-'.join(principal_arn.split(':')[4:])}"
         entry = eks.AccessEntry(
             entry_name,
             cluster_name=cluster.eks_cluster.name,
             principal_arn=principal_arn,
+            kubernetes_groups=people.get(principal_arn),
             opts=pulumi.ResourceOptions(parent=parent, aliases=[pulumi.Alias(parent=cluster)]),
         )
-        eks.AccessPolicyAssociation(
-            f"{entry_name}-admin",
-            cluster_name=cluster.eks_cluster.name,
-            principal_arn=principal_arn,
-            policy_arn=f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
-            access_scope={"type": "cluster"},
-            opts=pulumi.ResourceOptions(parent=entry, depends_on=[entry]),
-        )
+        if principal_arn in settings.admin_principal_arns:
+            eks.AccessPolicyAssociation(
+                f"{entry_name}-admin",
+                cluster_name=cluster.eks_cluster.name,
+                principal_arn=principal_arn,
+                policy_arn=f"arn:{account.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+                access_scope={"type": "cluster"},
+                opts=pulumi.ResourceOptions(parent=entry, depends_on=[entry]),
+            )

@@ -1,9 +1,12 @@
 """How Kueue is told to work: what it queues, how it shares, and how long a job may wait for its pods."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 KUEUE_API = "kueue.x-k8s.io/v1beta2"
+DEFAULT_QUEUE = "default"
+"""Name of the queue in which Kueue puts the jobs of its namespace that name none."""
 PODS_READY_MINUTES = 30
 """For how long a job that was let in waits until all its pods run; a node takes up to ten minutes to start for it."""
 MOST_TRIES = 5
@@ -49,3 +52,23 @@ def values() -> dict[str, Any]:
         "fairSharing": {"preemptionStrategies": ["LessThanOrEqualToFinalShare", "LessThanInitialShare"]},
     }
     return {"managerConfig": {"controllerManagerConfigYaml": json.dumps(configuration, indent=2)}}
+
+
+def resource_groups(flavor: str, quotas: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The quotas of a queue or a cohort whose nodes are all of one flavor."""
+    resources = [{"name": resource, "nominalQuota": quota} for resource, quota in quotas.items()]
+    return [{"coveredResources": list(quotas), "flavors": [{"name": flavor, "resources": resources}]}]
+
+
+def share(group: str, quotas: Mapping[str, str], *, weight: int) -> dict[str, Any]:
+    """What a queue says that has nothing of its own, and shares all that its group has with the queues of its cohort.
+
+    A job waits while its queue has more of the group than another that has jobs, each by its weight, and one that has
+    less stops jobs of one that has more. With weight 0 it has what others leave (Kueue API, `FairSharing`).
+    """
+    return {
+        "cohortName": group,
+        "resourceGroups": resource_groups(group, dict.fromkeys(quotas, "0")),
+        "fairSharing": {"weight": str(weight)},
+        "preemption": {"reclaimWithinCohort": "Any", "withinClusterQueue": "LowerPriority"},
+    }

@@ -9,19 +9,19 @@ from typing import Annotated, Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_aws import eks
 
 from components import iam
 from components.cluster import kueue
 from components.cluster.charts import AUTOSCALER_IMAGES, CHARTS, PUBLIC_EFA_HOST, ChartImage, images_of
+from components.cluster.identities import NAMESPACE, SERVICE_ACCOUNT, PodIdentity
 from components.cluster.kueue import KUEUE_API
 from components.cluster.nodes import NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
 from components.cluster.running import EFA_LABEL
+from components.cluster.teams import Team
 from components.images import ADDONS_REGISTRIES, TRAINING_IMAGE
 from components.schema import Like, Settings
+from components.teams import TeamSettings
 
-NAMESPACE, SERVICE_ACCOUNT = "training", "trainer"
-"""The service account of training jobs."""
 AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
 TRAINER_API = "trainer.kubeflow.org/v1alpha1"
 TRAINING_RUNTIME = "torch-distributed"
@@ -72,7 +72,7 @@ class SoftwareSettings(Settings):
 
 
 class ClusterSoftware(pulumi.ComponentResource):
-    """Helm releases, training's namespace and identity, and with Kueue a queue per GPU node group."""
+    """Helm releases, training's namespace and identity, with Kueue a queue per GPU node group, and the teams."""
 
     def __init__(
         self,
@@ -84,6 +84,8 @@ class ClusterSoftware(pulumi.ComponentResource):
         cached: Mapping[str, pulumi.Output[str]],
         cluster_name: pulumi.Output[str],
         statements: Sequence[iam.Statement],
+        teams: Mapping[str, TeamSettings],
+        team_statements: Mapping[str, Sequence[iam.Statement]],
         account: iam.Account,
         nodes: Sequence[pulumi.Resource],
         protect: bool,
@@ -91,7 +93,8 @@ class ClusterSoftware(pulumi.ComponentResource):
     ) -> None:
         """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API.
 
-        `cached`: what takes the place of a public registry in the name of an image.
+        `cached`: what takes the place of a public registry in the name of an image. `statements` are what jobs of no
+        team may do on AWS, `team_statements` what those of each team may.
         """
         super().__init__("distributed-training:index:ClusterSoftware", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -147,7 +150,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                     ),
                 )
         queues = [
-            ClusterQueue(f"{name}-{group}", group, shape, release=releases["kueue"], opts=child)
+            ClusterQueue(f"{name}-{group}", group, shape, shared=bool(teams), release=releases["kueue"], opts=child)
             for group, shape in (shapes.items() if settings.kueue else ())
         ]
         runtimes = (
@@ -164,6 +167,21 @@ class ClusterSoftware(pulumi.ComponentResource):
             if settings.trainer
             else []
         )
+        own = [
+            Team(
+                f"{name}-{team}",
+                team,
+                one,
+                account=account,
+                cluster_name=cluster_name,
+                statements=team_statements[team],
+                quotas={group: _quotas(shape) for group, shape in shapes.items()},
+                default_group=_smallest(shapes),
+                after=[*nodes, *releases.values(), *queues, *runtimes],
+                opts=child,
+            )
+            for team, one in teams.items()
+        ]
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata={"name": NAMESPACE},
@@ -186,16 +204,28 @@ class ClusterSoftware(pulumi.ComponentResource):
             f"{name}-{SERVICE_ACCOUNT}",
             metadata={"name": SERVICE_ACCOUNT, "namespace": NAMESPACE},
             # all of this goes after it, so that a destroy of a protected stack ends before anything of it is gone
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, trainer, *local_queues], protect=protect),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[namespace, trainer, *local_queues, *own], protect=protect
+            ),
         )
         self.register_outputs({})
 
 
 class ClusterQueue(pulumi.ComponentResource):
-    """Kueue's queue for the nodes of one GPU group: it starts a job when the whole of it fits into the group."""
+    """Kueue's queue for the nodes of one GPU group: it starts a job when the whole of it fits into the group.
+
+    Of a group that teams share, its jobs have what all of them leave unused.
+    """
 
     def __init__(
-        self, name: str, group: str, shape: NodeShape, *, release: pulumi.Resource, opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        group: str,
+        shape: NodeShape,
+        *,
+        shared: bool,
+        release: pulumi.Resource,
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("distributed-training:index:ClusterQueue", name, {}, opts)
         flavor = kubernetes.apiextensions.CustomResource(
@@ -213,63 +243,27 @@ class ClusterQueue(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
         )
         quotas = _quotas(shape)
+        has: dict[str, Any] = {"resourceGroups": kueue.resource_groups(group, quotas)}
+        before: list[pulumi.Resource] = [flavor]
+        if shared:
+            before.append(
+                kubernetes.apiextensions.CustomResource(
+                    f"{name}-cohort",
+                    api_version=KUEUE_API,
+                    kind="Cohort",
+                    metadata={"name": group},
+                    spec=has,
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[flavor]),
+                )
+            )
+            has = kueue.share(group, quotas, weight=0)
         kubernetes.apiextensions.CustomResource(
             f"{name}-queue",
             api_version=KUEUE_API,
             kind="ClusterQueue",
             metadata={"name": group},
-            spec={
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
-                "resourceGroups": [
-                    {
-                        "coveredResources": list(quotas),
-                        "flavors": [
-                            {
-                                "name": group,
-                                "resources": [
-                                    {"name": resource, "nominalQuota": quota} for resource, quota in quotas.items()
-                                ],
-                            }
-                        ],
-                    }
-                ],
-            },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[flavor]),
-        )
-        self.register_outputs({})
-
-
-class PodIdentity(pulumi.ComponentResource):
-    """A role for the pods of one service account, through EKS Pod Identity."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        account: iam.Account,
-        cluster_name: pulumi.Output[str],
-        namespace: str,
-        service_account: str,
-        statements: Sequence[iam.Statement],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__("distributed-training:index:PodIdentity", name, {}, opts)
-        role = iam.ServiceRole(
-            name,
-            account=account,
-            service="pods.eks.amazonaws.com",
-            service_account=(namespace, service_account),
-            statements=statements,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        eks.PodIdentityAssociation(
-            name,
-            cluster_name=cluster_name,
-            namespace=namespace,
-            service_account=service_account,
-            role_arn=role.arn,
-            # a pod that starts with a role without its policies fails
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+            spec={"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}, **has},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
         self.register_outputs({})
 
@@ -352,6 +346,11 @@ def _device_plugin_values(shapes: Iterable[NodeShape]) -> dict[str, dict[str, An
 def _tolerates(taint: str) -> dict[str, str]:
     """A toleration of a taint with this key, whatever its value."""
     return {"key": taint, "operator": "Exists", "effect": "NoSchedule"}
+
+
+def _smallest(shapes: Mapping[str, NodeShape]) -> str | None:
+    """The group whose nodes have the fewest accelerators, for jobs that name none."""
+    return min(shapes, key=lambda group: (shapes[group].resources[shapes[group].accelerator], group), default=None)
 
 
 def _quotas(shape: NodeShape) -> dict[str, str]:

@@ -15,6 +15,7 @@ from components.observability.dashboard import widgets
 from components.observability.events import JobEvents, events
 from components.observability.topic import AlertsSettings, AlertTopic
 from components.task_queue import TaskQueue
+from components.teams import TEAM_TAG, TeamSettings
 
 
 class Observability(pulumi.ComponentResource):
@@ -30,6 +31,7 @@ class Observability(pulumi.ComponentResource):
         name: str,
         settings: AlertsSettings,
         *,
+        teams: Mapping[str, TeamSettings],
         account: iam.Account,
         artifacts: Artifacts,
         queues: Mapping[str, TaskQueue],
@@ -61,13 +63,20 @@ class Observability(pulumi.ComponentResource):
                 opts=child,
             )
             cloudwatch.EventTarget(f"{name}-{event_name}", rule=rule.name, arn=topic.arn, opts=child)
-        if settings.monthly_budget_usd is not None:
+        for budget_name, limit_usd, tagged in (
+            (name, settings.monthly_budget_usd, None),
+            *((f"{name}-team-{team}", one.monthly_budget_usd, team) for team, one in teams.items()),
+        ):
+            if limit_usd is None:
+                continue
             budgets.Budget(
-                name,
+                budget_name,
                 budget_type="COST",
                 time_unit="MONTHLY",
-                limit_amount=f"{settings.monthly_budget_usd:.2f}",
+                limit_amount=f"{limit_usd:.2f}",
                 limit_unit="USD",
+                # `user:` is what Budgets has before a tag of one's own (Budgets API, `CostFilters`)
+                cost_filters=[{"name": "TagKeyValue", "values": [f"user:{TEAM_TAG}${tagged}"]}] if tagged else None,
                 notifications=[
                     {
                         "comparison_operator": "GREATER_THAN",

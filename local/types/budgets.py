@@ -16,6 +16,7 @@ class Budget(ResourceType, token="aws:budgets/budget:Budget"):
     takes = ("budgets", "CreateBudget")
     rename = {
         "budgetType": "Budget.BudgetType",
+        "costFilters": "Budget.CostFilters",
         "limitAmount": "Budget.BudgetLimit.Amount",
         "limitUnit": "Budget.BudgetLimit.Unit",
         "name": "Budget.BudgetName",
@@ -28,6 +29,7 @@ class Budget(ResourceType, token="aws:budgets/budget:Budget"):
 
     def create(self, aws: Aws, new: Resource) -> Created:
         inputs = complete(aws, new)
+        filters = {one["name"]: one["values"] for one in inputs.get("costFilters", [])}
         notifications = [_with_subscribers(one) for one in inputs.get("notifications", [])]
         call(
             aws.client("budgets"),
@@ -35,6 +37,7 @@ class Budget(ResourceType, token="aws:budgets/budget:Budget"):
             inputs,
             rename=self.rename,
             accountId=aws.account_id,
+            costFilters=filters or None,
             notifications=notifications or None,
         )
         name = inputs["name"]

@@ -13,7 +13,15 @@ from local.run import Created, Resource, State
 NAME_HEX_DIGITS = 8
 """Length of the random suffix that pulumi-kubernetes adds to a logical name."""
 
-CLUSTER_SCOPED = {"ClusterQueue", "ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass", "ResourceFlavor"}
+CLUSTER_SCOPED = {
+    "ClusterQueue",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Cohort",
+    "Namespace",
+    "PriorityClass",
+    "ResourceFlavor",
+}
 """Kinds that belong to no namespace."""
 QUEUEING = {"ClusterQueue", "LocalQueue", "ResourceFlavor"}
 """Kinds by which Kueue decides what may start."""
