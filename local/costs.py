@@ -53,6 +53,8 @@ PRICES: Mapping[str, Price] = {
     ),
     "KMS key": Price(usd=1.00, per="month", unit="key", source="https://aws.amazon.com/kms/pricing/", as_of="2026-09"),
     "CloudWatch alarm": Price(usd=0.10, per="month", unit="metric", source=CLOUDWATCH, as_of="2026-09"),
+    # of one's own, of the first 10,000; paid for the hours with points
+    "CloudWatch metric": Price(usd=0.30, per="month", unit="metric", source=CLOUDWATCH, as_of="after 2022"),
     "CloudWatch dashboard": Price(usd=3.00, per="month", unit="dashboard", source=CLOUDWATCH, as_of="2026-06-13"),
     "gp3 storage": Price(usd=0.08, per="month", unit="GiB", source=EBS, as_of="2026-10-04"),
     "gp3 IOPS over 3000": Price(usd=0.005, per="month", unit="IOPS", source=EBS, as_of="2026-09"),

@@ -28,7 +28,7 @@ FREE = (
     "aws:budgets/budget:",
     "aws:costexplorer/",
     *(f"aws:cloudwatch/{kind}" for kind in ("event", "log")),
-    *(f"aws:ec2/{kind}:" for kind in ("defaultSecurityGroup", "flowLog", "internetGateway", "launchTemplate")),
+    *(f"aws:ec2/{kind}:" for kind in ("defaultSecurityGroup", "flowLog", "internetGateway")),
     *(f"aws:ec2/{kind}" for kind in ("placementGroup:", "route", "securityGroup", "subnet:", "vpc:")),
     *(f"aws:ecs/{kind}" for kind in ("cluster", "taskDefinition:")),
     *(f"aws:eks/{kind}" for kind in ("access", "addon:", "podIdentityAssociation:")),
@@ -62,14 +62,24 @@ def test_an_alarm_costs_by_the_metric(estimated: Estimated) -> None:
     assert estimated({"queues": {"tasks": {}}}).idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 5 * 0.10)
 
 
-def test_batch_costs_nothing_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
+def test_batch_costs_an_alarm_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
     batch = {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"], "capacity": ["spot", "onDemand"], "maxVcpus": 192}
     found = estimated({"batch": {"single": batch}})
-    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH)
-    instances = 2 * 192 // 48
+    # that of idle GPUs
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 0.10)
+    instances, series = 2 * 192 // 48, 3
     assert found.busiest_usd_per_hour == pytest.approx(
-        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH) / HOURS
+        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH + 0.10 + series * 0.30) / HOURS
     )
+
+
+def test_metrics_of_gpus_cost_idle_only_where_an_instance_always_runs(estimated: Estimated) -> None:
+    def idle(**settings: Any) -> float:
+        (line,) = [one for one in estimated({"batch": {"single": settings}}).lines if "metric" in one.price]
+        return line.at_rest
+
+    assert (idle(), idle(minVcpus=48)) == (0, 3)
+    assert all("metric" not in one.price for one in estimated({"batch": {"single": {"gpuMetrics": False}}}).lines)
 
 
 def test_workers_cost_from_their_least_to_their_most(estimated: Estimated) -> None:
@@ -110,7 +120,7 @@ def test_what_has_no_price_is_named_and_not_in_the_sums(estimated: Estimated) ->
     found = estimated(
         {
             "artifacts": {"lustre": {}},
-            "batch": {"small": {"instanceTypes": ["g5.xlarge"], "maxVcpus": 8}},
+            "batch": {"small": {"instanceTypes": ["g5.xlarge"], "maxVcpus": 8, "gpuMetrics": False}},
         }
     )
     assert found.without_price == ["aws:fsx/lustreFileSystem:LustreFileSystem", "g5.xlarge"]

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from components import iam, quotas
 from components.accelerators import HOST_MEMORY_SHARE, InstanceFacts, efa_network_interfaces, never_offered
+from components.batch import gpu_metrics
 from components.batch.generations import NEARBY, PLACEMENT
 from components.batch.job import JobSettings
 from components.batch.user_data import user_data
@@ -73,6 +74,10 @@ class InstancesSettings(JobSettings):
     def in_training_zone(self) -> bool:
         """Whether its instances are all in the training zone."""
         return self.in_one_zone or self.capacity_reservation_id is not None
+
+    def is_measured(self, facts: Mapping[str, InstanceFacts]) -> bool:
+        """Whether what its GPUs do is sent to CloudWatch."""
+        return self.gpu_metrics and self.container([facts[one] for one in self.instance_types]).accelerators > 0
 
     def has_scratch(self, facts: Mapping[str, InstanceFacts]) -> bool:
         """Whether some of its instances have disks of their own; on the others the folder is on the root volume."""
@@ -283,9 +288,13 @@ class BatchInstances(pulumi.ComponentResource):
             f"{name}-instance",
             account=account,
             service=account.instances,
-            # the name of an environment is in that of its cluster, by no form that AWS promises: AWSBatch-NAME-ID is
-            # seen. single-node jobs share the host's network and can take on this role
-            statements=[*iam.run_agent(account, f"*{name}-*"), *statements],
+            statements=[
+                # the name of an environment is in that of its cluster, by no form that AWS promises: AWSBatch-NAME-ID
+                # is seen. single-node jobs share the host's network and can take on this role
+                *iam.run_agent(account, f"*{name}-*"),
+                *([gpu_metrics.send_metrics()] if settings.is_measured(facts) else []),
+                *statements,
+            ],
             opts=child,
         )
         profile = aws_iam.InstanceProfile(name, role=role.role_name, opts=child)
@@ -364,7 +373,11 @@ def _starts_with(
     groups: Sequence[pulumi.Input[str]],
 ) -> dict[str, Any]:
     """What the launch template says of an instance; what it does not say is no part of the digest either."""
-    start = user_data(own_interfaces=settings.nodes > 1, scratch=settings.has_scratch(facts))
+    start = user_data(
+        own_interfaces=settings.nodes > 1,
+        scratch=settings.has_scratch(facts),
+        measured=gpu_metrics.dimensions(name) if settings.is_measured(facts) else None,
+    )
     interfaces = efa_network_interfaces(facts[settings.instance_types[0]], groups) if settings.efa else None
     said = {
         "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},

@@ -62,6 +62,11 @@ class JobSettings(Settings):
     """Size of /dev/shm in MiB, a part of `memoryMib` that data loaders and NCCL use. Default: half of it."""
     efa: bool = False
     """Whether nodes communicate over Elastic Fabric Adapter, in `network.trainingZone`, as with `nodes` over 1."""
+    gpu_metrics: bool = True
+    """Whether use, memory and temperature of its GPUs are metrics in CloudWatch, and an alarm tells when they are idle.
+
+    Three metrics, paid for the hours in which an instance of the queue runs. An edit makes other instances.
+    """
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often a job starts at most: again after AWS reclaimed its host, its image could not be pulled, or it ended
     with 75 (told to stop) or 80 (a faulty GPU)."""
@@ -87,6 +92,8 @@ class JobSettings(Settings):
         ECS developer guide, "Amazon ECS interface VPC endpoints".
         """
         yield path, ("ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "logs")
+        if self.gpu_metrics and self.gpus != 0:
+            yield f"{path}.gpuMetrics", ("monitoring",)
         yield from for_secrets(f"{path}.secrets", self.secrets.values())
         if self.send_to:
             yield f"{path}.sendTo", ("sqs",)

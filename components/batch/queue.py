@@ -14,6 +14,7 @@ from pydantic import Field
 from components import iam
 from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
+from components.batch import gpu_metrics
 from components.batch.generations import NAME_TAG, NEEDS_TAG, Generation
 from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_names
 from components.batch.job import RETRIES, container_properties, node_properties, terminate_instances
@@ -146,6 +147,8 @@ class BatchJobQueue(pulumi.ComponentResource):
     """Name of the group that their logs go to."""
     security_group_id: pulumi.Output[str]
     """The security group of its instances, and of the nodes of multi-node jobs without EFA."""
+    gpu_dimensions: Mapping[str, str] | None
+    """Dimensions of the metrics of its GPUs, where there are any."""
     compute_environment_arns: list[pulumi.Output[str]]
     """ARNs of the compute environments, in the order in which Batch tries them; without those that drain."""
 
@@ -333,6 +336,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         self.job_definition_arn, self.job_definition_name = definition.arn, definition.name
         self.job_role_arn, self.execution_role_arn = job_role.arn, execution_role.arn
         self.log_group_name, self.security_group_id = log_group.name, instances.security_group_id
+        self.gpu_dimensions = gpu_metrics.dimensions(name) if settings.is_measured(facts) else None
         self._account = account
         self.register_outputs({"arn": self.arn, "jobDefinitionArn": self.job_definition_arn})
 

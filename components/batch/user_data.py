@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from email.message import Message
 from email.mime.text import MIMEText
 
+from components.batch import gpu_metrics
+
 BOUNDARY = "==PART=="
 STOP_TIMEOUT = "2m"
 """Time that a container has between SIGTERM and SIGKILL when its job is stopped: as long as a spot instance has."""
@@ -40,18 +42,22 @@ chmod 1777 {SCRATCH}
 """Joins the instance's own NVMe disks to one, as EKS's AMI does; without any, the folder is on the root volume."""
 
 
-def user_data(*, own_interfaces: bool, scratch: bool) -> str:
+def user_data(*, own_interfaces: bool, scratch: bool, measured: Mapping[str, str] | None) -> str:
     """The document.
 
     `own_interfaces`: whether containers have a network interface of their own, as those of multi-node jobs do.
     `scratch`: whether there is to be `SCRATCH`.
+    `measured`: what names the metrics of the GPUs, where there are any to be sent.
     """
     agent = {"ECS_CONTAINER_STOP_TIMEOUT": STOP_TIMEOUT}
     if own_interfaces:
         # no hop limit keeps such containers from the instance's metadata, and so from its role (ECS developer guide,
         # "Security considerations for EC2"); with the host's own network nothing does
         agent["ECS_AWSVPC_BLOCK_IMDS"] = "true"
-    return _document(boothooks=[MAKES_SCRATCH] if scratch else [], scripts=[_set(agent)])
+    scripts = [_set(agent)]
+    if measured is not None:
+        scripts.append(gpu_metrics.start_agent(measured))
+    return _document(boothooks=[MAKES_SCRATCH] if scratch else [], scripts=scripts)
 
 
 def _document(*, boothooks: list[str], scripts: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Alarms on the queues and the workers; silent while the platform is idle.
+"""Alarms on the queues, the workers and the GPUs of Batch jobs; silent while the platform is idle.
 
 A metric without points counts as 0 in sums and differences (CloudWatch user guide, "Using math expressions with
 CloudWatch metrics"); expressions need no more than that, because AWS leaves out some that are 0.
@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch
 
+from components.batch import GPU_METRICS, BatchJobQueue, metric
 from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue, TaskQueueSettings
 
@@ -27,11 +28,18 @@ LEAST_ATTEMPTS = 5
 """Attempts in five minutes below which their failures say nothing of the rest."""
 LONGEST_RETRY_SECONDS = 900
 """The longest that the reference worker lets a task wait for its next attempt."""
+IDLE_GPU_PERCENT = 5
+IDLE_GPU_MINUTES = 30
+"""Longer than an instance takes to pull a large image, and to end when nothing is left to do."""
 ANY_NUMBER = 1_000_000
 """More than all messages of a queue."""
 
 
-def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers]) -> dict[str, Any]:
+def alarms(
+    queues: Mapping[str, TaskQueue],
+    workers: Mapping[str, FargateWorkers],
+    job_queues: Mapping[str, BatchJobQueue],
+) -> dict[str, Any]:
     """Name -> what the alarm watches. A deployment that fails has no metric: it is an event."""
     found: dict[str, Any] = {}
     longest_seconds = {
@@ -168,6 +176,24 @@ def alarms(queues: Mapping[str, TaskQueue], workers: Mapping[str, FargateWorkers
                     "return_data": True,
                 },
             ],
+        }
+    for name, job_queue in job_queues.items():
+        if job_queue.gpu_dimensions is None:
+            continue
+        found[f"{name}-idle-gpus"] = {
+            "alarm_description": (
+                f"Instances of job queue {name} run, and for {IDLE_GPU_MINUTES} minutes their GPUs have done next to"
+                f" nothing."
+            ),
+            "namespace": GPU_METRICS,
+            "metric_name": metric("utilization_gpu"),
+            "dimensions": job_queue.gpu_dimensions,
+            # of all GPUs together: between two batches each of them is idle
+            "statistic": "Average",
+            "period": PERIOD_SECONDS,
+            "evaluation_periods": IDLE_GPU_MINUTES * 60 // PERIOD_SECONDS,
+            "threshold": IDLE_GPU_PERCENT,
+            "comparison_operator": "LessThanThreshold",
         }
     return found
 

@@ -1,10 +1,12 @@
 """The page that shows whether the platform works: a row of widgets for every part."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pulumi
 
+from components.batch import GPU_METRICS, BatchJobQueue, metric
 from components.cluster import GpuCluster
 from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue
@@ -30,6 +32,7 @@ def widgets(
     alarm_arns: Sequence[pulumi.Output[str]],
     queues: Mapping[str, TaskQueue],
     workers: Mapping[str, FargateWorkers],
+    job_queues: Mapping[str, BatchJobQueue],
     job_log_group_name: pulumi.Output[str] | None,
     cluster: GpuCluster | None,
 ) -> list[dict[str, Any]]:
@@ -39,6 +42,7 @@ def widgets(
         *_queue_rows(queues),
         *_worker_rows(workers),
         *([] if job_log_group_name is None else _job_rows(job_log_group_name)),
+        *_gpu_rows({name: one.gpu_dimensions for name, one in job_queues.items() if one.gpu_dimensions}),
         *(_cluster_rows(cluster) if cluster else []),
         *([] if job_log_group_name is None and cluster is None else [[_vcpu_graph()]]),
     ]
@@ -124,6 +128,25 @@ def _job_rows(log_group_name: pulumi.Output[str]) -> list[list[Widget]]:
             }
         ]
     ]
+
+
+def _gpu_rows(queues: Mapping[str, Mapping[str, str]]) -> list[list[Widget]]:
+    """The row of the GPUs of Batch instances, where any are measured, with a line for each queue."""
+    titles = {
+        "utilization_gpu": "use in percent",
+        "memory_used": "memory in use in MiB",
+        "temperature_gpu": "degrees Celsius",
+    }
+    graphs = [
+        _graph(
+            f"GPUs of Batch jobs: {title}",
+            [[GPU_METRICS, metric(measure), *chain(*named.items())] for named in queues.values()],
+            period_seconds=300,
+            stat="Maximum" if measure == "temperature_gpu" else "Average",
+        )
+        for measure, title in titles.items()
+    ]
+    return [graphs] if queues else []
 
 
 def _cluster_rows(cluster: GpuCluster) -> list[list[Widget]]:

@@ -53,7 +53,7 @@ class Observability(pulumi.ComponentResource):
                 opts=child,
                 **alarm,
             )
-            for alarm_name, alarm in alarms(queues, workers).items()
+            for alarm_name, alarm in alarms(queues, workers, job_queues).items()
         ]
         for event_name, (description, pattern) in events(artifacts, job_queues, workers, cluster).items():
             rule = cloudwatch.EventRule(
@@ -120,6 +120,7 @@ class Observability(pulumi.ComponentResource):
             alarm_arns=[alarm.arn for alarm in raised],
             queues=queues,
             workers=workers,
+            job_queues=job_queues,
             job_log_group_name=None if job_events is None else job_events.log_group_name,
             cluster=cluster,
         )

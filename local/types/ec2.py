@@ -1,9 +1,13 @@
 """Amazon EC2: launch templates, placement groups, facts about instance types, and what all EC2 resources share."""
 
-from collections.abc import Collection, Mapping
+import base64
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 from local.aws import Aws, hex_digits
+from local.costs import Line, Priced
 from local.parameters import call, complete
 from local.record import ResourceType, answers
 from local.run import Created, Resource, State
@@ -159,6 +163,15 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
             return {"latestVersion": latest}
         ec2.modify_launch_template(LaunchTemplateId=there.id, DefaultVersion=str(latest))
         return {"latestVersion": latest, "defaultVersion": latest}
+
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """The metrics that the CloudWatch agent sends of its instances, all together as one series each."""
+        text = base64.b64decode(one.resource.inputs.get("userData", "")).decode()
+        if configured := re.search(r'"measurement": (\[[^]]*\])', text):
+            count = len(json.loads(configured[1]))
+            environments = one.needing("aws:batch/computeEnvironment:ComputeEnvironment")
+            always = any(environment.inputs["computeResources"]["minVcpus"] for environment in environments)
+            yield one.line("CloudWatch metric", count if always else 0, count)
 
 
 class PlacementGroup(ResourceType, token="aws:ec2/placementGroup:PlacementGroup"):

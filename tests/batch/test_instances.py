@@ -33,7 +33,8 @@ def test_a_multi_node_queue_runs_on_demand_close_together_in_one_zone(stable: Ru
 def test_what_instances_run_at_their_start_is_in_the_launch_template(stable: Run) -> None:
     for name in ("single", "multi"):
         text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
-        assert text == user_data(own_interfaces=name == "multi", scratch=True)
+        measured = {"BatchJobQueue": f"distributed-training-test-{name}"}
+        assert text == user_data(own_interfaces=name == "multi", scratch=True, measured=measured)
 
 
 def test_instances_without_disks_of_their_own_make_no_scratch(run_stably: RunStack) -> None:
@@ -48,7 +49,7 @@ def test_instances_without_disks_of_their_own_make_no_scratch(run_stably: RunSta
     )
     for name, scratch in (("cpu", False), ("mixed", True)):
         text = base64.b64decode(one_of(run, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
-        assert text == user_data(own_interfaces=False, scratch=scratch)
+        assert text == user_data(own_interfaces=False, scratch=scratch, measured=None)
         container = json.loads(one_of(run, JOB_DEFINITION, name).inputs["containerProperties"])
         assert ("volumes" in container, "mountPoints" in container) == (scratch, scratch)
 
@@ -72,7 +73,7 @@ def test_instances_have_an_encrypted_disk_imdsv2_and_the_tags_of_the_stack(stabl
             }
         ],
         "tagSpecifications": [{"resourceType": kind, "tags": tags} for kind in ("instance", "volume")],
-        "userData": base64.b64encode(user_data(own_interfaces=False, scratch=True).encode()).decode(),
+        "userData": one_of(stable, LAUNCH_TEMPLATE, "single").inputs["userData"],
     }
     assert tags["Project"] == "distributed-training"
 

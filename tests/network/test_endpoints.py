@@ -18,6 +18,7 @@ ENDPOINTS = [
     "ecs-agent",
     "ecs-telemetry",
     "logs",
+    "monitoring",
     "sqs",
     "ec2",
     "eks-auth",
@@ -55,14 +56,21 @@ def test_a_service_without_endpoint_is_refused_before_anything_is_made(mistakes_
             {"batch": {"single": {"image": ECR_IMAGE, "secrets": {"A": SECRET, "B": PARAMETER}}}},
             (
                 "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs for batch.single; "
-                "secretsmanager, ssm for batch.single.secrets"
+                "monitoring for batch.single.gpuMetrics; secretsmanager, ssm for batch.single.secrets"
             ),
-            "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs, secretsmanager, ssm",
+            "ecr.api, ecr.dkr, ecs, ecs-agent, ecs-telemetry, logs, monitoring, secretsmanager, ssm",
         ),
         (
             {
                 "queues": {"tasks": {}, "results": {}},
-                "batch": {"single": {"image": ECR_IMAGE, "sendTo": ["results"], "terminateFaultyInstances": True}},
+                "batch": {
+                    "single": {
+                        "image": ECR_IMAGE,
+                        "sendTo": ["results"],
+                        "terminateFaultyInstances": True,
+                        "gpuMetrics": False,
+                    }
+                },
                 "workers": {"w": {"queue": "tasks", "submitTo": ["single"]}},
             },
             (

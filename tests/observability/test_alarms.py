@@ -10,7 +10,7 @@ from components.task_queue import TaskQueueSettings
 from local.run import Run
 from tests.conftest import RunStack
 from tests.observability.support import ALARM
-from tests.scaling.cloudwatch import MINUTE, Alarm, Readings, key
+from tests.scaling.cloudwatch import MINUTE, Alarm, Key, Readings, key
 from tests.scaling.fleet import Fleet
 from tests.scaling.queue import HOUR, Delays, Queue
 from tests.scaling.registered import scaled
@@ -33,8 +33,12 @@ class Platform:
         self.queue = Queue(self.resources.queue, readings, seed, Delays())
         self.fleet = Fleet(self.resources, self.queue)
         self.queue.watched = {name: Alarm(one, readings) for name, one in alarms_of(run).items()}
-        self.emitted: dict[tuple[str, str, str], Callable[[], float]] = {}
-        """What is emitted besides, each minute: namespace, name of the metric, name of the queue."""
+        self.emitted: dict[Key, Callable[[], float]] = {}
+        """What is emitted besides, each minute."""
+        self.gpus: list[float] = []
+        """How busy each GPU of the job queue is, in percent; of instances that run."""
+        watched = alarms_of(run).get("single-idle-gpus")
+        self.use_of_gpus = key(watched["namespace"], watched["metricName"], watched["dimensions"]) if watched else None
         names = {name: run.created[one.urn].outputs["name"] for name, one in all_of(run, "aws:sqs/queue:Queue").items()}
         self.beside(names["tasks-dlq"], "ApproximateNumberOfMessagesVisible", lambda: self.queue.dead)
         # nobody reads the results
@@ -44,16 +48,18 @@ class Platform:
         self.queue.after(MINUTE, self._minute)
 
     def beside(self, queue_name: str, metric: str, value: Callable[[], float], namespace: str = "AWS/SQS") -> None:
-        self.emitted[namespace, metric, queue_name] = value
+        self.emitted[key(namespace, metric, {"QueueName": queue_name})] = value
 
     def _oldest_result(self) -> float:
         return self.queue.now - self.queue.done[0] if self.queue.done else 0
 
     def _minute(self) -> None:
         self.queue.after(MINUTE, self._minute)
-        for (namespace, metric, queue_name), value in self.emitted.items():
-            named = key(namespace, metric, {"QueueName": queue_name})
+        for named, value in self.emitted.items():
             self.queue.metrics.put(named, self.queue.now, value(), late=MINUTE)
+        if self.use_of_gpus:
+            for busy in self.gpus:
+                self.queue.metrics.put(self.use_of_gpus, self.queue.now, busy, late=MINUTE)
 
 
 def too_many_tasks(here: Platform) -> None:
@@ -97,6 +103,10 @@ def one_team_holds_up_the_others(here: Platform) -> None:
     here.beside(name, "ApproximateAgeOfOldestMessageInQuietGroups", lambda: here.queue.now - begun)
 
 
+def hung_job(here: Platform) -> None:
+    here.gpus = [0.0] * 4
+
+
 FAULTS: Mapping[str, Callable[[Platform], None]] = {
     "tasks-dead-letters": poison,
     "tasks-too-old": too_many_tasks,
@@ -106,13 +116,14 @@ FAULTS: Mapping[str, Callable[[Platform], None]] = {
     "workers-memory": large_tasks,
     "workers-lost-leases": lost_lease,
     "workers-failing": broken_image,
+    "single-idle-gpus": hung_job,
 }
 """Alarm -> what raises it."""
 
 
 def test_every_alarm_has_a_fault_that_raises_it(deployed: Run, teams: Run) -> None:
     assert set(alarms_of(deployed)) == set(FAULTS)
-    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"}
+    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"} - {"single-idle-gpus"}
 
 
 def test_alarms_notify_and_take_no_metrics_for_no_fault(deployed: Run) -> None:
@@ -165,7 +176,11 @@ def test_nothing_is_raised_in_a_day_that_goes_well(of: str, request: pytest.Fixt
         queue.send(1, 5 * MINUTE)
         queue.run(9 * HOUR)
         queue.send(60, HOUR)
-        queue.run(10 * HOUR)
+        # an instance starts, pulls its image, trains with a pause for a checkpoint, and is taken down idle
+        for busy, until in ((0.0, 20), (93.0, 40), (0.0, 48), (93.0, 52), (0.0, 60)):
+            here.gpus = [busy] * 4
+            queue.run(9 * HOUR + until * MINUTE)
+        here.gpus = []
         # Spot takes some back
         here.fleet.kill(3)
         queue.run(16 * HOUR)

@@ -19,6 +19,7 @@ def test_the_dashboard_has_a_row_for_every_part(deployed: Run) -> None:
         "Workers of workers",
         "Workers of workers",
         "Batch jobs by state, of those that changed it in the time shown",
+        "GPUs of Batch jobs",
         "EKS",
         "vCPUs that run in this account and region, by quota",
     ]
