@@ -62,14 +62,14 @@ def test_an_alarm_costs_by_the_metric(estimated: Estimated) -> None:
     assert estimated({"queues": {"tasks": {}}}).idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 5 * 0.10)
 
 
-def test_batch_costs_an_alarm_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
+def test_batch_costs_two_alarms_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
     batch = {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"], "capacity": ["spot", "onDemand"], "maxVcpus": 192}
     found = estimated({"batch": {"single": batch}})
-    # that of idle GPUs
-    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 0.10)
+    # those of GPUs that are idle and broken
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 2 * 0.10)
     instances, series = 2 * 192 // 48, 3
     assert found.busiest_usd_per_hour == pytest.approx(
-        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH + 0.10 + series * 0.30) / HOURS
+        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH + 2 * 0.10 + series * 0.30) / HOURS
     )
 
 

@@ -108,12 +108,14 @@ def test_there_is_a_runbook_for_every_alert(run_stack: RunStack) -> None:
     headings = re.findall(r"^### (\S+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     run = run_stack("prod", preview=True)
     config = stack_files.read(ROOT, "prod").config
-    queues, fleets = (json.loads(config[f"distributed-training:{section}"]) for section in ("queues", "workers"))
+    queues, job_queues, fleets = (
+        json.loads(config[f"distributed-training:{section}"]) for section in ("queues", "batch", "workers")
+    )
     alerts = {
         re.sub(
             rf"^({'|'.join(fleets)})-(below|memory|lost|failing)",
             r"FLEET-\2",
-            re.sub(rf"^({'|'.join(queues)})-", "QUEUE-", name.removeprefix("alerts-")),
+            re.sub(rf"^({'|'.join([*queues, *job_queues])})-", "QUEUE-", name.removeprefix("alerts-")),
         )
         for type_ in ("aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/eventRule:EventRule")
         for name, one in all_of(run, type_).items()

@@ -4,11 +4,12 @@ It may import the other components.
 """
 
 from components.batch.generations import DeployedJobQueue, Generation, no_room, zones_in_use
-from components.batch.gpu_metrics import GPU_METRICS, metric
+from components.batch.gpu_metrics import FAULTS, GPU_METRICS, metric
 from components.batch.instances import environment_names
 from components.batch.queue import BatchJobQueue, BatchJobQueueSettings, marking, stop_jobs
 
 __all__ = [
+    "FAULTS",
     "GPU_METRICS",
     "BatchJobQueue",
     "BatchJobQueueSettings",

@@ -21,7 +21,16 @@ MEASURES = ("utilization_gpu", "memory_used", "temperature_gpu")
 """What is measured of each GPU, as the agent calls it: in percent, in MiB, in degrees Celsius."""
 INTERVAL_SECONDS = 60
 
+FAULTS = "gpu_faults"
+"""The metric of errors after which a GPU is not to be used any more; it has points only when there are any."""
+FAULT_XIDS = (46, 48, 54, 62, 63, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 142, 143, 151, 155, 156, 158)
+"""Numbers of the driver's errors (XID) for which AWS's agent on EKS takes a node out of use
+(aws/eks-node-monitoring-agent v1.7.0, `monitors/nvidia/dcgm/dcgm_policies.go`); most others are those of a program."""
+LISTENS_AT = ("127.0.0.1", 8125)
+"""Address and UDP port of the agent for what others count."""
+
 CONFIGURATION = "/etc/gpu-metrics.json"
+SCRIPT = "/etc/gpu-metrics.sh"
 CONTROL = "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
 RETRY_SECONDS = 30
 
@@ -55,7 +64,9 @@ def agent(named: Mapping[str, str]) -> dict[str, Any]:
                     "append_dimensions": dict(named),
                     # those of each GPU of each instance, a series each (same place, `drop_origin_linux.json`)
                     "drop_original_metrics": list(MEASURES),
-                }
+                },
+                # each count with the instance and the number of the error, and all of a queue together
+                "statsd": {"service_address": ":".join(map(str, LISTENS_AT))},
             },
         }
     }
@@ -64,10 +75,30 @@ def agent(named: Mapping[str, str]) -> dict[str, Any]:
 def start_agent(named: Mapping[str, str]) -> str:
     """A script that has the agent installed and started, again and again until it is: jobs do not wait for it."""
     configuration = json.dumps(agent(named), sort_keys=True)
-    install = f"dnf install -y amazon-cloudwatch-agent && {CONTROL} -a fetch-config -m ec2 -s -c file:{CONFIGURATION}"
     return (
         f"#!/bin/bash\ncat > {CONFIGURATION} <<'END'\n{configuration}\nEND\n"
+        f"cat > {SCRIPT} <<'END'\n{_run_agent(named)}END\n"
         "systemd-run --unit=gpu-metrics --property=Restart=on-failure"
-        f" --property=RestartSec={RETRY_SECONDS} \\\n"
-        f"    bash -c '{install}'\n"
+        f" --property=RestartSec={RETRY_SECONDS} bash {SCRIPT}\n"
+    )
+
+
+def _run_agent(named: Mapping[str, str]) -> str:
+    """The script that starts the agent, and then counts what the driver says in the kernel's log.
+
+    A line as `NVRM: Xid (PCI:0000:01:00): 79, pid=7062, GPU has fallen off the bus` becomes a count with the number as
+    a tag (CloudWatch user guide, "Retrieve custom metrics with StatsD").
+    """
+    numbers = "|".join(map(str, FAULT_XIDS))
+    host, port = LISTENS_AT
+    tags = ",".join(f"{name}:{value}" for name, value in named.items())
+    return (
+        "set -euo pipefail\n"
+        "dnf install -y amazon-cloudwatch-agent\n"
+        f"{CONTROL} -a fetch-config -m ec2 -s -c file:{CONFIGURATION}\n"
+        "journalctl --dmesg --follow --lines=all --output=cat |\n"
+        f"    sed --unbuffered --quiet --regexp-extended 's/.*NVRM: Xid \\(.*\\): ({numbers}),.*/\\1/p' |\n"
+        "    while read -r xid; do\n"
+        f'        echo "{FAULTS}:1|c|#{tags},xid:$xid" > /dev/udp/{host}/{port}\n'
+        "    done\n"
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch
 
-from components.batch import GPU_METRICS, BatchJobQueue, metric
+from components.batch import FAULTS, GPU_METRICS, BatchJobQueue, metric
 from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue, TaskQueueSettings
 
@@ -194,6 +194,20 @@ def alarms(
             "evaluation_periods": IDLE_GPU_MINUTES * 60 // PERIOD_SECONDS,
             "threshold": IDLE_GPU_PERCENT,
             "comparison_operator": "LessThanThreshold",
+        }
+        found[f"{name}-gpu-faults"] = {
+            "alarm_description": (
+                f"The driver of an instance of job queue {name} reported an error (XID) after which its GPU should not"
+                f" be used any more."
+            ),
+            "namespace": GPU_METRICS,
+            "metric_name": FAULTS,
+            "dimensions": job_queue.gpu_dimensions,
+            "statistic": "Sum",
+            "period": PERIOD_SECONDS,
+            "evaluation_periods": 1,
+            "threshold": 1,
+            "comparison_operator": "GreaterThanOrEqualToThreshold",
         }
     return found
 

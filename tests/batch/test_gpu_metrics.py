@@ -25,7 +25,7 @@ def test_one_series_is_sent_for_each_measure_of_a_queue_and_none_for_each_gpu() 
     metrics = agent({"BatchJobQueue": "stack-single"})["metrics"]
     assert metrics["namespace"] == NAMESPACE
     assert metrics["aggregation_dimensions"] == [["BatchJobQueue"]]
-    (section,) = metrics["metrics_collected"].values()
+    section = metrics["metrics_collected"]["nvidia_gpu"]
     assert section["append_dimensions"] == {"BatchJobQueue": "stack-single"}
     assert section["drop_original_metrics"] == section["measurement"]
     assert "utilization_gpu" in section["measurement"]

@@ -2,6 +2,7 @@
 
 import email
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,23 +52,58 @@ def test_scratch_is_there_at_every_boot_before_containers_start() -> None:
 
 def test_what_gpus_do_is_sent_by_an_agent_that_no_job_waits_for(tmp_path: Path) -> None:
     _, (_, script) = parts(user_data(own_interfaces=False, scratch=False, measured=MEASURED))
-    configuration = tmp_path / "gpu-metrics.json"
-    started = tmp_path / "started"
-    program = tmp_path / "systemd-run"
-    program.write_text(f"#!/bin/bash\nprintf '%s\\n' \"$@\" > '{started}'\n")
+    begun = tmp_path / "begun"
+    write(tmp_path / "systemd-run", f"#!/bin/bash\nprintf '%s\\n' \"$@\" > '{begun}'\n")
+    run_in(tmp_path, script)
+    assert json.loads((tmp_path / "gpu-metrics.json").read_text()) == agent(MEASURED)
+    assert begun.read_text().splitlines() == [
+        "--unit=gpu-metrics",
+        "--property=Restart=on-failure",
+        "--property=RestartSec=30",
+        "bash",
+        f"{tmp_path}/gpu-metrics.sh",
+    ]
+
+
+def test_faults_of_gpus_in_the_kernels_log_are_counted_by_their_number(tmp_path: Path) -> None:
+    log = """
+        nvidia-modeset: Loading NVIDIA Kernel Mode Setting Driver
+        NVRM: Xid (PCI:0000:01:00): 79, pid=<unknown>, name=<unknown>, GPU has fallen off the bus.
+        NVRM: Xid (PCI:0000:01:00): 31, pid=4242, name=python3, MMU Fault
+        NVRM: Xid (PCI:0000:02:00 GPU-I:05): 95, pid=7194, Uncontained: CE User Channel (0x9). RST: No, D-RST: No
+        NVRM: Xid (PCI:0000:02:00): 795, pid=1
+    """
+    (tmp_path / "log").write_text(log)
+    for program, text in (
+        ("systemd-run", "exit 0"),
+        ("dnf", "exit 0"),
+        ("amazon-cloudwatch-agent-ctl", f"echo \"$@\" > '{tmp_path}/started'"),
+        ("journalctl", f"cat '{tmp_path}/log'"),
+    ):
+        write(tmp_path / program, f"#!/bin/bash\n{text}\n")
+    _, (_, script) = parts(user_data(own_interfaces=False, scratch=False, measured=MEASURED))
+    run_in(tmp_path, script)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(10)
+        run_in(tmp_path, (tmp_path / "gpu-metrics.sh").read_text().replace("8125", str(listening.getsockname()[1])))
+        counted = [listening.recv(1000).decode() for _ in range(2)]
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.recv(1000)
+    assert counted == [f"gpu_faults:1|c|#BatchJobQueue:{MEASURED['BatchJobQueue']},xid:{xid}\n" for xid in (79, 95)]
+    assert f"-s -c file:{tmp_path}/gpu-metrics.json" in (tmp_path / "started").read_text()
+
+
+def write(program: Path, text: str) -> None:
+    program.write_text(text)
     program.chmod(0o755)
-    subprocess.run(
-        ["bash", "-c", script.replace("/etc/gpu-metrics.json", str(configuration))],
-        check=True,
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
-    )
-    assert json.loads(configuration.read_text()) == agent(MEASURED)
-    *options, shell, flag, command = started.read_text().splitlines()
-    assert all(one.startswith("--") for one in options)
-    assert "--property=Restart=on-failure" in options
-    assert (shell, flag) == ("bash", "-c")
-    assert command.startswith("dnf install -y amazon-cloudwatch-agent && ")
-    assert command.endswith(f" -s -c file:{configuration}")
+
+
+def run_in(place: Path, script: str) -> None:
+    """Run a script of an instance with the files and programs of a folder."""
+    here = script.replace("/opt/aws/amazon-cloudwatch-agent/bin/", f"{place}/").replace("/etc/gpu-", f"{place}/gpu-")
+    subprocess.run(["bash", "-c", here], check=True, env={"PATH": f"{place}:/usr/bin:/bin"})
 
 
 @pytest.mark.parametrize(

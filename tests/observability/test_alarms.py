@@ -107,6 +107,16 @@ def hung_job(here: Platform) -> None:
     here.gpus = [0.0] * 4
 
 
+def broken_gpu(here: Platform) -> None:
+    broken = here.queue.now
+
+    def reported() -> None:
+        named = key("DistributedTraining/Gpu", "gpu_faults", {"BatchJobQueue": "distributed-training-test-single"})
+        here.queue.metrics.put(named, broken, 1)
+
+    here.queue.after(MINUTE, reported)
+
+
 FAULTS: Mapping[str, Callable[[Platform], None]] = {
     "tasks-dead-letters": poison,
     "tasks-too-old": too_many_tasks,
@@ -117,13 +127,14 @@ FAULTS: Mapping[str, Callable[[Platform], None]] = {
     "workers-lost-leases": lost_lease,
     "workers-failing": broken_image,
     "single-idle-gpus": hung_job,
+    "single-gpu-faults": broken_gpu,
 }
 """Alarm -> what raises it."""
 
 
 def test_every_alarm_has_a_fault_that_raises_it(deployed: Run, teams: Run) -> None:
     assert set(alarms_of(deployed)) == set(FAULTS)
-    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"} - {"single-idle-gpus"}
+    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"} - {"single-idle-gpus", "single-gpu-faults"}
 
 
 def test_alarms_notify_and_take_no_metrics_for_no_fault(deployed: Run) -> None:
