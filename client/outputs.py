@@ -30,6 +30,7 @@ TOGETHER: Sequence[Sequence[str]] = (
     ("batch_job_queue_arns", "batch_compute_environment_arns", "batch_job_definition_arns"),
     ("ecs_cluster_names", "ecs_cluster_arns", "ecs_service_names", "ecs_service_arns", "ecs_task_definition_arns"),
     ("eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"),
+    ("eks_pod_resources", "eks_pod_shared_memory", "eks_pod_environment"),
 )
 """Outputs of one part of the stack, which has all of them or is not deployed."""
 SAME_NAMES = TOGETHER[:3]
@@ -67,6 +68,9 @@ class Outputs:
     eks_cluster_name: Text = ""
     eks_cluster_arn: EksArn = ""
     eks_node_group_arns: Mapping[str, EksArn] = field(default_factory=dict[str, str])
+    eks_pod_resources: Mapping[str, Mapping[str, Text]] = field(default_factory=dict[str, Mapping[str, str]])
+    eks_pod_shared_memory: Mapping[str, Text] = field(default_factory=dict[str, str])
+    eks_pod_environment: Mapping[str, Mapping[str, Text]] = field(default_factory=dict[str, Mapping[str, str]])
     kubeconfig: Text = ""
     team_namespaces: Mapping[str, Text] = field(default_factory=dict[str, str])
     team_policy_arns: Mapping[str, IamArn] = field(default_factory=dict[str, str])

@@ -192,6 +192,15 @@ class Preset:
         )
 
 
+def nccl(*, efa: bool) -> dict[str, str]:
+    """Environment by which NCCL logs which network it selected, and with EFA takes no other.
+
+    `Libfabric` is what aws-ofi-nccl calls itself from 1.12 on. Without EFA it does not start, and NCCL, told to use
+    nothing else, fails where it would have gone on over TCP (NVIDIA/nccl, `src/plugin/net.cc`).
+    """
+    return {"NCCL_DEBUG": "INFO", **({"NCCL_NET": "Libfabric"} if efa else {})}
+
+
 def shared_memory_mib(memory_mib: int) -> int:
     """Size of /dev/shm in MiB, where data loaders and NCCL exchange data, of a container with this much memory."""
     return memory_mib // 2

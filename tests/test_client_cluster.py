@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -121,9 +121,76 @@ def test_an_example_is_created_after_what_it_uses(example: str, train: Train, ex
         ("apply", context, ["ConfigMap", "Service"]),
         ("create", context, [manifest["kind"]]),
     ]
-    assert given()[1][2] == [manifest]
+    (made,) = given()[1][2]
+    assert without_what_is_filled_in(made) == manifest
     hint = f"see its log with: kubectl -n training logs -f job/{name}"
     assert err == ([hint] if manifest["kind"] == "Job" else [])
+
+
+def parts_of(manifest: dict[str, Any]) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """What holds the resources and the environment of an example, the key of the resources, its shared memory."""
+    if manifest["kind"] == "TrainJob":
+        (patch,) = manifest["spec"]["runtimePatches"]
+        (node,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+        pod, container, key = (
+            node["template"]["spec"]["template"]["spec"],
+            manifest["spec"]["trainer"],
+            "resourcesPerNode",
+        )
+    else:
+        pod = manifest["spec"]["template"]["spec"]
+        (container,), key = pod["containers"], "resources"
+    return container, key, pod["volumes"][1]["emptyDir"]
+
+
+def without_what_is_filled_in(manifest: dict[str, Any]) -> dict[str, Any]:
+    container, key, shared_memory = parts_of(manifest)
+    del container[key], shared_memory["sizeLimit"]
+    container["env"] = [one for one in container["env"] if one["name"] == "JOB_NAME"]
+    if not container["env"]:
+        del container["env"]
+    return manifest
+
+
+@pytest.mark.parametrize(("example", "group"), [("job.yaml", "gpu"), ("job-efa.yaml", "efa"), ("trainjob.yaml", "gpu")])
+def test_a_job_that_says_nothing_of_resources_has_a_whole_node_of_its_group(
+    example: str, group: str, train: Train, exports: dict[str, Any]
+) -> None:
+    import kubernetes_validate
+
+    assert train("cluster", "submit", str(EXAMPLES / example))[0] == 0
+    ((_, _, (job,)),) = given()
+    container, key, shared_memory = parts_of(job)
+    memory = exports["eks_pod_resources"][group]["memory"]
+    # of the 48 vCPUs of a g6.12xlarge, and of its 192 GiB
+    assert container[key]["requests"] == {"cpu": "47", "memory": memory}
+    efa = {"vpc.amazonaws.com/efa": "1"} if group == "efa" else {}
+    assert container[key]["limits"] == {"memory": memory, GPU: "4", **efa}
+    assert 0.85 * 196_608 < int(memory.removesuffix("Mi")) < 196_608
+    assert int(shared_memory["sizeLimit"].removesuffix("Mi")) == int(memory.removesuffix("Mi")) // 2
+    environment = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    fabric = {"NCCL_NET": "Libfabric", "FI_EFA_USE_HUGE_PAGE": "0"} if group == "efa" else {}
+    assert environment == {"NCCL_DEBUG": "INFO", **fabric}
+    if job["kind"] == "Job":
+        cast("Any", kubernetes_validate).validate(job, "1.35", strict=True)
+
+
+def test_a_job_keeps_what_it_says_of_resources_and_of_its_environment(train: Train, tmp_path: Path) -> None:
+    (manifest,) = yaml.safe_load_all((EXAMPLES / "job-efa.yaml").read_text())
+    container, key, shared_memory = parts_of(manifest)
+    container["env"].append({"name": "NCCL_DEBUG", "value": "WARN"})
+    shared_memory["sizeLimit"] = "1Gi"
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    assert train("cluster", "submit", str(file))[0] == 0
+    container[key] = {"limits": {GPU: 1}}
+    file.write_text(yaml.safe_dump(manifest))
+    assert train("cluster", "submit", str(file))[0] == 0
+    (_, _, (whole,)), (_, _, (own,)) = given()
+    assert own == manifest
+    container, _, shared_memory = parts_of(whole)
+    assert [one["value"] for one in container["env"] if one["name"] == "NCCL_DEBUG"] == ["WARN"]
+    assert shared_memory["sizeLimit"] == "1Gi"
 
 
 def test_a_job_has_the_name_that_it_is_given(train: Train) -> None:
@@ -148,6 +215,7 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
     manifest["metadata"]["namespace"] = "default"
     pod = manifest["spec"]["template"]["spec"]
     del pod["serviceAccountName"], pod["tolerations"], manifest["spec"]["activeDeadlineSeconds"]
+    pod["containers"][0]["resources"] = {"limits": {GPU: 4}}
     file = tmp_path / "job.yaml"
     file.write_text(yaml.safe_dump(manifest))
     assert train("cluster", "submit", str(file), "--name", "Two") == (
@@ -171,12 +239,12 @@ def test_a_job_that_could_not_run_is_refused_with_all_its_mistakes(train: Train,
             ),
         ],
     )
-    del pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+    del pod["containers"][0]["resources"]["limits"][GPU]
     file.write_text(yaml.safe_dump(manifest))
     assert (
-        f"error: Job train: must ask for accelerators, with {GPU} or aws.amazon.com/neuron under resources.limits"
-        in train("cluster", "submit", str(file))[2]
-    )
+        f"error: Job train: must ask for accelerators, with {GPU} or aws.amazon.com/neuron under resources.limits,"
+        " or say nothing of resources and have a whole node"
+    ) in train("cluster", "submit", str(file))[2]
     assert given() == []
 
 

@@ -45,7 +45,16 @@ EXPORTED_WITH = {
         "ecs_service_arns",
         "ecs_task_definition_arns",
     },
-    "eks": {"image_cache_urls", "eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"},
+    "eks": {
+        "image_cache_urls",
+        "eks_cluster_name",
+        "eks_cluster_arn",
+        "eks_node_group_arns",
+        "eks_pod_resources",
+        "eks_pod_shared_memory",
+        "eks_pod_environment",
+        "kubeconfig",
+    },
 }
 COMBINATIONS = [
     {name: WHOLE[name] for name in names}

@@ -44,8 +44,9 @@ def submit(
 ) -> int:
     """Check the manifests of a job, and create it by `kubectl`; what is no job is applied first.
 
-    A job must be in the namespace `training`, have the service account `trainer`, ask for accelerators, tolerate the
-    taints of their nodes, of which one is `node-group`, and have a deadline.
+    A job that says nothing of resources gets a whole node of its group for each pod: CPU, memory, accelerators, EFA,
+    shared memory and NCCL's environment. A job must be in the namespace `training`, have the service account `trainer`,
+    tolerate the taints of its nodes, of which one is `node-group`, and have a deadline.
     """
     from client.cluster import submitting
 

@@ -49,6 +49,8 @@ def run(name: str | None, path: Path | None, files: Sequence[Path], *, job_name:
         config = Path(folder) / "kubeconfig"
         config.touch(0o600)
         config.write_text(kubeconfig.of(opened), encoding="utf-8")
+        for one in jobs:
+            _complete(one, opened.outputs)
         mistakes = [line for one in manifests for line in _mistakes(one, opened.outputs)]
         if job_name is not None:
             mistakes += _name_mistakes(job_name, jobs)
@@ -106,6 +108,36 @@ def _name_mistakes(name: str, jobs: Sequence[Manifest]) -> Iterator[str]:
         yield f"--name: {rule}, got '{name}'"
 
 
+def _complete(job: Manifest, outputs: Outputs) -> None:
+    """Give a job that says nothing of resources a whole node of the group that it names, for each of its pods.
+
+    Its only container, or that of Trainer, gets what it does not say itself of resources and environment; shared memory
+    that has no limit gets one.
+    """
+    for pod in _pods(job["spec"]):
+        group = _group(pod)
+        if group is None or group not in outputs.eks_pod_resources:
+            continue
+        for volume in pod.get("volumes", []):
+            if volume.get("emptyDir", {}).get("medium") == "Memory":
+                volume["emptyDir"].setdefault("sizeLimit", outputs.eks_pod_shared_memory[group])
+        container, resources = pod["containers"][0], "resources"
+        if job["kind"] == "TrainJob":
+            container, resources = job["spec"].setdefault("trainer", {}), "resourcesPerNode"
+        elif len(pod["containers"]) > 1:
+            continue
+        if resources not in container:
+            whole = dict(outputs.eks_pod_resources[group])
+            container[resources] = {
+                "requests": {"cpu": whole.pop("cpu"), "memory": whole["memory"]},
+                "limits": whole,
+            }
+            said = {one["name"] for one in container.get("env", [])}
+            environment = outputs.eks_pod_environment[group]
+            more = [{"name": name, "value": value} for name, value in environment.items() if name not in said]
+            container["env"] = [*container.get("env", []), *more]
+
+
 def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
     """What keeps a manifest from doing what it is to do on this cluster."""
     what = f"{manifest['kind']} {manifest['metadata'].get('name', '')}"
@@ -119,8 +151,9 @@ def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
     if not any(one.get(DEADLINE) for one in _objects(manifest["spec"])):
         yield f"{what}: {DEADLINE}: must be set, so that half a job does not hold nodes for ever, got nothing"
     resources = {name for limits in _limits(manifest["spec"]) for name in limits if name in ACCELERATORS}
-    if not resources:
-        yield f"{what}: must ask for accelerators, with {' or '.join(ACCELERATORS)} under resources.limits"
+    if not resources and all(_group(pod) in {None, *outputs.eks_node_group_arns} for pod in pods):
+        named = f"{' or '.join(ACCELERATORS)} under resources.limits"
+        yield f"{what}: must ask for accelerators, with {named}, or say nothing of resources and have a whole node"
     for pod in pods:
         if (account := pod.get("serviceAccountName")) != SERVICE_ACCOUNT:
             yield f"{what}: serviceAccountName: must be {SERVICE_ACCOUNT}, got {_said(account)}"
@@ -129,9 +162,13 @@ def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
                 yield f"{what}: tolerations: must have one of {name}, the taint of its nodes, with operator Exists"
         groups = sorted(outputs.eks_node_group_arns)
         if not any(_tolerates(one, NODE_GROUP, group) for one in pod.get("tolerations", []) for group in groups):
-            named = [one.get("value") for one in pod.get("tolerations", []) if one.get("key") == NODE_GROUP]
             rule = f"must have one of {NODE_GROUP} with the node group as value, one of {', '.join(groups)}"
-            yield f"{what}: tolerations: {rule}, got {_said(named[0] if named else None)}"
+            yield f"{what}: tolerations: {rule}, got {_said(_group(pod))}"
+
+
+def _group(pod: Mapping[str, Any]) -> str | None:
+    """The node group that a pod names."""
+    return next((one.get("value") for one in pod.get("tolerations", []) if one.get("key") == NODE_GROUP), None)
 
 
 def _tolerates(toleration: Mapping[str, str], taint: str, value: str) -> bool:

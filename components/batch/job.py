@@ -12,7 +12,7 @@ from pulumi_aws import batch
 from pydantic import Field, model_validator
 
 from components import iam
-from components.accelerators import InstanceFacts, Preset, shared_memory_mib
+from components.accelerators import InstanceFacts, Preset, nccl, shared_memory_mib
 from components.images import TRAINING_IMAGE, lacks_efa
 from components.network import Needs, for_secrets
 from components.schema import Image, KeyArn, SecretArn, Settings, refuse
@@ -263,13 +263,8 @@ def _shared(folders: Sequence[str]) -> dict[str, Any]:
 
 
 def _nccl(settings: JobSettings) -> dict[str, str]:
-    """Settings by which NCCL finds the other nodes, logs which network it selected, and with EFA takes no other.
-
-    `Libfabric` is what aws-ofi-nccl calls itself from 1.12 on. Without EFA it does not start, and NCCL, told to use
-    nothing else, fails where it would have gone on over TCP (NVIDIA/nccl, `src/plugin/net.cc`).
-    """
+    """Settings by which NCCL finds the other nodes."""
     if not settings.in_one_zone:
         return {}
     # interfaces that lead nowhere but to the host and the container agent
-    nccl = {"NCCL_DEBUG": "INFO", "NCCL_SOCKET_IFNAME": "^docker,ecs,lo,veth"}
-    return nccl | {"NCCL_NET": "Libfabric"} if settings.efa else nccl
+    return {**nccl(efa=settings.efa), "NCCL_SOCKET_IFNAME": "^docker,ecs,lo,veth"}

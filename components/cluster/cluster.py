@@ -91,6 +91,8 @@ class GpuCluster(pulumi.ComponentResource):
     """ARN of the cluster."""
     node_group_arns: dict[str, pulumi.Output[str]]
     """GPU node group's name in the stack file -> its ARN."""
+    shapes: Mapping[str, NodeShape]
+    """GPU node group's name in the stack file -> what Kubernetes sees of its nodes."""
     autoscaling_group_names: list[pulumi.Output[str]]
     """Names of the GPU node groups' Auto Scaling groups."""
     kubeconfig: pulumi.Output[str]
@@ -166,7 +168,7 @@ class GpuCluster(pulumi.ComponentResource):
             after=[control_plane],
             opts=child,
         )
-        shapes = {
+        self.shapes = shapes = {
             group_name: NodeShape.of(group_name, group, facts) for group_name, group in settings.gpu_node_groups.items()
         }
         groups = {

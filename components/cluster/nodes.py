@@ -14,7 +14,14 @@ from pulumi_aws import autoscaling, ec2, eks
 from pydantic import Field, model_validator
 
 from components import iam, quotas
-from components.accelerators import InstanceFacts, Preset, efa_network_interfaces, never_offered
+from components.accelerators import (
+    InstanceFacts,
+    Preset,
+    efa_network_interfaces,
+    nccl,
+    never_offered,
+    shared_memory_mib,
+)
 from components.cluster.running import CAPACITY_TYPES, EFA_LABEL, FIRST, GPU_NODES, SYSTEM_NODES, RunningNodes
 from components.deployed import Deployed
 from components.network import Network, ZoneName, Zones, let_members_talk
@@ -221,6 +228,8 @@ class NodeShape:
     """vCPUs that a pod may ask for which has the whole node; of the smallest type, when the group has several."""
     memory_mib: int
     """Memory in MiB that it may ask for; likewise."""
+    environment: Mapping[str, str]
+    """Environment of its container."""
     labels: Mapping[str, str]
     """Labels of a node."""
     max_size: int
@@ -239,6 +248,8 @@ class NodeShape:
             resources={accelerator: pod.accelerators, **efa},
             vcpus=pod.vcpus,
             memory_mib=pod.memory_mib,
+            # huge pages would have to be asked for beside the memory
+            environment={**nccl(efa=settings.efa), **({"FI_EFA_USE_HUGE_PAGE": "0"} if settings.efa else {})},
             labels={
                 NODE_GROUP_LABEL: name,
                 "workload": "training",
@@ -253,6 +264,20 @@ class NodeShape:
             },
             max_size=settings.max_size,
         )
+
+    @property
+    def pod_resources(self) -> dict[str, str]:
+        """Resource -> what a pod asks for that has the whole node."""
+        return {
+            "cpu": str(self.vcpus),
+            "memory": f"{self.memory_mib}Mi",
+            **{resource: str(count) for resource, count in self.resources.items()},
+        }
+
+    @property
+    def pod_shared_memory(self) -> str:
+        """Size of its /dev/shm, a part of its memory."""
+        return f"{shared_memory_mib(self.memory_mib)}Mi"
 
     @property
     def taints(self) -> dict[str, str]:
