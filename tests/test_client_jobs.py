@@ -120,7 +120,7 @@ SHARES = "must be one of the shares of 'fair' (guest and letters or digits, team
         ),
         (
             ["multi", "--nodes", "5"],
-            ("--nodes: must be at most 4, since a node takes 180 vCPUs and batch.multi.maxVcpus is 768, got 5"),
+            ("--nodes: must be at most 4, since a node takes 192 vCPUs and batch.multi.maxVcpus is 768, got 5"),
         ),
         (["multi", "--nodes", "1001"], "--nodes: must be from 1 to 1000, got 1001"),
         (
