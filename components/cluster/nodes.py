@@ -249,7 +249,10 @@ class NodeShape:
             vcpus=pod.vcpus,
             memory_mib=pod.memory_mib,
             # huge pages would have to be asked for beside the memory
-            environment={**nccl(efa=settings.efa), **({"FI_EFA_USE_HUGE_PAGE": "0"} if settings.efa else {})},
+            environment={
+                **(nccl(efa=settings.efa) if gpus else {}),
+                **({"FI_EFA_USE_HUGE_PAGE": "0"} if settings.efa else {}),
+            },
             labels={
                 NODE_GROUP_LABEL: name,
                 "workload": "training",
