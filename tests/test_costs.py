@@ -31,7 +31,7 @@ FREE = (
     *(f"aws:ec2/{kind}:" for kind in ("defaultSecurityGroup", "flowLog", "internetGateway")),
     *(f"aws:ec2/{kind}" for kind in ("placementGroup:", "route", "securityGroup", "subnet:", "vpc:")),
     *(f"aws:ecs/{kind}" for kind in ("cluster", "taskDefinition:")),
-    *(f"aws:eks/{kind}" for kind in ("access", "addon:", "podIdentityAssociation:")),
+    *(f"aws:eks/{kind}" for kind in ("access", "podIdentityAssociation:")),
     "aws:fsx/dataRepositoryAssociation:",
     "aws:kms/alias:",
     "kubernetes:",

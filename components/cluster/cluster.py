@@ -73,6 +73,8 @@ class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
         Identity, and for Cluster Autoscaler, which asks EKS for the labels of node groups too.
         """
         yield path, ("ec2", "ecr.api", "ecr.dkr", "eks-auth", "autoscaling", "eks")
+        if self.container_insights:
+            yield f"{path}.containerInsights", ("logs",)
         if self.send_to:
             yield f"{path}.sendTo", ("sqs",)
 
@@ -95,6 +97,8 @@ class GpuCluster(pulumi.ComponentResource):
     """GPU node group's name in the stack file -> what Kubernetes sees of its nodes."""
     autoscaling_group_names: list[pulumi.Output[str]]
     """Names of the GPU node groups' Auto Scaling groups."""
+    has_insights: bool
+    """Whether Container Insights sends what its GPUs do."""
     kubeconfig: pulumi.Output[str]
     """A kubeconfig as JSON that authenticates by `aws eks get-token`; it holds no credential."""
     team_namespaces: dict[str, str]
@@ -137,7 +141,7 @@ class GpuCluster(pulumi.ComponentResource):
         )
         self.team_namespaces = {team: namespace(team) for team in teams}
         self.cluster_name, self.cluster_arn = control_plane.cluster_name, control_plane.arn
-        self.kubeconfig = control_plane.kubeconfig
+        self.kubeconfig, self.has_insights = control_plane.kubeconfig, settings.container_insights
         node_role = iam.ServiceRole(
             f"{name}-node",
             account=account,

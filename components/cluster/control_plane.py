@@ -14,7 +14,8 @@ from pulumi_aws import cloudwatch, eks, kms, vpc
 from pydantic import Field, field_validator
 
 from components import iam
-from components.cluster.running import CLUSTER, Addon, RunningCluster
+from components.cluster.insights import ContainerInsights
+from components.cluster.running import CLUSTER, INSIGHTS, Addon, RunningCluster
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like, Principal, Range, Settings
@@ -59,6 +60,11 @@ class ControlPlaneSettings(Settings):
 
     What is left out begins with the version that AWS names as the default for the cluster's, and keeps it until the
     cluster's version changes.
+    """
+    container_insights: bool = False
+    """Whether Container Insights sends what nodes and their GPUs do to CloudWatch, and logs of training's pods.
+
+    It is paid by what it observes and by the logs, also of nodes without GPUs.
     """
     public_access_cidrs: Annotated[tuple[Range, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
     """Public address ranges that may reach the Kubernetes API. Empty: only from inside the VPC."""
@@ -279,6 +285,15 @@ class Addons(pulumi.ComponentResource):
                 resolve_conflicts_on_update="PRESERVE",
                 # an add-on is healthy only once its pods have a node
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[system, volumes]),
+            )
+        if settings.container_insights:
+            ContainerInsights(
+                f"{name}-insights",
+                version=_addon_version(INSIGHTS, settings, running, self),
+                cluster_name=cluster_name,
+                account=account,
+                after=system,
+                opts=pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({})
 

@@ -17,6 +17,7 @@ CLUSTER, SYSTEM_NODES, GPU_NODES = "eks", "eks.systemNodes", "eks.gpuNodeGroups"
 """Paths in the stack file."""
 EFA_LABEL = "vpc.amazonaws.com/efa.present"
 Addon = Literal[
+    "amazon-cloudwatch-observability",
     "aws-ebs-csi-driver",
     "coredns",
     "eks-node-monitoring-agent",
@@ -26,6 +27,8 @@ Addon = Literal[
     "vpc-cni",
 ]
 """The add-ons that the stack has EKS keep."""
+INSIGHTS: Addon = "amazon-cloudwatch-observability"
+"""The one that a cluster has only where its settings want it."""
 CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
 LONGEST_CONNECT_SECONDS = 5
 FIRST = "let their jobs end first, or add another group for new jobs, see docs/eks.md"

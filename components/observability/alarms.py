@@ -11,6 +11,7 @@ import pulumi
 from pulumi_aws import cloudwatch
 
 from components.batch import FAULTS, GPU_METRICS, BatchJobQueue, metric
+from components.cluster import GpuCluster
 from components.fargate_workers import WORKER_METRICS, FargateWorkers
 from components.task_queue import TaskQueue, TaskQueueSettings
 
@@ -39,6 +40,7 @@ def alarms(
     queues: Mapping[str, TaskQueue],
     workers: Mapping[str, FargateWorkers],
     job_queues: Mapping[str, BatchJobQueue],
+    cluster: GpuCluster | None,
 ) -> dict[str, Any]:
     """Name -> what the alarm watches. A deployment that fails has no metric: it is an event."""
     found: dict[str, Any] = {}
@@ -208,6 +210,22 @@ def alarms(
             "evaluation_periods": 1,
             "threshold": 1,
             "comparison_operator": "GreaterThanOrEqualToThreshold",
+        }
+    if cluster is not None and cluster.has_insights:
+        found["eks-nodes-idle"] = {
+            "alarm_description": (
+                f"GPU nodes of the EKS cluster run, and for {IDLE_GPU_MINUTES} minutes their GPUs have done next to"
+                f" nothing."
+            ),
+            "namespace": "ContainerInsights",
+            # without GPU nodes it has no points
+            "metric_name": "node_gpu_utilization",
+            "dimensions": {"ClusterName": cluster.cluster_name},
+            "statistic": "Average",
+            "period": PERIOD_SECONDS,
+            "evaluation_periods": IDLE_GPU_MINUTES * 60 // PERIOD_SECONDS,
+            "threshold": IDLE_GPU_PERCENT,
+            "comparison_operator": "LessThanThreshold",
         }
     return found
 

@@ -159,7 +159,25 @@ def _cluster_rows(cluster: GpuCluster) -> list[list[Widget]]:
         [
             *([_graph("EKS: GPU nodes in service, by node group", nodes)] if nodes else []),
             _graph("EKS: pods that no node has room for", [waiting]),
-        ]
+        ],
+        *([_insights_row(cluster)] if cluster.has_insights else []),
+    ]
+
+
+def _insights_row(cluster: GpuCluster) -> list[Widget]:
+    titles = {
+        "utilization": "use in percent",
+        "memory_used": "memory in use in bytes",
+        "temperature": "degrees Celsius",
+    }
+    return [
+        _graph(
+            f"GPUs of EKS: {title}",
+            [["ContainerInsights", f"node_gpu_{measure}", "ClusterName", cluster.cluster_name]],
+            period_seconds=300,
+            stat="Maximum" if measure == "temperature" else "Average",
+        )
+        for measure, title in titles.items()
     ]
 
 

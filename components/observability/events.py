@@ -1,7 +1,8 @@
 """Events of AWS that notify somebody, and a log of the events of jobs.
 
 EKS says nothing outside Kubernetes when it repairs a node: no event and no metric of AWS tells of it, so nothing here
-does. `kubectl get events` shows it (EKS user guide, "Detect node health issues and enable automatic node repair").
+does (docs/decisions.md). `kubectl get events` shows it (EKS user guide, "Detect node health issues and enable automatic
+node repair").
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -53,7 +53,7 @@ class Observability(pulumi.ComponentResource):
                 opts=child,
                 **alarm,
             )
-            for alarm_name, alarm in alarms(queues, workers, job_queues).items()
+            for alarm_name, alarm in alarms(queues, workers, job_queues, cluster).items()
         ]
         for event_name, (description, pattern) in events(artifacts, job_queues, workers, cluster).items():
             rule = cloudwatch.EventRule(

@@ -256,6 +256,11 @@ class Addon(ResourceType, token="aws:eks/addon:Addon"):
         del aws, there, new
         return {"modifiedAt": _now()}
 
+    def paid(self, one: Priced) -> Iterator[Line]:
+        """Container Insights is paid by its observations; the others cost nothing."""
+        if one.resource.inputs["addonName"] == "amazon-cloudwatch-observability":
+            yield one.line("Container Insights, by observation")
+
 
 class AccessEntry(ResourceType, token="aws:eks/accessEntry:AccessEntry"):
     """A principal that may use the Kubernetes API; moto does not have the type."""

@@ -10,7 +10,7 @@ from components.task_queue import TaskQueueSettings
 from local.run import Run
 from tests.conftest import RunStack
 from tests.observability.support import ALARM
-from tests.scaling.cloudwatch import MINUTE, Alarm, Key, Readings, key
+from tests.scaling.cloudwatch import MINUTE, Alarm, Key, Metrics, Readings, key
 from tests.scaling.fleet import Fleet
 from tests.scaling.queue import HOUR, Delays, Queue
 from tests.scaling.registered import scaled
@@ -165,6 +165,26 @@ def test_a_team_that_waits_behind_another_raises_an_alarm_on_a_standard_queue(te
         assert here.queue.raised == {}, seed
         here.queue.run(5 * HOUR)
         assert set(here.queue.raised) == {"tasks-unfair"}, seed
+
+
+def test_idle_nodes_of_eks_raise_an_alarm_and_none_do_not(run_sections: RunStack) -> None:
+    inputs = alarms_of(run_sections({"eks": {"containerInsights": True}}))["eks-nodes-idle"]
+    use = key("ContainerInsights", "node_gpu_utilization", inputs["dimensions"])
+    for seed in range(3):
+        metrics = Metrics()
+        alarm = Alarm(inputs, Readings.drawn(seed))
+
+        def raised(busy: float, since: int, until: int, metrics: Metrics = metrics, alarm: Alarm = alarm) -> bool:
+            for minute in range(since, until):
+                metrics.put(use, minute * MINUTE, busy)
+            return any(alarm.evaluate(metrics, minute * MINUTE) for minute in range(since, until))
+
+        assert not raised(90, 60, 120)
+        assert not raised(0, 120, 145)
+        assert raised(0, 145, 180)
+        # no node, no points
+        assert not any(alarm.evaluate(metrics, minute * MINUTE) for minute in range(300, 400))
+    assert "eks-nodes-idle" not in alarms_of(run_sections({"eks": {}}))
 
 
 def test_somebody_is_told_within_half_an_hour_that_tasks_wait_and_nothing_runs(deployed: Run, thorough: bool) -> None:
