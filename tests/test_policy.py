@@ -598,6 +598,7 @@ def test_a_stack_of_every_part_keeps_every_rule_when_all_values_are_known(run_se
             "gpuNodeGroups": {"gpu": {}, "efa": {"instanceTypes": ["p5.48xlarge"], "efa": True}},
             "kueue": True,
             "trainer": True,
+            "containerInsights": True,
         },
         "alerts": {"emails": ["ops@example.com"], "monthlyBudgetUsd": 100, "anomalyUsd": 100},
         "protect": True,

@@ -313,7 +313,9 @@ def test_nothing_changes_when_nothing_changed(dev: Run, run_stably: RunStack) ->
             {"instanceTypes": ["c7i.48xlarge", "m7i.48xlarge"], "gpus": 0},
             {
                 DEFINITION: {"containerProperties"},
+                # which send no metrics of GPUs
                 "LaunchTemplate single": {"userData"},
+                "RolePolicy single-instance": {"policy"},
                 **next_generation(
                     {
                         "computeResources.instanceTypes",
@@ -355,9 +357,9 @@ def test_the_order_of_instance_types_is_no_other_generation(run_stably: RunStack
 def test_a_release_of_the_program_makes_no_other_generation_unless_instances_are_to_change(stable: Run) -> None:
     # where these change, running instances of every deployed stack are drained: say so in CHANGELOG
     assert {one.name for one in environments(stable).values()} == {
-        "multi-on-demand-d37784e5",
-        "single-on-demand-44da0a14",
-        "single-spot-ef73ac9c",
+        "multi-on-demand-914dbe80",
+        "single-on-demand-5346ed07",
+        "single-spot-b2a14b5d",
     }
 
 

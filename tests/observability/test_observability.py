@@ -1,5 +1,6 @@
 """Alarms, events and dashboard together: that they watch what AWS emits, and what exists."""
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ SQS = ({"QueueName"}, "SQS developer guide, Available CloudWatch metrics for Ama
 FAIR = ({"QueueName"}, "SQS developer guide, Amazon SQS fair queues, CloudWatch metrics; standard queues alone")
 ECS = ({"ClusterName", "ServiceName"}, "ECS developer guide, Amazon ECS CloudWatch metrics")
 INSIGHTS = ({"ClusterName", "ServiceName"}, "CloudWatch user guide, Amazon ECS Container Insights metrics")
+GPUS = ({"BatchJobQueue"}, "components/batch/gpu_metrics.py; tests/batch/test_gpu_metrics.py")
 WORKER = ({"QueueName"}, "worker/slot.py; tests/test_worker_run.py")
 
 EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
@@ -37,6 +39,11 @@ EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
         ("ECS/ContainerInsights", "RunningTaskCount", INSIGHTS, {"Average", "Maximum", "Minimum"}),
         *((NAMESPACE, one, WORKER, {"Sum"}) for one in ("TasksDone", "TasksFailed", "TasksGivenBack", "LeasesLost")),
         *((NAMESPACE, one, WORKER, {"Average", "Maximum"}) for one in ("SecondsWaited", "SecondsWorked")),
+        *(
+            ("DistributedTraining/Gpu", f"nvidia_smi_{one}", GPUS, {"Average", "Maximum", "Minimum"})
+            for one in ("utilization_gpu", "memory_used", "temperature_gpu")
+        ),
+        ("DistributedTraining/Gpu", "gpu_faults", GPUS, {"Sum"}),
         (
             "AWS/AutoScaling",
             "GroupInServiceInstances",
@@ -107,6 +114,9 @@ def test_what_is_watched_exists(deployed: Run, aws: Aws) -> None:
                 assert found["services"][0]["status"] == "ACTIVE"
             case {"ClusterName": cluster}:
                 assert aws.client("eks").describe_cluster(name=cluster)
+            case {"BatchJobQueue": name}:
+                template = one_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate", "single").inputs
+                assert f'"{name}"' in base64.b64decode(template["userData"]).decode()
             case {"AutoScalingGroupName": name}:
                 _, cluster, group, _ = deployed.exports["eks_node_group_arns"]["gpu"].split("/")
                 found = aws.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=group)
@@ -165,7 +175,7 @@ def test_an_anomaly_of_the_costs_is_told_to_the_topic_by_the_only_monitor_of_ser
         (
             {"batch": {"single": {}}},
             {"image-findings", "job-events", "job-failed", "job-queue-blocked", "spot-reclaimed"},
-            set[str](),
+            {"single-idle-gpus", "single-gpu-faults"},
         ),
         ({"eks": {}}, {"image-findings", "spot-reclaimed"}, set[str]()),
         ({"eks": {"gpuNodeGroups": {}}}, {"image-findings", "spot-reclaimed"}, set[str]()),
