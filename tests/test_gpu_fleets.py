@@ -38,6 +38,8 @@ def facts(name: str, **other: Any) -> InstanceFacts:
         "neuron_devices": 0,
         "efa_interfaces": 0,
         "network_cards": 1,
+        "pods": 58,
+        "instance_storage_gb": 0,
         "architecture": "x86_64",
         "usage_classes": frozenset({"on-demand", "spot"}),
         "zones": frozenset({"us-west-2a"}),
@@ -102,6 +104,7 @@ def test_instances_are_private_encrypted_and_keep_workers_from_their_metadata(ru
     template = one_of(run, TEMPLATE, "evaluate").inputs
     assert template["metadataOptions"]["httpTokens"] == "required"
     assert "networkInterfaces" not in template
+    assert template["imageId"].startswith("ami-")
     assert [one["ebs"]["encrypted"] for one in template["blockDeviceMappings"]] == ["true"]
     told = base64.b64decode(template["userData"]).decode()
     cluster = run.exports["ecs_cluster_names"]["evaluate"]
@@ -129,11 +132,11 @@ def test_the_service_places_workers_with_a_gpu_on_them(run: Run) -> None:
     assert (definition["requiresCompatibilities"], definition["cpu"], definition["memory"]) == (
         ["EC2"],
         "4096",
-        "15564",
+        "15308",
     )
     (container,) = json.loads(definition["containerDefinitions"])
     assert container["resourceRequirements"] == [{"type": "GPU", "value": "1"}]
-    assert container["linuxParameters"]["sharedMemorySize"] == 15_564 // 2
+    assert container["linuxParameters"]["sharedMemorySize"] == 15_308 // 2
     told = {one["name"]: one["value"] for one in container["environment"]}
     assert (told["AWS_REGION"], told["AWS_DEFAULT_REGION"]) == ("us-west-2", "us-west-2")
 
@@ -162,9 +165,9 @@ def test_with_gpus_the_cluster_is_another_so_that_the_service_is_replaced_whole(
 
 
 def test_a_worker_has_what_falls_to_its_gpus_on_every_type() -> None:
-    assert fleet(instanceTypes=["g6.xlarge"]).size(TYPES) == (4096, 15_564)
-    assert fleet(gpu=2, instanceTypes=["g6.12xlarge"]).size(TYPES) == (24_576, 93_388)
-    assert fleet(instanceTypes=["g6.12xlarge", "g6.xlarge"]).size(TYPES) == (4096, 15_564)
+    assert fleet(instanceTypes=["g6.xlarge"]).size(TYPES) == (4096, 15_308)
+    assert fleet(gpu=2, instanceTypes=["g6.12xlarge"]).size(TYPES) == (24_576, 93_260)
+    assert fleet(instanceTypes=["g6.12xlarge", "g6.xlarge"]).size(TYPES) == (4096, 15_308)
     assert fleet(instanceTypes=["g6.xlarge"], cpu=1000, memory=5000).size(TYPES) == (1000, 5000)
     assert WorkerSettings().size(TYPES) == (1024, 4096)
 
@@ -193,8 +196,8 @@ def test_a_worker_has_what_falls_to_its_gpus_on_every_type() -> None:
             "workers.f.cpu: must be at most 4096, what each of g6.xlarge, g6.12xlarge can give, got 4097",
         ),
         (
-            {"instanceTypes": ["g6.xlarge"], "memory": 15_565},
-            "workers.f.memory: must be at most 15564, what each of g6.xlarge can give, got 15565",
+            {"instanceTypes": ["g6.xlarge"], "memory": 15_309},
+            "workers.f.memory: must be at most 15308, what each of g6.xlarge can give, got 15309",
         ),
         (
             {"instanceTypes": ["p6e.36xlarge"], "spotShare": 0},

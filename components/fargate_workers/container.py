@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi
 
+from components.accelerators import shared_memory_mib
 from components.batch import BatchJobQueue
 from components.fargate_workers.settings import WorkerSettings
 
@@ -57,7 +58,7 @@ def container_definition(
     if settings.gpu:
         definition["resourceRequirements"] = [{"type": "GPU", "value": str(settings.gpu)}]
         # what data loaders use; Fargate has no such setting
-        definition["linuxParameters"]["sharedMemorySize"] = memory_mib // 2
+        definition["linuxParameters"]["sharedMemorySize"] = shared_memory_mib(memory_mib)
     if settings.image is None:
         definition["healthCheck"] = {"command": ["CMD", "python", "-m", "worker", "--healthy"], "startPeriod": 30}
     if settings.command is not None:
