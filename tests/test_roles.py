@@ -69,6 +69,7 @@ NEEDED_FOR_WHAT_IS_NOT_DONE = {
     "ecs:ListTaskDefinitions",
     "ecs:ListTasks",
     "fsx:CreateBackup",  # a last backup on deletion
+    "ssm:GetParameters",  # a launch template that names its image by a parameter
 }
 
 

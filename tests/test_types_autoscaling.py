@@ -15,7 +15,7 @@ PROVIDER = "aws:ecs/capacityProvider:CapacityProvider"
 @pytest.fixture
 def group(aws: Aws) -> Iterator[Life]:
     """A group without an instance in the default VPC."""
-    template = Life(aws, TEMPLATE, {"imageId": "resolve:ssm:/image", "userData": "aGVsbG8="})
+    template = Life(aws, TEMPLATE, {"imageId": "ami-0123456789abcdef0", "userData": "aGVsbG8="})
     one = Life(aws, GROUP, {**sized(template, "g6.xlarge"), "minSize": 0, "maxSize": 4, "tags": [tag("a"), tag("b")]})
     yield one
     one.delete()

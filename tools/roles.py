@@ -126,11 +126,11 @@ def _resources(action: str, run: Run) -> tuple[str, ...]:
             return tuple(f"arn:aws:iam::ACCOUNT_ID:policy/{name}-*" for name in sorted(logical))
         case "iam":
             return roles
-        case "ssm" if name == "GetParameters":
-            # AWS's own, of no account, with the image that a launch template names by them
-            return ("arn:aws:ssm:REGION:*:parameter/aws/service/ecs/*",)
         case "ssm" if name != "DescribeParameters":
-            return (f"arn:aws:ssm:REGION:ACCOUNT_ID:parameter/{PARAMETERS}/*",)
+            own = f"arn:aws:ssm:REGION:ACCOUNT_ID:parameter/{PARAMETERS}/*"
+            # of no account: AWS's, which hold the ids of its images
+            images = "arn:aws:ssm:REGION:*:parameter/aws/service/ecs/*"
+            return (own, images) if name == "GetParameter" else (own,)
         case "s3":
             return tuple(f"{one}/*" for one in buckets) if "Object" in name.split("Bucket")[0] else buckets
         case _:

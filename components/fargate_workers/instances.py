@@ -7,17 +7,17 @@ with cluster auto scaling"). Why no managed instances: docs/decisions.md.
 import base64
 
 import pulumi
-from pulumi_aws import autoscaling, ec2, ecs
+from pulumi_aws import autoscaling, ec2, ecs, ssm
 from pulumi_aws import iam as aws_iam
 
 from components import iam
 from components.fargate_workers.settings import WorkerSettings
 
-IMAGE = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
-"""ECS's image with NVIDIA's driver; EC2 reads which one that is whenever an instance starts, so that it is the newest.
+IMAGE_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
+"""AWS's own parameter that holds the id of ECS's newest image with NVIDIA's driver.
 
-ECS developer guide, "Retrieving Amazon ECS-optimized Linux AMI metadata"; EC2 Auto Scaling user guide, "Use AWS Systems
-Manager parameters instead of AMI IDs in launch templates".
+ECS developer guide, "Retrieving Amazon ECS-optimized Linux AMI metadata". A template that names the parameter itself is
+refused in a mixed instances policy (hashicorp/terraform-provider-aws issue 38767).
 """
 ROOT_VOLUME_GIB = 100
 CLUSTER_TAG = "EcsCluster"
@@ -55,7 +55,9 @@ class GpuInstances(pulumi.ComponentResource):
         template = ec2.LaunchTemplate(
             name,
             update_default_version=True,
-            image_id=IMAGE,
+            image_id=ssm.get_parameter_output(
+                name=IMAGE_PARAMETER, opts=pulumi.InvokeOutputOptions(parent=self)
+            ).insecure_value,
             iam_instance_profile={"arn": profile.arn},
             vpc_security_group_ids=[security_group_id],
             metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},

@@ -25,14 +25,14 @@ class Group(ResourceType, token=GROUP):
         ),
         "vpcZoneIdentifiers[]": "aws:ec2/subnet:Subnet",
     }
-    # who names a launch template needs what starts its instances, and reads the parameter with its image (EC2 Auto
-    # Scaling user guide, "Control Amazon EC2 launch template usage")
+    # who names a launch template needs what starts its instances (EC2 Auto Scaling user guide, "Control Amazon EC2
+    # launch template usage")
     needs = (
         "autoscaling:CreateAutoScalingGroup autoscaling:CreateOrUpdateTags autoscaling:DeleteAutoScalingGroup"
         " autoscaling:DeleteTags autoscaling:DescribeAutoScalingGroups autoscaling:DescribeScalingActivities"
         " autoscaling:ResumeProcesses autoscaling:SetInstanceProtection autoscaling:SuspendProcesses"
         " autoscaling:UpdateAutoScalingGroup ec2:CreateTags ec2:DescribeLaunchTemplateVersions ec2:RunInstances"
-        " iam:CreateServiceLinkedRole iam:PassRole ssm:GetParameters"
+        " iam:CreateServiceLinkedRole iam:PassRole"
     )
     ended = Effect(
         work="stopped",

@@ -1,14 +1,17 @@
 """AWS Systems Manager: parameters of Parameter Store."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local.aws import Aws
 from local.parameters import call, complete
 from local.properties import Property
-from local.record import ResourceType
+from local.record import ResourceType, answers
 from local.run import Created, Resource, State
 
+OF_AWS = "/aws/service/"
+IMAGE_HEX_DIGITS = 17
 LARGEST_VALUE_BYTES = {"Standard": 4096, "Advanced": 8192}
 """Tier -> how much a parameter holds (SSM user guide, "Managing parameter tiers")."""
 
@@ -63,6 +66,24 @@ class Parameter(ResourceType, token="aws:ssm/parameter:Parameter"):
     def delete(self, aws: Aws, there: State) -> None:
         """Delete it."""
         aws.client("ssm").delete_parameter(Name=there.id)
+
+
+@answers("aws:ssm/getParameter:getParameter", needs="ssm:GetParameter", lasting=True)
+def get_parameter(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter of AWS's own with the id of an image, which moto has not: an id is made of its name."""
+    name = inputs["name"]
+    if not name.startswith(OF_AWS):
+        raise ValueError(f"name: only parameters under {OF_AWS} are answered here, got {name}")
+    value = f"ami-{hashlib.sha256(name.encode()).hexdigest()[:IMAGE_HEX_DIGITS]}"
+    return {
+        "arn": f"arn:aws:ssm:{aws.region}::parameter{name}",
+        "id": name,
+        "insecureValue": value,
+        "name": name,
+        "type": "String",
+        "value": value,
+        "version": 1,
+    }
 
 
 def _put(aws: Aws, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
