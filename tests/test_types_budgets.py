@@ -41,6 +41,17 @@ def test_a_limit_changes_and_its_notifications_stay(aws: Aws, budget: Life) -> N
     assert [one["Threshold"] for one in found] == [80]
 
 
+def test_a_budget_of_what_is_tagged_is_made_and_seen(aws: Aws) -> None:
+    tagged = Life(
+        aws, "aws:budgets/budget:Budget", INPUTS | {"costFilters": [{"name": "TagKeyValue", "values": ["user:Team$a"]}]}
+    )
+    named = {"AccountId": ACCOUNT_ID, "BudgetName": tagged.outputs["name"]}
+    found = aws.client("budgets").describe_budget(**named)["Budget"]["CostFilters"]
+    assert found == {"TagKeyValue": ["user:Team$a"]}
+    assert tagged.seen() == tagged.resource.inputs
+    tagged.delete()
+
+
 def test_a_threshold_that_somebody_changed_is_seen(aws: Aws, budget: Life) -> None:
     budgets, named = aws.client("budgets"), {"AccountId": ACCOUNT_ID, "BudgetName": budget.outputs["name"]}
     [before] = budgets.describe_notifications_for_budget(**named)["Notifications"]

@@ -213,6 +213,7 @@ ROWS: Mapping[str, Sequence[Row]] = {
     ],
     "the rest": [
         Row(edit="`aws:defaultTags`: one more", changes={"tags": TAGS | {"Team": "research"}}),
+        Row(edit="`teams` comes, with one team", changes={"teams": {"vision": {"principalArns": [OTHER_ADMIN]}}}),
         Row(edit="`alerts.emails`: another", changes={"alerts.emails": ["others@example.com"]}),
         Row(edit="`alerts.monthlyBudgetUsd`", changes={"alerts.monthlyBudgetUsd": 2000}),
         Row(edit="`logs.retentionDays`: more", changes={"logs": {"retentionDays": 365}}),

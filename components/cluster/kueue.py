@@ -31,9 +31,9 @@ FRAMEWORKS = (
 def values() -> dict[str, Any]:
     """Values of Kueue's chart, which takes the configuration of the controller as one text.
 
-    All but the last two of its keys are as in the chart (kubernetes-sigs/kueue 0.20, `charts/kueue`). Quota is all that
-    Kueue counts: without `waitForPodsReady` half a job would hold its nodes until the other half fits. Shares count
-    only within a cohort, which only teams have.
+    Its last two keys are what is off in the configuration that the chart comes with (kubernetes-sigs/kueue,
+    `charts/kueue`). Quota is all that Kueue counts: without `waitForPodsReady` half a job would hold its nodes until
+    the other half fits. Shares count only within a cohort, which only teams have.
     """
     configuration = {
         "apiVersion": "config.kueue.x-k8s.io/v1beta2",
