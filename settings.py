@@ -17,6 +17,7 @@ from components.batch import (
     DeployedJobQueue,
     Generation,
     environment_names,
+    file_system_in_use,
     no_room,
     zones_in_use,
 )
@@ -266,6 +267,7 @@ def _asked(settings: StackSettings, raw: Mapping[str, Any]) -> tuple[Facts, list
             rest = [one for listed in others.values() for one in listed]
             wrong += no_room({name for listed in names.values() for name in listed}, rest)
             wrong += zones_in_use("network", zones.names, rest)
+            wrong += () if settings.artifacts.lustre else file_system_in_use("artifacts.lustre", rest)
     facts = Facts(
         account=account,
         network=network,
@@ -282,7 +284,11 @@ def _compute_environments(
 ) -> dict[str, set[str]]:
     """Job queue -> logical names of its compute environments."""
     return {
-        name: set(environment_names(name, one, facts=types, tags=account.tags, zones=zones).values())
+        name: set(
+            environment_names(
+                name, one, facts=types, tags=account.tags, zones=zones, lustre=settings.artifacts.lustre is not None
+            ).values()
+        )
         for name, one in settings.batch.items()
     }
 

@@ -23,6 +23,7 @@ BucketName = Annotated[str, r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"]
 VpcId = Annotated[str, r"^vpc-[0-9a-f]+$"]
 SecurityGroupId = Annotated[str, r"^sg-[0-9a-f]+$"]
 SubnetId = Annotated[str, r"^subnet-[0-9a-f]+$"]
+FileSystemId = Annotated[str, r"^fs-[0-9a-f]+$"]
 Text = Annotated[str, r"^[\s\S]+$"]
 
 TOGETHER: Sequence[Sequence[str]] = (
@@ -31,6 +32,7 @@ TOGETHER: Sequence[Sequence[str]] = (
     ("ecs_cluster_names", "ecs_cluster_arns", "ecs_service_names", "ecs_service_arns", "ecs_task_definition_arns"),
     ("eks_cluster_name", "eks_cluster_arn", "eks_node_group_arns", "kubeconfig"),
     ("eks_pod_resources", "eks_pod_shared_memory", "eks_pod_environment"),
+    ("lustre_file_system_id", "lustre_dns_name", "lustre_mount_name"),
 )
 """Outputs of one part of the stack, which has all of them or is not deployed."""
 SAME_NAMES = TOGETHER[:3]
@@ -49,6 +51,9 @@ class Outputs:
     dashboard_url: DashboardUrl
     training_subnet_id: SubnetId = ""
     image_cache_urls: Mapping[str, RepositoryUrl] = field(default_factory=dict[str, str])
+    lustre_file_system_id: FileSystemId = ""
+    lustre_dns_name: Text = ""
+    lustre_mount_name: Text = ""
     queue_urls: Mapping[str, QueueUrl] = field(default_factory=dict[str, str])
     queue_arns: Mapping[str, SqsArn] = field(default_factory=dict[str, str])
     dead_letter_queue_urls: Mapping[str, QueueUrl] = field(default_factory=dict[str, str])

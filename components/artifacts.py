@@ -1,17 +1,17 @@
 """The store for what training makes: a bucket for checkpoints, a repository for images, Lustre over the bucket."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pulumi
 from pulumi_aws import ec2, ecr, fsx, s3, vpc
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components import iam
 from components.deployed import Deployed
 from components.images import OWN, UNTAGGED_EXPIRE, ImageCache, ecr_repository, full, to_cache
 from components.network import Network
-from components.schema import Like, Settings, mistake
+from components.schema import Like, Settings, mistake, refuse
 from stack_file.mistakes import Mistake
 
 CHECKPOINT_PREFIX = "checkpoints/"
@@ -26,10 +26,10 @@ LONGEST_DAYS = 2**31 - 1
 """As many as S3 has numbers for (S3 API, `LifecycleExpiration`)."""
 LUSTRE_VERSION = "2.15"
 """Always set, because a new default of AWS would replace the file system; the client of AL2023 supports it."""
-LUSTRE_STEP_GIB = 2400
-"""PERSISTENT_2 file systems have 1200 GiB or a multiple of 2400 (FSx for Lustre API, `StorageCapacity`)."""
+LEAST_LUSTRE_GIB, LUSTRE_STEP_GIB = 1200, 2400
+"""A file system has 1200 GiB or a multiple of 2400 (FSx for Lustre API, `StorageCapacity`)."""
 LUSTRE_SIZE = "artifacts.lustre"
-"""Path under which a later deployment finds the size of the file system."""
+"""Path under which a later deployment finds the size of the file system, and its kind where it is not persistent."""
 LUSTRE_PORTS = ((988, 988), (1018, 1023))
 """Ports between Lustre clients and servers (FSx for Lustre user guide, "File system access control")."""
 
@@ -50,17 +50,29 @@ RegistrySecret = Annotated[
 class LustreSettings(Settings):
     """An FSx for Lustre file system that shows the bucket as files."""
 
-    storage_gib: Annotated[int, Field(ge=1200)] = 1200
+    deployment: Literal["persistent", "scratch"] = "persistent"
+    """`scratch` is for a short time: FSx replaces none of its servers that fails, and what was on one is lost.
+
+    Both are linked to the bucket. Another kind is another file system, and is refused while there is one.
+    """
+    storage_gib: Annotated[int, Field(ge=LEAST_LUSTRE_GIB)] = LEAST_LUSTRE_GIB
     """Size in GiB: 1200, 2400, or a multiple of 2400. It can only grow."""
     throughput_per_tib: Literal[125, 250, 500, 1000] = 125
-    """Throughput in MB/s per TiB of storage."""
+    """Throughput in MB/s per TiB of storage. Only with `deployment: persistent`."""
 
     @field_validator("storage_gib")
     @classmethod
     def _is_a_legal_size(cls, storage_gib: int) -> int:
-        if storage_gib != LUSTRE_STEP_GIB // 2 and storage_gib % LUSTRE_STEP_GIB:
+        if storage_gib != LEAST_LUSTRE_GIB and storage_gib % LUSTRE_STEP_GIB:
             raise ValueError("must be 1200 or a multiple of 2400")
         return storage_gib
+
+    @model_validator(mode="after")
+    def _has_the_throughput_of_its_kind(self) -> Self:
+        if self.deployment == "scratch" and "throughput_per_tib" in self.model_fields_set:
+            rule = "must be left out with deployment scratch, whose throughput FSx sets"
+            refuse([("throughputPerTib", rule, self.throughput_per_tib)])
+        return self
 
 
 class ArtifactsSettings(Settings):
@@ -85,7 +97,18 @@ class ArtifactsSettings(Settings):
 
     def losses(self, path: str, deployed: Deployed) -> Iterator[Mistake]:
         """Mistakes that would lose the files of the file system that is there."""
-        largest = max(map(int, deployed.noted(LUSTRE_SIZE)), default=0)
+        there = [note.partition("/") for note in deployed.noted(LUSTRE_SIZE)]
+        largest = max((int(size) for size, _, _ in there), default=0)
+        kinds = {kind or "persistent" for _, _, kind in there}
+        if self.lustre is not None and kinds - {self.lustre.deployment}:
+            yield mistake(
+                f"{path}.lustre.deployment",
+                (
+                    f"must stay {' or '.join(sorted(kinds))}: another one is another file system, without what is not"
+                    " in the bucket; take lustre out and deploy first if that may go"
+                ),
+                self.lustre.deployment,
+            )
         if self.lustre is not None and self.lustre.storage_gib < largest:
             yield mistake(
                 f"{path}.lustre.storageGib",
@@ -114,6 +137,8 @@ class Artifacts(pulumi.ComponentResource):
     """ARN of the image repository."""
     repository_name: pulumi.Output[str]
     """Name of the image repository, as in its events."""
+    lustre: "Lustre | None"
+    """The file system over the bucket, if there is one."""
     cached: Mapping[str, pulumi.Output[str]]
     """Public registry -> what takes its place in the name of an image, to have it through the stack's cache."""
 
@@ -199,16 +224,16 @@ class Artifacts(pulumi.ComponentResource):
             policy=pulumi.Output.json_dumps(UNTAGGED_EXPIRE, sort_keys=True),
             opts=child,
         )
-        if settings.lustre is not None:
-            Lustre(
-                name,
-                settings.lustre,
-                network=network,
-                bucket=bucket.bucket,
-                deployed=deployed,
-                protect=protect,
-                opts=child,
-            )
+        self.lustre = settings.lustre and Lustre(
+            name,
+            settings.lustre,
+            network=network,
+            bucket=bucket.bucket,
+            deployed=deployed,
+            is_new=not settings.has_file_system(deployed),
+            protect=protect,
+            opts=child,
+        )
         self.bucket, self.bucket_arn = bucket.bucket, bucket.arn
         self.repository_url, self.repository_arn = repository.repository_url, repository.arn
         self.repository_name = repository.name
@@ -282,6 +307,17 @@ class Artifacts(pulumi.ComponentResource):
 class Lustre(pulumi.ComponentResource):
     """A file system in the training subnet that shows the bucket as files and writes changes back to it."""
 
+    file_system_id: pulumi.Output[str]
+    """Id of the file system."""
+    dns_name: pulumi.Output[str]
+    """Name of its server."""
+    mount_name: pulumi.Output[str]
+    """Name of the file system on that server."""
+    storage_gib: int
+    """Its size in GiB."""
+    is_new: bool
+    """Whether it was not there before this deployment, as far as that is known."""
+
     def __init__(
         self,
         name: str,
@@ -290,6 +326,7 @@ class Lustre(pulumi.ComponentResource):
         network: Network,
         bucket: pulumi.Output[str],
         deployed: Deployed,
+        is_new: bool,
         protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
@@ -316,17 +353,18 @@ class Lustre(pulumi.ComponentResource):
                     cidr_ipv4=network.cidr,
                     opts=child,
                 )
+        persistent, noted = settings.deployment == "persistent", f"{LUSTRE_SIZE}/{settings.storage_gib}"
         file_system = fsx.LustreFileSystem(
             name,
-            deployment_type="PERSISTENT_2",
+            deployment_type="PERSISTENT_2" if persistent else "SCRATCH_2",
             file_system_type_version=LUSTRE_VERSION,
             storage_type="SSD",
             storage_capacity=settings.storage_gib,
-            per_unit_storage_throughput=settings.throughput_per_tib,
+            per_unit_storage_throughput=settings.throughput_per_tib if persistent else None,
             data_compression_type="LZ4",
             subnet_ids=network.training_subnet_id,
             security_group_ids=[group.id],
-            tags={"Name": name, **deployed.tag(f"{LUSTRE_SIZE}/{settings.storage_gib}")},
+            tags={"Name": name, **deployed.tag(noted if persistent else f"{noted}/{settings.deployment}")},
             # it stays in the subnet in which it was made: another one is another file system
             opts=pulumi.ResourceOptions(parent=self, protect=protect, ignore_changes=["subnetIds"]),
         )
@@ -342,8 +380,23 @@ class Lustre(pulumi.ComponentResource):
             },
             opts=child,
         )
-        # what a client mounts: DNS_NAME@tcp:/MOUNT_NAME
-        self.register_outputs({"dnsName": file_system.dns_name, "mountName": file_system.mount_name})
+        self.file_system_id = file_system.id
+        self.dns_name, self.mount_name = file_system.dns_name, file_system.mount_name
+        self.storage_gib, self.is_new, self._zone = settings.storage_gib, is_new, network.zones.training
+        self.register_outputs({"dnsName": self.dns_name, "mountName": self.mount_name})
+
+    @property
+    def source(self) -> pulumi.Output[str]:
+        """What a client mounts."""
+        return pulumi.Output.concat(self.dns_name, "@tcp:/", self.mount_name)
+
+    def notices(self, path: str, zones: Collection[str]) -> Iterator[str]:
+        """A warning where instances that mount it may be in another zone."""
+        if others := sorted({*zones} - {self._zone}):
+            yield (
+                f"{path}: instances in {', '.join(others)} reach the file system in {self._zone} across zones, which is"
+                " slower, and charged as data transfer"
+            )
 
 
 def _lifecycle_rules(

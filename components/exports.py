@@ -37,6 +37,12 @@ def exports(
     }
     if artifacts.cached:
         outputs["image_cache_urls"] = artifacts.cached
+    if artifacts.lustre is not None:
+        outputs |= {
+            "lustre_file_system_id": artifacts.lustre.file_system_id,
+            "lustre_dns_name": artifacts.lustre.dns_name,
+            "lustre_mount_name": artifacts.lustre.mount_name,
+        }
     if queues:
         outputs |= {
             "queue_urls": {name: queue.url for name, queue in queues.items()},

@@ -129,6 +129,15 @@ def test_lustre_shows_the_bucket_in_the_training_subnet_to_the_network_alone(dep
         }
 
 
+def test_lustre_for_a_short_time_shows_the_bucket_too_and_is_known_by_its_kind(run_sections: RunStack) -> None:
+    run = run_sections({"artifacts": {"lustre": {"deployment": "scratch"}}})
+    lustre = one_of(run, "aws:fsx/lustreFileSystem:LustreFileSystem", "artifacts").inputs
+    assert lustre["deploymentType"] == "SCRATCH_2"
+    assert "perUnitStorageThroughput" not in lustre
+    assert lustre["tags"]["distributed-training:part"] == "test/artifacts.lustre/1200/scratch"
+    assert len(all_of(run, "aws:fsx/dataRepositoryAssociation:DataRepositoryAssociation")) == 1
+
+
 @pytest.mark.parametrize("protect", [True, False])
 def test_protect_guards_what_holds_data(protect: bool, run_sections: RunStack) -> None:
     run = run_sections({"protect": protect, "artifacts": {"lustre": {}}})
@@ -155,6 +164,10 @@ def test_force_destroy_lets_destroy_empty_what_it_deletes(run_sections: RunStack
         ({"storageGib": 1800}, "storageGib: must be 1200 or a multiple of 2400, got 1800"),
         ({"storageGib": 3600}, "storageGib: must be 1200 or a multiple of 2400, got 3600"),
         ({"storageGib": 0}, "storageGib: must be at least 1200, got 0"),
+        (
+            {"deployment": "scratch", "throughputPerTib": 125},
+            "throughputPerTib: must be left out with deployment scratch, whose throughput FSx sets, got 125",
+        ),
         ({"throughputPerTib": 200}, "throughputPerTib: must be 125, 250, 500 or 1000, got 200"),
     ],
 )

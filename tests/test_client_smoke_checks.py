@@ -124,6 +124,31 @@ def test_a_cache_of_images_is_asked_for_by_its_prefix(rules: list[dict[str, str]
     account.assert_all_asked()
 
 
+@pytest.mark.parametrize(
+    ("lifecycle", "name", "said"),
+    [
+        ("AVAILABLE", "fs-1.fsx.us-west-2.amazonaws.com", []),
+        ("UPDATING", "fs-1.fsx.us-west-2.amazonaws.com", []),
+        ("FAILED", "fs-1.fsx.us-west-2.amazonaws.com", ["failed: is FAILED"]),
+        (
+            "AVAILABLE",
+            "fs-2.fsx.us-west-2.amazonaws.com",
+            ["failed: its name is fs-2.fsx.us-west-2.amazonaws.com, and fs-1.fsx.us-west-2.amazonaws.com is exported"],
+        ),
+    ],
+)
+def test_a_file_system_can_be_mounted(lifecycle: str, name: str, said: list[str]) -> None:
+    lustre = {
+        "lustre_file_system_id": "fs-1",
+        "lustre_dns_name": "fs-1.fsx.us-west-2.amazonaws.com",
+        "lustre_mount_name": "abc",
+    }
+    answer = {"FileSystems": [{"Lifecycle": lifecycle, "DNSName": name}]}
+    account = Answered(fsx=[("describe_file_systems", answer, {"FileSystemIds": ["fs-1"]})], s3=[], ecr=[])
+    assert found_by(artifacts.checks(outputs_with(lustre), cast("Any", account)), "artifacts fs-1") == said
+    account.assert_all_asked()
+
+
 def patience_of(seconds: float, said: list[str] | None = None) -> Patience:
     return Patience(seconds, lambda name, how: None if said is None else said.append(f"{name}: {how}"))
 

@@ -78,6 +78,13 @@ def test_the_same_stack_file_and_one_that_only_grows_lose_nothing(own_aws: Aws) 
                 "got 1200"
             ),
         ),
+        (
+            {"artifacts": {"lustre": {"storageGib": 2400, "deployment": "scratch"}}},
+            (
+                "artifacts.lustre.deployment: must stay persistent: another one is another file system, without what is"
+                " not in the bucket; take lustre out and deploy first if that may go, got 'scratch'"
+            ),
+        ),
     ],
 )
 @pytest.mark.usefixtures("vpc_id")

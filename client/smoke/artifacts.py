@@ -1,4 +1,4 @@
-"""The bucket and the image repository."""
+"""The bucket, the image repository and the file system."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +14,7 @@ AGAIN = "`pulumi refresh` and `pulumi up` set it again"
 
 
 def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
-    """The bucket, private, encrypted and versioned, and the repository."""
+    """The bucket, private, encrypted and versioned, the repository, and the file system."""
     s3, bucket = account.client("s3"), outputs.artifacts_bucket
     yield Check(f"artifacts {bucket}", "exists and is this account's", partial(_bucket, s3, bucket, outputs.account_id))
     yield Check(f"artifacts {bucket}", "lets nobody in from outside", partial(_private, s3, bucket))
@@ -26,6 +26,10 @@ def checks(outputs: Outputs, account: Account) -> Iterator[Check]:
     for registry, cache in outputs.image_cache_urls.items():
         what = "fetches its images through a cache in ECR"
         yield Check(f"artifacts {registry}", what, partial(_cache, ecr, cache, account.is_local("ecr")))
+
+    if outputs.lustre_file_system_id:
+        find = partial(_file_system, account.client("fsx"), outputs)
+        yield Check(f"artifacts {outputs.lustre_file_system_id}", "is a file system that can be mounted", find)
 
 
 def _bucket(s3: Any, bucket: str, account_id: str) -> Iterator[Finding]:
@@ -71,6 +75,15 @@ def _cache(ecr: Any, url: str, local: bool) -> Iterator[Finding]:
     of_account = {"registryId": registry.split(".")[0], "ecrRepositoryPrefixes": [prefix]}
     if not ecr.describe_pull_through_cache_rules(**of_account)["pullThroughCacheRules"]:
         yield missing(prefix)
+
+
+def _file_system(fsx: Any, outputs: Outputs) -> Iterator[Finding]:
+    (found,) = fsx.describe_file_systems(FileSystemIds=[outputs.lustre_file_system_id])["FileSystems"]
+    # an update in progress does not disturb clients
+    if found["Lifecycle"] not in ("AVAILABLE", "UPDATING"):
+        yield failed(f"is {found['Lifecycle']}")
+    if found["DNSName"] != outputs.lustre_dns_name:
+        yield failed(f"its name is {found['DNSName']}, and {outputs.lustre_dns_name} is exported")
 
 
 def _repository(ecr: Any, url: str) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 It may import the other components.
 """
 
-from components.batch.generations import DeployedJobQueue, Generation, no_room, zones_in_use
+from components.batch.generations import DeployedJobQueue, Generation, file_system_in_use, no_room, zones_in_use
 from components.batch.gpu_metrics import FAULTS, GPU_METRICS, metric
 from components.batch.instances import environment_names
 from components.batch.queue import BatchJobQueue, BatchJobQueueSettings, marking, stop_jobs
@@ -16,6 +16,7 @@ __all__ = [
     "DeployedJobQueue",
     "Generation",
     "environment_names",
+    "file_system_in_use",
     "marking",
     "metric",
     "no_room",

@@ -21,8 +21,8 @@ NAME_TAG = "distributed-training:name"
 """Tag of a compute environment: its logical name, which an upgrade may change while its physical name stays."""
 NEEDS_TAG = "distributed-training:needs"
 """Tag of a compute environment: what its instances use and others do without, separated by spaces."""
-NEARBY, PLACEMENT = "nearby", "placement"
-"""Rules by which instances reach each other, and a placement group; besides these they need zones."""
+NEARBY, PLACEMENT, MOUNTED = "nearby", "placement", "lustre"
+"""Rules by which instances reach each other, a placement group, the file system; besides these they need zones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +139,18 @@ def no_room(wanted: Set[str], others: Iterable[Generation]) -> Iterator[Mistake]
 def zones_in_use(path: str, zones: Collection[str], others: Iterable[Generation]) -> Iterator[Mistake]:
     """The mistake in a stack file that takes away a zone where tasks run: AWS deletes no subnet that is in use."""
     for one in others:
-        if one.tasks and (gone := sorted(one.needs - {NEARBY, PLACEMENT, *zones})):
+        if one.tasks and (gone := sorted(one.needs - {NEARBY, PLACEMENT, MOUNTED, *zones})):
             yield mistake(
                 path,
                 f"must leave {', '.join(gone)} in the stack file until the tasks in {one.name} have ended",
                 one.tasks,
             )
+
+
+def file_system_in_use(path: str, others: Iterable[Generation]) -> Iterator[Mistake]:
+    """The mistake in a stack file without the file system while tasks have it mounted: they would hang."""
+    if using := {one.name: one.tasks for one in others if one.tasks and MOUNTED in one.needs}:
+        yield mistake(path, "must stay in the stack file until the tasks that have it mounted have ended", using)
 
 
 def _name(arn: str) -> str:

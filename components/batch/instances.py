@@ -249,10 +249,13 @@ class BatchInstances(pulumi.ComponentResource):
         deployed: Deployed,
         network: Network,
         needs: Set[str],
+        file_system: pulumi.Output[str] | None,
         statements: Sequence[iam.Statement],
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`needs`: what `settings.needs` were of the instances that are still there.
+
+        `file_system`: what they mount, as Lustre's clients call it.
 
         `statements`: what lets their containers write logs, and pull images.
         """
@@ -301,7 +304,7 @@ class BatchInstances(pulumi.ComponentResource):
         template = ec2.LaunchTemplate(
             name,
             update_default_version=True,
-            **_starts_with(name, settings, facts=facts, tags=account.tags, groups=[group.id]),
+            **_starts_with(name, settings, facts=facts, tags=account.tags, groups=[group.id], file_system=file_system),
             opts=child,
         )
         placement = (
@@ -342,8 +345,11 @@ def environment_names(
     facts: Mapping[str, InstanceFacts],
     tags: Mapping[str, str],
     zones: Zones,
+    lustre: bool,
 ) -> dict[Capacity, str]:
     """Kind of capacity -> logical name of its compute environment.
+
+    `lustre`: whether they mount the file system, of which nothing is known yet before there is one.
 
     Each ends in a digest of all that only new instances take on: where that changes, there is another environment.
     """
@@ -353,7 +359,7 @@ def environment_names(
         facts[settings.instance_types[0]].batch_image_type,
         PLACEMENT in settings.needs,
         zones.subnets(settings.zones(zones)),
-        _starts_with(name, settings, facts=facts, tags=tags, groups=[]),
+        _starts_with(name, settings, facts=facts, tags=tags, groups=[], file_system="" if lustre else None),
     ]
 
     def named(kind: Capacity) -> str:
@@ -371,13 +377,20 @@ def _starts_with(
     facts: Mapping[str, InstanceFacts],
     tags: Mapping[str, str],
     groups: Sequence[pulumi.Input[str]],
+    file_system: str | pulumi.Output[str] | None,
 ) -> dict[str, Any]:
     """What the launch template says of an instance; what it does not say is no part of the digest either."""
-    start = user_data(
-        own_interfaces=settings.nodes > 1,
-        scratch=settings.has_scratch(facts),
-        measured=gpu_metrics.dimensions(name) if settings.is_measured(facts) else None,
-    )
+    measured = gpu_metrics.dimensions(name) if settings.is_measured(facts) else None
+
+    def start(mounted: str | None) -> str:
+        text = user_data(
+            own_interfaces=settings.nodes > 1,
+            scratch=settings.has_scratch(facts),
+            file_system=mounted,
+            measured=measured,
+        )
+        return base64.b64encode(text.encode()).decode()
+
     interfaces = efa_network_interfaces(facts[settings.instance_types[0]], groups) if settings.efa else None
     said = {
         "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
@@ -394,7 +407,7 @@ def _starts_with(
                 },
             }
         ],
-        "user_data": base64.b64encode(start.encode()).decode(),
+        "user_data": file_system.apply(start) if isinstance(file_system, pulumi.Output) else start(file_system),
         "network_interfaces": interfaces,
         "instance_market_options": {"market_type": "capacity-block"} if "capacityBlock" in settings.capacity else None,
         "capacity_reservation_specification": (

@@ -15,10 +15,10 @@ from components import iam
 from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
 from components.batch import gpu_metrics
-from components.batch.generations import NAME_TAG, NEEDS_TAG, Generation
+from components.batch.generations import MOUNTED, NAME_TAG, NEEDS_TAG, Generation
 from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesSettings, environment_names
 from components.batch.job import RETRIES, container_properties, node_properties, terminate_instances
-from components.batch.user_data import SCRATCH
+from components.batch.user_data import LUSTRE, SCRATCH
 from components.deployed import Deployed
 from components.network import Network
 from components.schema import Like
@@ -170,7 +170,8 @@ class BatchJobQueue(pulumi.ComponentResource):
     ) -> None:
         """`others`: compute environments that the queue has on AWS, but for those that these settings give it."""
         super().__init__("distributed-training:index:BatchJobQueue", name, {}, opts)
-        for notice in settings.notices(f"batch.{name}"):
+        zones, lustre = settings.zones(network.zones), artifacts.lustre
+        for notice in (*settings.notices(f"batch.{name}"), *(lustre.notices(f"batch.{name}", zones) if lustre else ())):
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
@@ -180,7 +181,12 @@ class BatchJobQueue(pulumi.ComponentResource):
             kms_key_id=account.logs.kms_key_arn,
             opts=child,
         )
-        names = environment_names(name, settings, facts=facts, tags=account.tags, zones=network.zones)
+        names = environment_names(
+            name, settings, facts=facts, tags=account.tags, zones=network.zones, lustre=lustre is not None
+        )
+        # the name does not tell which file system they mount: where there was none before, this one
+        version = [] if lustre and lustre.is_new else ["computeResources.launchTemplate.version"]
+        needs = {*settings.needs, *zones, *([MOUNTED] if lustre else [])}
         draining = [one for one in others if one.enabled or one.tasks]
         self._tell(others, draining)
         instances = BatchInstances(
@@ -191,6 +197,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             deployed=deployed,
             network=network,
             needs=frozenset[str]().union(*(one.needs for one in draining)),
+            file_system=lustre.source if lustre else None,
             # ECS has its agent pull with the instance's role (ECR user guide, "Using ECR images with ECS")
             statements=[*artifacts.pull(settings.image), iam.write_logs(log_group.arn)],
             opts=child,
@@ -200,17 +207,16 @@ class BatchJobQueue(pulumi.ComponentResource):
                 names[kind],
                 type="MANAGED",
                 state="ENABLED",
-                tags=_tags(
-                    deployed.tag(f"batch.{name}"), names[kind], {*settings.needs, *settings.zones(network.zones)}
-                ),
+                tags=_tags(deployed.tag(f"batch.{name}"), names[kind], needs),
                 # no service role: only with Batch's own service-linked role does an environment take a newer image
                 compute_resources=compute_resources,
                 update_policy=UPDATE_POLICY,
                 opts=pulumi.ResourceOptions(
                     parent=self,
-                    depends_on=[instances, *network.egress],
+                    # instances mount the file system while there are any
+                    depends_on=[instances, *network.egress, *([lustre] if lustre else [])],
                     # the name tells what the version holds: one that comes back keeps its own
-                    ignore_changes=[*CHANGED_BY_BATCH, "computeResources.launchTemplate.version"],
+                    ignore_changes=[*CHANGED_BY_BATCH, *version],
                     # as it is called in stacks of 0.1.0
                     aliases=[pulumi.Alias(name=f"{name}-{USAGE_CLASSES[kind]}")],
                 ),
@@ -295,7 +301,7 @@ class BatchJobQueue(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     # the queue has let go of it before it takes no job any more
-                    depends_on=[instances, *network.egress, queue],
+                    depends_on=[instances, *network.egress, queue, *([lustre] if lustre else [])],
                     ignore_changes=[*CHANGED_BY_BATCH, *FIXED],
                 ),
             )
@@ -307,7 +313,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             execution_role_arn=execution_role.arn,
             log_group=log_group.name,
             region=account.region,
-            folders=[SCRATCH] if settings.has_scratch(facts) else [],
+            folders=[*([SCRATCH] if settings.has_scratch(facts) else []), *([LUSTRE] if lustre else [])],
             environment={
                 "ARTIFACTS_BUCKET": artifacts.bucket,
                 **urls(queues, settings.send_to),
@@ -329,7 +335,8 @@ class BatchJobQueue(pulumi.ComponentResource):
             propagate_tags=True,
             # running submitters may hold the revision before this one
             deregister_on_new_revision=False,
-            opts=child,
+            # on an instance without the file system a job would write to the root volume
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[queue] if lustre else None),
         )
         self.arn = queue.arn
         self.compute_environment_arns = [environment.arn for environment in environments]

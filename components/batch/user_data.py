@@ -16,6 +16,10 @@ STOP_TIMEOUT = "2m"
 """Time that a container has between SIGTERM and SIGKILL when its job is stopped: as long as a spot instance has."""
 SCRATCH = "/scratch"
 """Folder for what a job need not keep, on the instance's own disks; containers find it under the same path."""
+LUSTRE = "/lustre"
+"""Folder where the file system is; containers find it under the same path."""
+MOUNT_SECONDS = 600
+"""How long an instance tries to mount it."""
 
 MAKES_SCRATCH = f"""\
 #!/bin/bash
@@ -42,13 +46,17 @@ chmod 1777 {SCRATCH}
 """Joins the instance's own NVMe disks to one, as EKS's AMI does; without any, the folder is on the root volume."""
 
 
-def user_data(*, own_interfaces: bool, scratch: bool, measured: Mapping[str, str] | None) -> str:
+def user_data(
+    *, own_interfaces: bool, scratch: bool, file_system: str | None, measured: Mapping[str, str] | None
+) -> str:
     """The document.
 
     `own_interfaces`: whether containers have a network interface of their own, as those of multi-node jobs do.
     `scratch`: whether there is to be `SCRATCH`.
+    `file_system`: what is mounted at `LUSTRE`, as Lustre's clients call it.
     `measured`: what names the metrics of the GPUs, where there are any to be sent.
     """
+    boothooks = [*([MAKES_SCRATCH] if scratch else []), *([] if file_system is None else [_mount(file_system)])]
     agent = {"ECS_CONTAINER_STOP_TIMEOUT": STOP_TIMEOUT}
     if own_interfaces:
         # no hop limit keeps such containers from the instance's metadata, and so from its role (ECS developer guide,
@@ -57,7 +65,7 @@ def user_data(*, own_interfaces: bool, scratch: bool, measured: Mapping[str, str
     scripts = [_set(agent)]
     if measured is not None:
         scripts.append(gpu_metrics.start_agent(measured))
-    return _document(boothooks=[MAKES_SCRATCH] if scratch else [], scripts=scripts)
+    return _document(boothooks=boothooks, scripts=scripts)
 
 
 def _document(*, boothooks: list[str], scripts: list[str]) -> str:
@@ -68,6 +76,27 @@ def _document(*, boothooks: list[str], scripts: list[str]) -> str:
         for text in texts:
             document.attach(MIMEText(text, subtype, "us-ascii"))
     return document.as_string()
+
+
+def _mount(file_system: str) -> str:
+    """A script that mounts a file system (FSx for Lustre user guide, "Mounting from an Amazon EC2 instance").
+
+    Without it jobs would write to the root volume, where Docker makes the folder. The client's package is not in the
+    ECS AMI, its kernel modules are.
+    """
+    return f"""\
+#!/bin/bash
+mkdir -p {LUSTRE}
+until mountpoint --quiet {LUSTRE}; do
+  if (( SECONDS > {MOUNT_SECONDS} )); then
+    echo "{LUSTRE}: {file_system} cannot be mounted, so this instance takes no job" > /dev/console
+    systemctl poweroff
+    exit 1
+  fi
+  rpm --query --quiet lustre-client || dnf install --assumeyes lustre-client
+  mount -t lustre -o relatime,flock '{file_system}' {LUSTRE} || sleep 10
+done
+"""
 
 
 def _set(settings: Mapping[str, str]) -> str:

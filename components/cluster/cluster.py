@@ -21,6 +21,10 @@ from components.task_queue import SendTo
 from components.teams import TeamSettings, groups_of_people, namespace
 from stack_file.mistakes import Mistake
 
+VERSIONS_WITH_LUSTRE = ("1.34", "1.35")
+"""Kubernetes versions whose nodes are known to have Lustre's modules in their kernel, which is 6.12: Amazon Linux keeps
+them there, and the driver's own image has the rest. That of 1.36 is 6.18."""
+
 
 class GpuClusterSettings(SoftwareSettings, ControlPlaneSettings):
     """The `eks` section."""
@@ -125,8 +129,15 @@ class GpuCluster(pulumi.ComponentResource):
     ) -> None:
         """`statements` are what jobs of no team may do on AWS, `team_statements` what those of each team may."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
+        lustre = artifacts.lustre
         for notice in (*settings.notices(running), *settings.exchanges(running)):
             pulumi.log.warn(notice, self)
+        if lustre and settings.version not in VERSIONS_WITH_LUSTRE:
+            pulumi.log.warn(
+                f"eks.version: whether nodes of {settings.version} can mount artifacts.lustre is not known, because"
+                " their kernel is another one: try it before jobs need it",
+                self,
+            )
         child = pulumi.ResourceOptions(parent=self)
         control_plane = ControlPlane(
             name,
@@ -195,10 +206,21 @@ class GpuCluster(pulumi.ComponentResource):
             )
             for group_name, group in settings.gpu_node_groups.items()
         }
+        for group_name, group in settings.gpu_node_groups.items():
+            zones = group.zones(running.nodes(f"{GPU_NODES}.{group_name}"), network.zones, facts)
+            for notice in lustre.notices(f"{GPU_NODES}.{group_name}", zones) if lustre else ():
+                pulumi.log.warn(notice, self)
         self.node_group_arns = {group_name: group.arn for group_name, group in groups.items()}
         self.autoscaling_group_names = [group.autoscaling_group_name for group in groups.values()]
         addons = Addons(
-            name, settings, running=running, cluster_name=self.cluster_name, account=account, system=system, opts=child
+            name,
+            settings,
+            running=running,
+            cluster_name=self.cluster_name,
+            account=account,
+            system=system,
+            lustre=lustre is not None,
+            opts=child,
         )
         self.on_aws = [control_plane, node_role, system, *groups.values(), addons]
         ClusterSoftware(
@@ -214,6 +236,7 @@ class GpuCluster(pulumi.ComponentResource):
             account=account,
             # GPU groups are not among them: whoever cannot reach the Kubernetes API may take one out all the same
             nodes=[system, addons],
+            lustre=lustre,
             protect=protect,
             opts=pulumi.ResourceOptions(
                 parent=self, providers=[kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)]

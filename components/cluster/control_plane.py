@@ -47,7 +47,7 @@ AddonVersion = Annotated[
 ]
 """A version as EKS calls it."""
 ADDONS: tuple[Addon, ...] = ("coredns", "metrics-server", "aws-ebs-csi-driver", "eks-node-monitoring-agent")
-"""Add-ons that need nodes; the others are those that nodes need, and the control plane's."""
+"""Add-ons that need nodes; the others are those that nodes need, the control plane's, and Lustre's."""
 
 
 class ControlPlaneSettings(Settings):
@@ -263,8 +263,10 @@ class Addons(pulumi.ComponentResource):
         cluster_name: pulumi.Output[str],
         account: iam.Account,
         system: pulumi.Resource,
+        lustre: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
+        """`lustre`: whether pods are to mount a file system that is there, for which its driver needs no right."""
         super().__init__("distributed-training:index:Addons", name, {}, opts)
         volumes = iam.ServiceRole(
             f"{name}-volumes",
@@ -275,7 +277,8 @@ class Addons(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         identity = eks.AddonPodIdentityAssociationArgs(role_arn=volumes.arn, service_account=VOLUMES_SERVICE_ACCOUNT)
-        for addon in ADDONS:
+        with_lustre: list[Addon] = ["aws-fsx-csi-driver"] if lustre else []
+        for addon in (*ADDONS, *with_lustre):
             eks.Addon(
                 f"{name}-{addon}",
                 cluster_name=cluster_name,

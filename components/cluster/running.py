@@ -19,6 +19,7 @@ EFA_LABEL = "vpc.amazonaws.com/efa.present"
 Addon = Literal[
     "amazon-cloudwatch-observability",
     "aws-ebs-csi-driver",
+    "aws-fsx-csi-driver",
     "coredns",
     "eks-node-monitoring-agent",
     "eks-pod-identity-agent",

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import iam
+from components.artifacts import LEAST_LUSTRE_GIB, Lustre
 from components.cluster import kueue
 from components.cluster.charts import AUTOSCALER_IMAGES, CHARTS, PUBLIC_EFA_HOST, ChartImage, images_of
 from components.cluster.identities import NAMESPACE, SERVICE_ACCOUNT, PodIdentity
@@ -22,6 +23,8 @@ from components.images import ADDONS_REGISTRIES, TRAINING_IMAGE
 from components.schema import Like, Settings
 from components.teams import TeamSettings
 
+LUSTRE_CLAIM = "lustre"
+"""The claim by which training jobs mount the file system."""
 AUTOSCALER_SERVICE_ACCOUNT = "cluster-autoscaler"
 TRAINER_API = "trainer.kubeflow.org/v1alpha1"
 TRAINING_RUNTIME = "torch-distributed"
@@ -88,13 +91,15 @@ class ClusterSoftware(pulumi.ComponentResource):
         team_statements: Mapping[str, Sequence[iam.Statement]],
         account: iam.Account,
         nodes: Sequence[pulumi.Resource],
+        lustre: Lustre | None,
         protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API.
 
         `cached`: what takes the place of a public registry in the name of an image. `statements` are what jobs of no
-        team may do on AWS, `team_statements` what those of each team may.
+        team may do on AWS, `team_statements` what those of each team may. `lustre`: the file system that training jobs
+        may mount.
         """
         super().__init__("distributed-training:index:ClusterSoftware", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -182,13 +187,41 @@ class ClusterSoftware(pulumi.ComponentResource):
             )
             for team, one in teams.items()
         ]
+        volumes = (
+            [
+                kubernetes.core.v1.PersistentVolume(
+                    f"{name}-lustre",
+                    spec=_volume(lustre),
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[*nodes, lustre]),
+                )
+            ]
+            if lustre
+            else []
+        )
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata={"name": NAMESPACE},
             # jobs of Kueue and Trainer end only while these run, and a queue only when it has no job: so the namespace
-            # goes before all of them
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*nodes, *releases.values(), *queues, *runtimes]),
+            # goes before all of them, and before the volume that they have mounted
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[*nodes, *releases.values(), *queues, *runtimes, *volumes]
+            ),
         )
+        for volume in volumes:
+            kubernetes.core.v1.PersistentVolumeClaim(
+                f"{name}-lustre",
+                metadata={"name": LUSTRE_CLAIM, "namespace": NAMESPACE},
+                spec={
+                    "access_modes": ["ReadWriteMany"],
+                    # no class, so that nothing makes another volume for it
+                    "storage_class_name": "",
+                    "volume_name": volume.metadata.name,
+                    # it gets all of the volume, and cannot change when that grows
+                    "resources": {"requests": {"storage": f"{LEAST_LUSTRE_GIB}Gi"}},
+                },
+                # Kubernetes deletes no claim that a pod uses: with the namespace its pods go first
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace], deleted_with=namespace),
+            )
         local_queues = [
             kubernetes.apiextensions.CustomResource(
                 f"{name}-{group}-local",
@@ -296,6 +329,29 @@ def _with_images(
             else {"repository": pulumi.Output.concat(there, "/", path)}
         )
     return found
+
+
+def _volume(lustre: Lustre) -> kubernetes.core.v1.PersistentVolumeSpecArgsDict:
+    """The file system as a volume (aws-fsx-csi-driver, "Static provisioning")."""
+    return {
+        "capacity": {"storage": f"{lustre.storage_gib}Gi"},
+        "access_modes": ["ReadWriteMany"],
+        "mount_options": ["relatime", "flock"],
+        # it goes with the stack, not with the claim
+        "persistent_volume_reclaim_policy": "Retain",
+        "storage_class_name": "",
+        "claim_ref": {
+            "api_version": "v1",
+            "kind": "PersistentVolumeClaim",
+            "namespace": NAMESPACE,
+            "name": LUSTRE_CLAIM,
+        },
+        "csi": {
+            "driver": "fsx.csi.aws.com",
+            "volume_handle": lustre.file_system_id,
+            "volume_attributes": {"dnsname": lustre.dns_name, "mountname": lustre.mount_name},
+        },
+    }
 
 
 def _runtime(image: pulumi.Input[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ CLUSTER_SCOPED = {
     "ClusterRoleBinding",
     "Cohort",
     "Namespace",
+    "PersistentVolume",
     "PriorityClass",
     "ResourceFlavor",
 }

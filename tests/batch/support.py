@@ -103,5 +103,7 @@ class StableProvider(NewStackProvider):
             "repositoryUrl": name,
             "latestVersion": version,
             "dashboardName": name,
+            "dnsName": f"{name}.example",
+            "mountName": "mount",
         }
         return State(id=name, inputs=resource.inputs, outputs={**resource.inputs, **made})

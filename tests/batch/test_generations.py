@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pulumi_aws import batch, ecs
 
-from components.batch import DeployedJobQueue, generations
+from components.batch import DeployedJobQueue, file_system_in_use, generations, zones_in_use
 from components.batch.generations import Generation
 from local.aws import Aws
 from local.provider import Provider
@@ -295,3 +295,17 @@ def test_a_zone_where_tasks_run_stays_and_another_may_come(there: There) -> None
     more = there.edited(batch_section, zones=4)
     # jobs on many nodes are in the first zone, now as before
     assert set(draining(more)) == {"single-spot", "single-on-demand"}
+
+
+def test_the_file_system_stays_until_no_task_has_it_mounted() -> None:
+    others = [
+        Generation(name="uses", enabled=True, tasks=2, needs=frozenset({"lustre", "us-west-2a"})),
+        Generation(name="idle", enabled=True, tasks=0, needs=frozenset({"lustre"})),
+        Generation(name="before", enabled=True, tasks=1, needs=frozenset({"us-west-2a"})),
+    ]
+    (mistake,) = file_system_in_use("artifacts.lustre", others)
+    assert str(mistake) == (
+        "artifacts.lustre: must stay in the stack file until the tasks that have it mounted have ended, got {'uses': 2}"
+    )
+    # it is no zone
+    assert [*zones_in_use("network", ["us-west-2a"], others)] == []

@@ -34,7 +34,7 @@ def test_what_instances_run_at_their_start_is_in_the_launch_template(stable: Run
     for name in ("single", "multi"):
         text = base64.b64decode(one_of(stable, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
         measured = {"BatchJobQueue": f"distributed-training-test-{name}"}
-        assert text == user_data(own_interfaces=name == "multi", scratch=True, measured=measured)
+        assert text == user_data(own_interfaces=name == "multi", scratch=True, file_system=None, measured=measured)
 
 
 def test_instances_without_disks_of_their_own_make_no_scratch(run_stably: RunStack) -> None:
@@ -49,7 +49,7 @@ def test_instances_without_disks_of_their_own_make_no_scratch(run_stably: RunSta
     )
     for name, scratch in (("cpu", False), ("mixed", True)):
         text = base64.b64decode(one_of(run, LAUNCH_TEMPLATE, name).inputs["userData"]).decode("ascii")
-        assert text == user_data(own_interfaces=False, scratch=scratch, measured=None)
+        assert text == user_data(own_interfaces=False, scratch=scratch, file_system=None, measured=None)
         container = json.loads(one_of(run, JOB_DEFINITION, name).inputs["containerProperties"])
         assert ("volumes" in container, "mountPoints" in container) == (scratch, scratch)
 

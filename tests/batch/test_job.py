@@ -1,5 +1,6 @@
 """The job definition of a job queue: its container, and what is tried again."""
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -8,13 +9,17 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
+from components.batch.user_data import user_data
 from local.run import Run
 from tests.batch.support import (
     JOB_DEFINITION,
+    JOB_QUEUE,
+    LAUNCH_TEMPLATE,
     MULTI,
     ROLE_POLICY,
     SECRET,
     SINGLE,
+    environments,
 )
 from tests.conftest import RunStack
 from tests.support import Allowed, all_of, one_of
@@ -59,6 +64,39 @@ def expected_container(name: str, settings: Mapping[str, Any], **more: Any) -> d
         "mountPoints": [{"sourceVolume": "scratch", "containerPath": "/scratch", "readOnly": False}],
         **more,
     }
+
+
+def test_jobs_find_the_file_system_on_one_node_and_on_many(run_stably: RunStack) -> None:
+    run = run_stably({"artifacts": {"lustre": {}}, "batch": {"single": SINGLE, "multi": MULTI}})
+    of_nodes = json.loads(one_of(run, JOB_DEFINITION, "multi").inputs["nodeProperties"])
+    for container in (
+        json.loads(one_of(run, JOB_DEFINITION, "single").inputs["containerProperties"]),
+        of_nodes["nodeRangeProperties"][0]["container"],
+    ):
+        assert container["volumes"] == [
+            {"name": "scratch", "host": {"sourcePath": "/scratch"}},
+            {"name": "lustre", "host": {"sourcePath": "/lustre"}},
+        ]
+        assert [(one["sourceVolume"], one["containerPath"]) for one in container["mountPoints"]] == [
+            ("scratch", "/scratch"),
+            ("lustre", "/lustre"),
+        ]
+    for name in ("single", "multi"):
+        # it is named only when the queue gives jobs to instances that have it
+        assert one_of(run, JOB_QUEUE, name).urn in one_of(run, JOB_DEFINITION, name).dependencies
+        text = base64.b64decode(one_of(run, LAUNCH_TEMPLATE, name).inputs["userData"]).decode()
+        source = "artifacts-LustreFileSystem.example@tcp:/mount"
+        measured = {"BatchJobQueue": f"distributed-training-test-{name}"}
+        assert text == user_data(own_interfaces=name == "multi", scratch=True, file_system=source, measured=measured)
+    for one in environments(run).values():
+        assert "lustre" in one.inputs["tags"]["distributed-training:needs"].split()
+        # which waits for what shows the bucket in it
+        assert any("DataRepositoryAssociation" in urn for urn in one.dependencies)
+    (message,) = run.messages
+    assert message == (
+        "batch.single: instances in us-west-2b reach the file system in us-west-2a across zones, which is slower, and"
+        " charged as data transfer"
+    )
 
 
 RETRY = {

@@ -192,3 +192,33 @@ def test_jobs_go_before_what_ends_them(deployed: Run) -> None:
 
 def test_every_supported_version_has_an_autoscaler() -> None:
     assert set(AUTOSCALER_IMAGES) == set(STANDARD_SUPPORT_ENDS)
+
+
+def test_training_jobs_mount_the_file_system_by_a_claim_that_goes_with_their_namespace(run_sections: RunStack) -> None:
+    run = run_sections({"artifacts": {"lustre": {"storageGib": 2400}}, "eks": {"version": "1.36"}}, preview=False)
+    file_system = one_of(run, "aws:fsx/lustreFileSystem:LustreFileSystem", "artifacts")
+    volume = one_of(run, "kubernetes:core/v1:PersistentVolume", "training-lustre")
+    claim = one_of(run, "kubernetes:core/v1:PersistentVolumeClaim", "training-lustre")
+    namespace = one_of(run, "kubernetes:core/v1:Namespace", "training")
+    assert volume.inputs["spec"]["csi"] == {
+        "driver": "fsx.csi.aws.com",
+        "volumeHandle": run.exports["lustre_file_system_id"],
+        "volumeAttributes": {
+            "dnsname": run.exports["lustre_dns_name"],
+            "mountname": run.exports["lustre_mount_name"],
+        },
+    }
+    assert volume.inputs["spec"]["capacity"] == {"storage": "2400Gi"}
+    assert claim.inputs["metadata"] == {"name": "lustre", "namespace": "training"}
+    # the claim of a file system that grows stays as it is
+    assert claim.inputs["spec"]["resources"] == {"requests": {"storage": "1200Gi"}}
+    # at the end first the pods go, then the volume, then its driver and the file system
+    assert namespace.urn in claim.dependencies
+    assert volume.urn in needs(run, namespace)
+    driver = one_of(run, ADDON, "training-aws-fsx-csi-driver")
+    assert {driver.urn, file_system.urn} <= needs(run, volume)
+    assert any(one.startswith("eks.version: whether nodes of 1.36 can mount") for one in run.messages)
+
+
+def test_a_cluster_without_a_file_system_has_nothing_of_it(plain: Run) -> None:
+    assert not [one.name for one in plain.registrations.values() if "lustre" in one.name or "fsx" in one.name]
