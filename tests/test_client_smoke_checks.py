@@ -124,28 +124,27 @@ def test_a_cache_of_images_is_asked_for_by_its_prefix(rules: list[dict[str, str]
     account.assert_all_asked()
 
 
+FILE_SYSTEM = "fs-0123456789abcdef0"
+
+
 @pytest.mark.parametrize(
-    ("lifecycle", "name", "said"),
+    ("lifecycle", "named", "said"),
     [
-        ("AVAILABLE", "fs-1.fsx.us-west-2.amazonaws.com", []),
-        ("UPDATING", "fs-1.fsx.us-west-2.amazonaws.com", []),
-        ("FAILED", "fs-1.fsx.us-west-2.amazonaws.com", ["failed: is FAILED"]),
-        (
-            "AVAILABLE",
-            "fs-2.fsx.us-west-2.amazonaws.com",
-            ["failed: its name is fs-2.fsx.us-west-2.amazonaws.com, and fs-1.fsx.us-west-2.amazonaws.com is exported"],
-        ),
+        ("AVAILABLE", FILE_SYSTEM, []),
+        ("UPDATING", FILE_SYSTEM, []),
+        ("FAILED", FILE_SYSTEM, ["failed: is FAILED"]),
+        ("AVAILABLE", "fs-other", [f"failed: its name is fs-other.example, and {FILE_SYSTEM}.example is exported"]),
     ],
 )
-def test_a_file_system_can_be_mounted(lifecycle: str, name: str, said: list[str]) -> None:
+def test_a_file_system_can_be_mounted(lifecycle: str, named: str, said: list[str]) -> None:
     lustre = {
-        "lustre_file_system_id": "fs-1",
-        "lustre_dns_name": "fs-1.fsx.us-west-2.amazonaws.com",
-        "lustre_mount_name": "abc",
+        "lustre_file_system_id": FILE_SYSTEM,
+        "lustre_dns_name": f"{FILE_SYSTEM}.example",
+        "lustre_mount_name": "abcdefgh",
     }
-    answer = {"FileSystems": [{"Lifecycle": lifecycle, "DNSName": name}]}
-    account = Answered(fsx=[("describe_file_systems", answer, {"FileSystemIds": ["fs-1"]})], s3=[], ecr=[])
-    assert found_by(artifacts.checks(outputs_with(lustre), cast("Any", account)), "artifacts fs-1") == said
+    answer = {"FileSystems": [{"Lifecycle": lifecycle, "DNSName": f"{named}.example"}]}
+    account = Answered(fsx=[("describe_file_systems", answer, {"FileSystemIds": [FILE_SYSTEM]})])
+    assert found_by(artifacts.checks(outputs_with(lustre), cast("Any", account)), f"artifacts {FILE_SYSTEM}") == said
     account.assert_all_asked()
 
 
