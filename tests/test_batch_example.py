@@ -442,3 +442,27 @@ def test_a_faulty_gpu_on_one_node_ends_the_main_node_before_it_trains(aws: Aws, 
         # the end of the main node is that of the job
         assert job.end()[0] == ending.FAULTY_GPU, job.output
     assert job.saved == {}
+
+
+def test_one_setting_says_whether_checkpoints_go_to_the_bucket_or_into_a_folder(tmp_path: Path) -> None:
+    in_bucket = checkpoints.checkpoints_of("s3", "run-1", s3=None, bucket="artifacts")
+    in_folder = checkpoints.checkpoints_of(str(tmp_path), "run-1", s3=None, bucket="artifacts")
+    assert (type(in_bucket).__name__, type(in_folder).__name__) == ("Checkpoints", "CheckpointFolder")
+
+
+def test_the_newest_checkpoint_of_a_run_is_found_in_a_folder_as_it_is_in_the_bucket(tmp_path: Path) -> None:
+    run = checkpoints.CheckpointFolder(tmp_path / "lustre", "run-1")
+    assert run.newest() is None
+    (tmp_path / "saved").write_text("5")
+    run.save(tmp_path / "saved", 5)
+    (tmp_path / "saved").write_text("10")
+    run.save(tmp_path / "saved", 10)
+    checkpoints.CheckpointFolder(tmp_path / "lustre", "run-10").save(tmp_path / "saved", 5000)
+    # what broke off in the middle
+    folder = tmp_path / "lustre" / "checkpoints" / "run-1"
+    (folder / "000000000011.part").write_text("1")
+    assert run.newest() == 10
+    run.load(10, tmp_path / "loaded")
+    assert (tmp_path / "loaded").read_text() == "10"
+    # the name that the file has in the bucket, too
+    assert sorted(one.name for one in folder.glob("*.pt")) == ["000000000005.pt", "000000000010.pt"]

@@ -17,7 +17,7 @@ import boto3
 import ending
 import torch
 import torch.distributed as dist
-from checkpoints import Checkpoints
+from checkpoints import CheckpointFolder, Checkpoints, checkpoints_of
 from rendezvous import START_TIMEOUT_SECONDS, run_name
 from torch.nn.parallel import DistributedDataParallel
 
@@ -46,7 +46,11 @@ def main() -> int:
     torch.manual_seed(0)
     model = DistributedDataParallel(torch.nn.Linear(16, 1).to(device), device_ids=[device.index] if gpu else None)
     optimizer = torch.optim.AdamW(model.parameters())
-    checkpoints = Checkpoints(boto3.client("s3"), os.environ["ARTIFACTS_BUCKET"], run_name(os.environ))
+    # `s3`, or a folder such as /lustre
+    place = os.environ.get("CHECKPOINTS", "s3")
+    checkpoints = checkpoints_of(
+        place, run_name(os.environ), s3=boto3.client("s3"), bucket=os.environ["ARTIFACTS_BUCKET"]
+    )
     step = resume(checkpoints, model, optimizer, device)
     if first:
         print(f"{processes} processes start after step {step}", flush=True)
@@ -98,7 +102,12 @@ class StopSignal:
         return bool(received.item())
 
 
-def save(checkpoints: Checkpoints, step: int, model: DistributedDataParallel, optimizer: torch.optim.Optimizer) -> None:
+def save(
+    checkpoints: Checkpoints | CheckpointFolder,
+    step: int,
+    model: DistributedDataParallel,
+    optimizer: torch.optim.Optimizer,
+) -> None:
     """Save model and optimizer as the checkpoint of a step."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "checkpoint.pt"
@@ -107,7 +116,10 @@ def save(checkpoints: Checkpoints, step: int, model: DistributedDataParallel, op
 
 
 def resume(
-    checkpoints: Checkpoints, model: DistributedDataParallel, optimizer: torch.optim.Optimizer, device: torch.device
+    checkpoints: Checkpoints | CheckpointFolder,
+    model: DistributedDataParallel,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
 ) -> int:
     """Load the newest checkpoint into model and optimizer; its step, or 0 without one."""
     # the first process looks and tells the others, so that all load the same
