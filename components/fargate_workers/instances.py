@@ -98,8 +98,8 @@ class GpuInstances(pulumi.ComponentResource):
             # it would end instances, and with them workers, for the sake of an even spread
             suspended_processes=["AZRebalance"],
             tags=[
-                # ECS sets it; not said here, the provider would take it away
-                {"key": "AmazonECSManaged", "value": "", "propagate_at_launch": True},
+                # ECS sets it; not said here, with this value, the provider would take it away
+                {"key": "AmazonECSManaged", "value": "true", "propagate_at_launch": True},
                 *(
                     {"key": key, "value": value, "propagate_at_launch": False}
                     for key, value in sorted(account.tags.items())
