@@ -297,7 +297,7 @@ def test_a_zone_where_tasks_run_stays_and_another_may_come(there: There) -> None
     assert set(draining(more)) == {"single-spot", "single-on-demand"}
 
 
-def test_the_file_system_stays_until_no_task_has_it_mounted() -> None:
+def test_the_file_system_stays_for_those_that_mount_it_alone() -> None:
     others = [
         Generation(name="uses", enabled=True, tasks=2, needs=frozenset({"lustre", "us-west-2a"})),
         Generation(name="idle", enabled=True, tasks=0, needs=frozenset({"lustre"})),
@@ -309,3 +309,22 @@ def test_the_file_system_stays_until_no_task_has_it_mounted() -> None:
     )
     # it is no zone
     assert [*zones_in_use("network", ["us-west-2a"], others)] == []
+
+
+def test_instances_keep_their_file_system_and_a_stack_keeps_it_while_a_task_has_it_mounted() -> None:
+    without = {"distributed-training:batch": {"single": SINGLE}}
+    whole = without | {"distributed-training:artifacts": {"lustre": {}}}
+    with Aws(REGION, DEFAULT_TAGS) as aws:
+        first = run_config(aws, whole, preview=False, provider=Provider(aws))
+        again = run_config(aws, whole, preview=True, provider=Provider(aws))
+        assert set(all_of(again, COMPUTE_ENVIRONMENT)) == set(all_of(first, COMPUTE_ENVIRONMENT))
+        # only where there was no file system before, an environment that comes back may have mounted another one
+        version = "computeResources.launchTemplate.version"
+        assert [version in environments(run)["single-spot"].ignore_changes for run in (first, again)] == [False, True]
+        spot = environments(first)["single-spot"].name
+        start_task(aws, spot)
+        refused = run_config(aws, without, preview=True, provider=Provider(aws))
+    assert str(refused.error) == (
+        "artifacts.lustre: must stay in the stack file until the tasks that have it mounted have ended, got"
+        f" {{{spot!r}: 1}}"
+    )
