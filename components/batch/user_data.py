@@ -24,8 +24,9 @@ MOUNT_SECONDS = 600
 MAKES_SCRATCH = f"""\
 #!/bin/bash
 set -euo pipefail
-trap 'echo "{SCRATCH}: cannot be made, so this instance takes no job" > /dev/console; systemctl poweroff' ERR
 mkdir -p {SCRATCH}
+chmod 1777 {SCRATCH}
+trap 'echo "{SCRATCH}: its disks cannot be joined, so it is on the root volume" > /dev/console' ERR
 udevadm settle
 shopt -s nullglob
 links=(/dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_*)
@@ -40,10 +41,13 @@ if (( ${{#links[@]}} )) && ! mountpoint --quiet {SCRATCH}; then
     mkfs.xfs -f -L scratch -l su=8b /dev/md/scratch
   fi
   mount -o noatime LABEL=scratch {SCRATCH}
+  chmod 1777 {SCRATCH}
 fi
-chmod 1777 {SCRATCH}
 """
-"""Joins the instance's own NVMe disks to one, as EKS's AMI does; without any, the folder is on the root volume."""
+"""Joins the instance's own NVMe disks to one, as EKS's AMI does; without any, the folder is on the root volume.
+
+Where they cannot be joined, too: an instance that ended for it would be followed by the next, which ends as well.
+"""
 
 
 def user_data(

@@ -357,9 +357,9 @@ def test_the_order_of_instance_types_is_no_other_generation(run_stably: RunStack
 def test_a_release_of_the_program_makes_no_other_generation_unless_instances_are_to_change(stable: Run) -> None:
     # where these change, running instances of every deployed stack are drained: say so in CHANGELOG
     assert {one.name for one in environments(stable).values()} == {
-        "multi-on-demand-914dbe80",
-        "single-on-demand-5346ed07",
-        "single-spot-b2a14b5d",
+        "multi-on-demand-7fae6cfc",
+        "single-on-demand-362fb50e",
+        "single-spot-87b54749",
     }
 
 

@@ -179,11 +179,12 @@ def test_an_instance_without_disks_has_the_folder_too(tmp_path: Path) -> None:
     assert (tmp_path / "scratch").stat().st_mode & 0o7777 == 0o1777
 
 
-def test_an_instance_whose_disks_cannot_be_joined_takes_no_job(tmp_path: Path) -> None:
+def test_an_instance_whose_disks_cannot_be_joined_has_the_folder_on_its_root_volume(tmp_path: Path) -> None:
     instance = Instance(tmp_path, **{"mkfs.xfs": "exit 1"})
     instance.disk("nvme1n1")
-    assert instance.boot(MAKES_SCRATCH)[-1] == "systemctl poweroff"
-    assert instance.console == "/scratch: cannot be made, so this instance takes no job\n"
+    assert not any(call.startswith(("mount -o", "systemctl")) for call in instance.boot(MAKES_SCRATCH))
+    assert instance.console == "/scratch: its disks cannot be joined, so it is on the root volume\n"
+    assert (tmp_path / "scratch").stat().st_mode & 0o7777 == 0o1777
 
 
 def test_the_file_system_is_tried_until_it_is_mounted(tmp_path: Path) -> None:
