@@ -312,8 +312,8 @@ def test_the_file_system_stays_for_those_that_mount_it_alone() -> None:
 
 
 def test_instances_keep_their_file_system_and_a_stack_keeps_it_while_a_task_has_it_mounted() -> None:
-    without = {"distributed-training:batch": {"single": SINGLE}}
-    whole = without | {"distributed-training:artifacts": {"lustre": {}}}
+    without: dict[str, Any] = {"distributed-training:batch": {"single": SINGLE}}
+    whole: dict[str, Any] = without | {"distributed-training:artifacts": {"lustre": {}}}
     with Aws(REGION, DEFAULT_TAGS) as aws:
         first = run_config(aws, whole, preview=False, provider=Provider(aws))
         again = run_config(aws, whole, preview=True, provider=Provider(aws))
