@@ -30,7 +30,7 @@ FREE = (
     *(f"aws:cloudwatch/{kind}" for kind in ("event", "log")),
     *(f"aws:ec2/{kind}:" for kind in ("defaultSecurityGroup", "flowLog", "internetGateway")),
     *(f"aws:ec2/{kind}" for kind in ("placementGroup:", "route", "securityGroup", "subnet:", "vpc:")),
-    *(f"aws:ecs/{kind}" for kind in ("cluster", "taskDefinition:")),
+    *(f"aws:ecs/{kind}" for kind in ("capacityProvider:", "cluster", "taskDefinition:")),
     *(f"aws:eks/{kind}" for kind in ("access", "podIdentityAssociation:")),
     "aws:fsx/dataRepositoryAssociation:",
     "aws:kms/alias:",

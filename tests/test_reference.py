@@ -53,7 +53,13 @@ def test_readme_names_every_output_and_no_other(run_sections: RunStack) -> None:
     named = [
         name for row in re.findall(r"^\| (`.+?) \|", outputs, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
-    assert sorted(named) == sorted(run_sections(WHOLE).exports)
+    whole: dict[str, Any] = {
+        **WHOLE,
+        "eks": WHOLE["eks"] | {"kueue": True},
+        "artifacts": {"lustre": {}},
+        "teams": {"vision": {}},
+    }
+    assert sorted(named) == sorted(run_sections(whole).exports)
 
 
 def test_the_stack_file_in_readme_is_right(run_sections: RunStack, validator: jsonschema.Draft202012Validator) -> None:

@@ -11,8 +11,8 @@ import pulumi
 from pulumi_aws import cloudwatch, eks
 
 from components import iam
+from components.cluster.identities import NAMESPACE
 from components.cluster.running import INSIGHTS
-from components.cluster.software import NAMESPACE
 
 SERVICE_ACCOUNT = ("amazon-cloudwatch", "cloudwatch-agent")
 """Namespace and name of what the agent and Fluent Bit both run as."""

@@ -207,7 +207,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                 parent=self, depends_on=[*nodes, *releases.values(), *queues, *runtimes, *volumes]
             ),
         )
-        for volume in volumes:
+        claims = [
             kubernetes.core.v1.PersistentVolumeClaim(
                 f"{name}-lustre",
                 metadata={"name": LUSTRE_CLAIM, "namespace": NAMESPACE},
@@ -222,6 +222,8 @@ class ClusterSoftware(pulumi.ComponentResource):
                 # Kubernetes deletes no claim that a pod uses: with the namespace its pods go first
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace], deleted_with=namespace),
             )
+            for volume in volumes
+        ]
         local_queues = [
             kubernetes.apiextensions.CustomResource(
                 f"{name}-{group}-local",
@@ -238,7 +240,7 @@ class ClusterSoftware(pulumi.ComponentResource):
             metadata={"name": SERVICE_ACCOUNT, "namespace": NAMESPACE},
             # all of this goes after it, so that a destroy of a protected stack ends before anything of it is gone
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[namespace, trainer, *local_queues, *own], protect=protect
+                parent=self, depends_on=[namespace, trainer, *claims, *local_queues, *own], protect=protect
             ),
         )
         self.register_outputs({})

@@ -11,6 +11,7 @@ from local.costs import Line, Priced
 from local.parameters import call, complete
 from local.record import ResourceType, answers
 from local.run import Created, Resource, State
+from local.wire import UNKNOWN
 
 TAGS_OF_EC2 = "ec2:CreateTags ec2:DeleteTags"
 PLACEMENT_GROUP_HEX_DIGITS = 17
@@ -165,8 +166,12 @@ class LaunchTemplate(Ec2Resource, token="aws:ec2/launchTemplate:LaunchTemplate")
         return {"latestVersion": latest, "defaultVersion": latest}
 
     def paid(self, one: Priced) -> Iterator[Line]:
-        """The metrics that the CloudWatch agent sends of its instances, all together as one series each."""
-        text = base64.b64decode(one.resource.inputs.get("userData", "")).decode()
+        """The metrics that the CloudWatch agent sends of its instances, all together as one series each.
+
+        Before a file system that they mount is there, nothing of its user data is known: then without them.
+        """
+        given = one.resource.inputs.get("userData", "")
+        text = "" if given == UNKNOWN else base64.b64decode(given).decode()
         if configured := re.search(r'"measurement": (\[[^]]*\])', text):
             count = len(json.loads(configured[1]))
             environments = one.needing("aws:batch/computeEnvironment:ComputeEnvironment")
