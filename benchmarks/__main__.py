@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import deploy_time, growth, processes, program, worker
+from benchmarks import deploy_time, flat, growth, processes, program, worker
 from benchmarks.figure import Figure
 from local import sealed
 from local.aws import Aws
@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=LEAST_RUNS, help="turns of each figure")
     runs: int = parser.parse_args().runs
     sealed.seal()
+    flat.search_less_for_garbage()
     figures: list[Figure] = []
     with Aws("us-west-2") as aws, TemporaryDirectory() as folder:
         measured = program.Program(aws, Path(folder))

@@ -5,6 +5,7 @@ or rules would, on Pulumi's mocks.
 """
 
 import asyncio
+import gc
 import importlib
 import json
 import sys
@@ -72,5 +73,11 @@ def register(resources: Sequence[Recorded]) -> None:
         asyncio.set_event_loop(None)
 
 
+def search_less_for_garbage() -> None:
+    """As the commands of `local` do: a floor that searches a million objects again and again would be none."""
+    gc.set_threshold(200_000, 20, 20)
+
+
 if __name__ == "__main__":
+    search_less_for_garbage()
     register(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
