@@ -40,7 +40,7 @@ def main() -> int:
         for one in _figures(measured, Path(folder), runs):
             figures.append(one)
             print(_row(one), flush=True)
-        grown = growth.measure(measured)
+        grown = growth.measure(measured, runs)
     growth.draw(grown)
     LATEST.write_text(json.dumps(_document(figures, grown, runs), indent=2) + "\n", encoding="utf-8")
     over = [one.name for one in figures if not one.holds]

@@ -1,5 +1,6 @@
 """How the time of an evaluation grows with the number of resources, as a picture."""
 
+import statistics
 import time
 from pathlib import Path
 
@@ -9,15 +10,19 @@ PICTURE = ROOT / "docs" / "growth.svg"
 WIDTH, HEIGHT, LEFT, BELOW = 560, 280, 64, 44
 
 
-def measure(program: Program) -> list[tuple[int, float]]:
-    """Number of resources and processor seconds of a preview, for stacks that grow."""
-    grown: list[tuple[int, float]] = []
-    for size in SIZES:
-        stack = program.sized(size)
+def measure(program: Program, runs: int) -> list[tuple[int, float]]:
+    """Number of resources and processor seconds of a preview, the median of so many, for stacks that grow."""
+    return [_measure(program, size, runs) for size in SIZES]
+
+
+def _measure(program: Program, size: tuple[int, int, int], runs: int) -> tuple[int, float]:
+    stack = program.sized(size)
+    resources, seconds = 0, list[float]()
+    for _ in range(runs):
         started = time.process_time()
-        run = program.preview(stack)
-        grown.append((len(run.registrations), time.process_time() - started))
-    return grown
+        resources = len(program.preview(stack).registrations)
+        seconds.append(time.process_time() - started)
+    return resources, statistics.median(seconds)
 
 
 def draw(grown: list[tuple[int, float]], path: Path = PICTURE) -> None:
