@@ -75,7 +75,7 @@ def exports(
             "eks_cluster_name": cluster.cluster_name,
             "eks_cluster_arn": cluster.cluster_arn,
             "eks_node_group_arns": cluster.node_group_arns,
-            "eks_pod_resources": {name: shape.pod_resources for name, shape in cluster.shapes.items()},
+            "eks_pod_resources": {name: shape.pods_have(1) for name, shape in cluster.shapes.items()},
             "eks_pod_shared_memory": {name: shape.pod_shared_memory for name, shape in cluster.shapes.items()},
             "eks_pod_environment": {name: {**shape.environment} for name, shape in cluster.shapes.items()},
             "kubeconfig": cluster.kubeconfig,

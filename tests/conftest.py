@@ -18,7 +18,7 @@ from local.facts import Facts
 from local.provider import Provider
 from local.run import Run
 from tests import sdk_shape
-from tests.client_support import Train, TrainWith
+from tests.client_support import Recorded, Train, TrainWith
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-west-2"
@@ -158,6 +158,12 @@ def train_with(
         return run
 
     return make
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Answers in place of AWS's to what `train` asks."""
+    return Recorded(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -343,11 +343,6 @@ def smoke(train_with: TrainWith, exports: dict[str, Any]) -> Train:
     return train_with(exports, "smoke")
 
 
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    return Recorded(monkeypatch)
-
-
 def of_fabric(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if "nodes communicate" in line]
 

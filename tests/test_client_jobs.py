@@ -35,11 +35,6 @@ def train(train_with: TrainWith, exports: dict[str, Any]) -> Train:
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    return Recorded(monkeypatch)
-
-
-@pytest.fixture
 def runs(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """An AWS that runs containers, and whose answers are not waited for."""
     monkeypatch.setattr(following, "POLL_SECONDS", 0)

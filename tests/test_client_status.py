@@ -216,8 +216,3 @@ def test_a_page_is_not_guessed(train: Train) -> None:
     assert train("open", "queue") == (1, [], ["error: queue: name one of this stack's (results, single, tasks)"])
     assert train("open", "logs")[2] == ["error: logs: name one of this stack's (evaluate, prepare, single, tasks)"]
     assert train("open", "pages")[0] == 2
-
-
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    return Recorded(monkeypatch)

@@ -268,13 +268,12 @@ class NodeShape:
             max_size=settings.max_size,
         )
 
-    @property
-    def pod_resources(self) -> dict[str, str]:
-        """Resource -> what a pod asks for that has the whole node."""
+    def pods_have(self, nodes: int) -> dict[str, str]:
+        """Resource -> what pods can have of it on so many nodes together; of one, what a pod asks for that has all."""
         return {
-            "cpu": str(self.vcpus),
-            "memory": f"{self.memory_mib}Mi",
-            **{resource: str(count) for resource, count in self.resources.items()},
+            "cpu": str(self.vcpus * nodes),
+            "memory": f"{self.memory_mib * nodes}Mi",
+            **{resource: str(count * nodes) for resource, count in self.resources.items()},
         }
 
     @property

@@ -172,6 +172,7 @@ class ClusterSoftware(pulumi.ComponentResource):
             if settings.trainer
             else []
         )
+        quotas = {group: shape.pods_have(shape.max_size) for group, shape in shapes.items()}
         own = [
             Team(
                 f"{name}-{team}",
@@ -180,7 +181,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                 account=account,
                 cluster_name=cluster_name,
                 statements=team_statements[team],
-                quotas={group: _quotas(shape) for group, shape in shapes.items()},
+                quotas=quotas,
                 default_group=_smallest(shapes),
                 after=[*nodes, *releases.values(), *queues, *runtimes],
                 opts=child,
@@ -277,7 +278,7 @@ class ClusterQueue(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
         )
-        quotas = _quotas(shape)
+        quotas = shape.pods_have(shape.max_size)
         has: dict[str, Any] = {"resourceGroups": kueue.resource_groups(group, quotas)}
         before: list[pulumi.Resource] = [flavor]
         if shared:
@@ -409,15 +410,6 @@ def _tolerates(taint: str) -> dict[str, str]:
 def _smallest(shapes: Mapping[str, NodeShape]) -> str | None:
     """The group whose nodes have the fewest accelerators, for jobs that name none."""
     return min(shapes, key=lambda group: (shapes[group].resources[shapes[group].accelerator], group), default=None)
-
-
-def _quotas(shape: NodeShape) -> dict[str, str]:
-    """Resource -> what pods can have of it on all nodes of the group together."""
-    return {
-        "cpu": str(shape.vcpus * shape.max_size),
-        "memory": f"{shape.memory_mib * shape.max_size}Mi",
-        **{resource: str(count * shape.max_size) for resource, count in shape.resources.items()},
-    }
 
 
 def _scale(cluster_name: pulumi.Output[str], account: iam.Account) -> list[iam.Statement]:
