@@ -19,8 +19,9 @@ from pulumi.runtime import mocks
 from pulumi.runtime import settings as pulumi_settings
 from pulumi.runtime.stack import run_in_stack
 
-Recorded = tuple[str, str, dict[str, Any]]
-"""Type, logical name and arguments of a resource; a component has none."""
+Recorded = tuple[str, str, str, dict[str, Any]]
+"""Module and name of a resource's class, its logical name and its arguments; a component has no
+module, and its type for that name."""
 
 
 class _Mocks(mocks.Mocks):
@@ -29,22 +30,6 @@ class _Mocks(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError
-
-
-def resource_class(type_: str) -> type[pulumi.CustomResource] | None:
-    """The SDK's class of a resource type; None for a component."""
-    package, module, name = type_.split(":")
-    match package:
-        case "aws" | "eks":
-            parts = [f"pulumi_{package}", *([module.split("/")[0]] if package == "aws" else [])]
-        case "kubernetes":
-            group, _, version = module.partition("/")
-            parts = ["pulumi_kubernetes", group.split(".")[0], *([version] if version else [])]
-        case "pulumi" if module == "providers":
-            parts, name = [f"pulumi_{name}"], "Provider"
-        case _:
-            return None
-    return getattr(importlib.import_module(".".join(parts)), name)
 
 
 def register(resources: Sequence[Recorded]) -> None:
@@ -60,11 +45,11 @@ def register(resources: Sequence[Recorded]) -> None:
         setattr(pulumi_settings.SETTINGS, name, fresh)
 
     def program() -> None:
-        for type_, name, arguments in resources:
-            if (made_by := resource_class(type_)) is None:
-                pulumi.ComponentResource(type_, name)
+        for module, made_by, name, arguments in resources:
+            if module:
+                getattr(importlib.import_module(module), made_by)(name, **arguments)
             else:
-                made_by(name, **arguments)
+                pulumi.ComponentResource(made_by, name)
 
     try:
         loop.run_until_complete(run_in_stack(program))

@@ -67,7 +67,8 @@ def recorded(run: Run) -> list[flat.Recorded]:
         declared = sdk_shape.args_class(one.type)
         names: Mapping[str, sdk_shape.Declared] = sdk_shape.properties(declared) if declared else {}
         arguments = {names[key][0]: _known(value) for key, value in one.inputs.items() if key in names}
-        found.append((one.type, f"{one.name}-{number}", arguments))
+        module, made_by = sdk_shape.home(one.type) or ("", one.type)
+        found.append((module, made_by, f"{one.name}-{number}", arguments))
     return found
 
 

@@ -39,24 +39,31 @@ def ignored_nowhere(one: Registration) -> Iterator[str]:
             yield place.wrong(f"must name a property of {_noun(one.type)}, nested ones in camelCase")
 
 
-@cache
-def args_class(type_: str) -> type | None:
-    """The SDK's class of a resource type's inputs; None for a component and for what no SDK declares."""
+def home(type_: str) -> tuple[str, str] | None:
+    """Module of an SDK, and name in it, of a resource type's class; None for a component."""
     package, module, name = type_.split(":")
     match package:
         case "aws":
-            home = f"pulumi_aws.{module.split('/')[0]}"
+            return f"pulumi_aws.{module.split('/')[0]}", name
         case "eks":
-            home = "pulumi_eks"
+            return "pulumi_eks", name
         case "kubernetes":
             group, _, version = module.partition("/")
-            home = ".".join(["pulumi_kubernetes", group.split(".")[0], *([version] if version else [])])
+            return ".".join(["pulumi_kubernetes", group.split(".")[0], *([version] if version else [])]), name
         case "pulumi" if module == "providers":
-            home, name = f"pulumi_{name}", "Provider"
+            return f"pulumi_{name}", "Provider"
         case _:
             return None
+
+
+@cache
+def args_class(type_: str) -> type | None:
+    """The SDK's class of a resource type's inputs; None for a component and for what no SDK declares."""
+    if (found := home(type_)) is None:
+        return None
+    module, name = found
     try:
-        resource = getattr(importlib.import_module(home), name)
+        resource = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         return None
     # beside the resource; where a nested object has the better claim to the name it is called InitArgs
