@@ -56,16 +56,17 @@ def write_large(project: Path) -> None:
     (project / "Pulumi.large.yaml").write_text(yaml.safe_dump({"config": {"aws:region": "us-west-2", **config}}))
 
 
-def test_a_stack_of_100_queues_40_job_queues_and_4_fleets_deploys(
-    small_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_stack_of_100_queues_40_job_queues_and_4_fleets_is_right(
+    small_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], thorough: bool
 ) -> None:
     write_large(small_project)
     monkeypatch.setattr(command_line, "PROJECT", small_project)
-    assert command_line.main(["up", "--stack", "large", "--json"]) == 0
+    # by day the test of the real engine alone deploys it
+    assert command_line.main(["up" if thorough else "preview", "--stack", "large", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     # what is larger than AWS takes would be one
     assert document["mistakes"] == []
-    made = Counter(one["type"] for one in document["resources"] if one["state"] == "created")
+    made = Counter(one["type"] for one in document["resources"])
     assert made["aws:sqs/queue:Queue"] == 200
     assert made["aws:batch/jobQueue:JobQueue"] == 40
     assert made["aws:ecs/service:Service"] == 4
