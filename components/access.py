@@ -15,6 +15,7 @@ from components.artifacts import Artifacts
 from components.batch import BatchJobQueue, marking, stop_jobs
 from components.deployed import PART_TAG, Deployed
 from components.fargate_workers import FargateWorkers
+from components.json_document import to_json
 from components.task_queue import TaskQueue
 from components.teams import TeamSettings, prefix
 
@@ -118,7 +119,7 @@ class Access(pulumi.ComponentResource):
                 description="Outputs of the stack, for the command train",
                 type="String",
                 tier="Standard",
-                value=pulumi.Output.json_dumps(piece, sort_keys=True),
+                value=to_json(piece),
                 # what a lost state left behind; in one account and region no other stack has this name
                 overwrite=True,
                 opts=child,

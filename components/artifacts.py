@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from components import iam
 from components.deployed import Deployed
 from components.images import OWN, UNTAGGED_EXPIRE, ImageCache, ecr_repository, full, to_cache
+from components.json_document import to_json
 from components.network import Network
 from components.schema import Like, Settings, mistake, refuse
 from stack_file.mistakes import Mistake
@@ -221,7 +222,7 @@ class Artifacts(pulumi.ComponentResource):
         ecr.LifecyclePolicy(
             name,
             repository=repository.name,
-            policy=pulumi.Output.json_dumps(UNTAGGED_EXPIRE, sort_keys=True),
+            policy=to_json(UNTAGGED_EXPIRE),
             opts=child,
         )
         self.lustre = settings.lustre and Lustre(

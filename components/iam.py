@@ -11,6 +11,7 @@ from pulumi_aws import iam
 from pydantic import StringConstraints
 
 from components.deployed import Deployed
+from components.json_document import to_json
 from components.logs import LogsSettings
 from components.schema import Like, PolicyArn, Settings, mistake
 from stack_file.mistakes import Mistake
@@ -211,7 +212,7 @@ def merged(statements: Iterable[Statement]) -> list[Statement]:
 
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
     """A policy document with sorted keys, so that an unchanged policy shows no change."""
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+    return to_json({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def _places(arns: Iterable[str]) -> set[tuple[str, str]]:

@@ -11,6 +11,7 @@ import pulumi
 from pulumi_aws import ecr
 
 from components import iam
+from components.json_document import to_json
 
 OWN = "repository"
 """Stands for the stack's own repository in the name of an image."""
@@ -152,7 +153,7 @@ class ImageCache(pulumi.ComponentResource):
             description="copies of images from public registries",
             # a tag follows its upstream, and what it was before is paid for until it goes; the template has no tags,
             # for which ECR would want a role
-            lifecycle_policy=pulumi.Output.json_dumps(UNTAGGED_EXPIRE, sort_keys=True),
+            lifecycle_policy=to_json(UNTAGGED_EXPIRE),
             opts=child,
         )
         rules = {

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from components import iam
 from components.deployed import Deployed
+from components.json_document import to_json
 from components.schema import Arn, Name, Settings, mistake, refuse
 from stack_file.mistakes import Mistake
 
@@ -192,12 +193,11 @@ class TaskQueue(pulumi.ComponentResource):
                 tags=deployed.tag(f"queues.{name}"),
                 retention_days=settings.retention_days,
                 visibility_timeout_seconds=settings.visibility_timeout_seconds,
-                redrive_policy=pulumi.Output.json_dumps(
+                redrive_policy=to_json(
                     {
                         "deadLetterTargetArn": dead_letters.arn,
                         "maxReceiveCount": min(MOST_RECEIVES, settings.max_receive_count + reclaims),
-                    },
-                    sort_keys=True,
+                    }
                 ),
             ),
             opts=kept,
@@ -206,9 +206,7 @@ class TaskQueue(pulumi.ComponentResource):
             f"{name}-dlq",
             queue_url=dead_letters.url,
             # beside the queue, not in it: the two queues name each other
-            redrive_allow_policy=pulumi.Output.json_dumps(
-                {"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}, sort_keys=True
-            ),
+            redrive_allow_policy=to_json({"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}),
             opts=child,
         )
         for logical_name, one in ((name, queue), (f"{name}-dlq", dead_letters)):

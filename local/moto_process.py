@@ -36,6 +36,7 @@ def main(region: str, *options: str) -> None:
     _read_once()
     from moto.core.config import default_user_config
     from moto.server import ThreadedMotoServer
+    from werkzeug.serving import WSGIRequestHandler
 
     from local import moto_gaps
 
@@ -53,6 +54,8 @@ def main(region: str, *options: str) -> None:
     _make_sqs_atomic()
     moto_gaps.fill()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # a connection stays for the next call
+    WSGIRequestHandler.protocol_version, WSGIRequestHandler.disable_nagle_algorithm = "HTTP/1.1", True
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)
@@ -94,12 +97,26 @@ def _read_once() -> None:
 
 
 def _look_once() -> None:
-    """Cache which service a host name belongs to, and what a service can do: moto looks it up for every request."""
+    """Cache which service a host name belongs to, and what a service can do: moto looks it up for every request.
+
+    It also makes a session for the partitions' names with each cluster, and a key pair with each key, which keys that
+    only encrypt never use.
+    """
     from moto.core import responses, utils
+    from moto.eks import utils as eks
+    from moto.kms import models
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Dispatcher
 
     Dispatcher.get_backend_for_host = functools.cache(Dispatcher.get_backend_for_host)
     cast("Any", responses).method_names_from_class = functools.cache(utils.method_names_from_class)
+    cast("Any", eks).Session = functools.cache(cast("Any", eks).Session)
+    kms = cast("Any", models)
+    pair = kms.generate_private_key
+
+    def pair_of(key_spec: str) -> Any:
+        return None if key_spec == "SYMMETRIC_DEFAULT" else pair(key_spec)
+
+    kms.generate_private_key = pair_of
 
 
 def _make_sqs_atomic() -> None:

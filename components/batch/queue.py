@@ -20,6 +20,7 @@ from components.batch.instances import USAGE_CLASSES, BatchInstances, InstancesS
 from components.batch.job import RETRIES, container_properties, node_properties, terminate_instances
 from components.batch.user_data import LUSTRE, SCRATCH
 from components.deployed import Deployed
+from components.json_document import to_json
 from components.network import Network
 from components.schema import Like
 from components.task_queue import TaskQueue, send_to, urls
@@ -324,12 +325,8 @@ class BatchJobQueue(pulumi.ComponentResource):
             name,
             type="multinode" if settings.nodes > 1 else "container",
             platform_capabilities=["EC2"] if settings.nodes == 1 else None,
-            container_properties=pulumi.Output.json_dumps(container, sort_keys=True) if settings.nodes == 1 else None,
-            node_properties=(
-                pulumi.Output.json_dumps(node_properties(settings, type_facts, container), sort_keys=True)
-                if settings.nodes > 1
-                else None
-            ),
+            container_properties=to_json(container) if settings.nodes == 1 else None,
+            node_properties=(to_json(node_properties(settings, type_facts, container)) if settings.nodes > 1 else None),
             retry_strategy={"attempts": settings.attempts, "evaluate_on_exits": RETRIES},
             timeout={"attempt_duration_seconds": round(settings.timeout_hours * 3600)},
             propagate_tags=True,

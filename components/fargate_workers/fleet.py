@@ -18,6 +18,7 @@ from components.fargate_workers.instances import GpuInstances
 from components.fargate_workers.scaling import WorkerScaling
 from components.fargate_workers.settings import WorkerSettings
 from components.images import OWN
+from components.json_document import to_json
 from components.network import Network
 from components.task_queue import TaskQueue, send_to, urls
 
@@ -163,7 +164,7 @@ class FargateWorkers(pulumi.ComponentResource):
             task_role_arn=task_role.arn,
             execution_role_arn=execution_role.arn,
             volumes=[{"name": "tmp"}],
-            container_definitions=pulumi.Output.json_dumps(
+            container_definitions=to_json(
                 [
                     container_definition(
                         settings,
@@ -185,8 +186,7 @@ class FargateWorkers(pulumi.ComponentResource):
                             **settings.environment,
                         },
                     )
-                ],
-                sort_keys=True,
+                ]
             ),
             # what a failed deployment goes back to must still be there
             skip_destroy=True,

@@ -16,6 +16,7 @@ from components.artifacts import Artifacts
 from components.batch import BatchJobQueue
 from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
+from components.json_document import to_json
 
 JOB_EVENTS_DAYS = 30
 MOST_ARNS = 12
@@ -65,7 +66,7 @@ class JobEvents(pulumi.ComponentResource):
             rule = cloudwatch.EventRule(
                 rule_name,
                 description="Every change of state of this stack's Batch jobs",
-                event_pattern=pulumi.Output.json_dumps(_job_pattern(arns), sort_keys=True),
+                event_pattern=to_json(_job_pattern(arns)),
                 opts=child,
             )
             cloudwatch.EventTarget(

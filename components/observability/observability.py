@@ -10,6 +10,7 @@ from components.artifacts import Artifacts
 from components.batch import BatchJobQueue
 from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
+from components.json_document import to_json
 from components.observability.alarms import alarms
 from components.observability.dashboard import widgets
 from components.observability.events import JobEvents, events
@@ -59,7 +60,7 @@ class Observability(pulumi.ComponentResource):
             rule = cloudwatch.EventRule(
                 f"{name}-{event_name}",
                 description=description,
-                event_pattern=pulumi.Output.json_dumps(pattern, sort_keys=True),
+                event_pattern=to_json(pattern),
                 opts=child,
             )
             cloudwatch.EventTarget(f"{name}-{event_name}", rule=rule.name, arn=topic.arn, opts=child)
@@ -127,7 +128,7 @@ class Observability(pulumi.ComponentResource):
         dashboard = cloudwatch.Dashboard(
             name,
             dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}",
-            dashboard_body=pulumi.Output.json_dumps({"widgets": shown}, sort_keys=True),
+            dashboard_body=to_json({"widgets": shown}),
             opts=child,
         )
         self.topic_arn = topic.arn
