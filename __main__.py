@@ -10,17 +10,22 @@ from components.exports import exports
 from components.fargate_workers import FargateWorkers
 from components.network import Network
 from components.observability import Observability
+from components.parts import Parts
 from components.protection import Protection
-from components.task_queue import TaskQueue, send_to
-from components.teams import prefix
+from components.task_queue import TaskQueue
 from settings import StackSettings
 
 settings = StackSettings.load()
 facts = settings.ask_aws()
-account, deployed, in_use = facts.account, facts.deployed, bool(settings.in_default_group)
+account, deployed = facts.account, facts.deployed
 
 network = Network(
-    "network", settings.network, facts=facts.network, account=account, deployed=deployed, default_group_in_use=in_use
+    "network",
+    settings.network,
+    facts=facts.network,
+    account=account,
+    deployed=deployed,
+    in_default_group=settings.in_default_group,
 )
 artifacts = Artifacts(
     "artifacts",
@@ -29,7 +34,7 @@ artifacts = Artifacts(
     network=network,
     deployed=deployed,
     images=settings.images,
-    prefixes=[prefix(team) for team in settings.teams],
+    teams=settings.teams,
     protect=settings.protect,
 )
 queues = {
@@ -65,7 +70,6 @@ workers = {
     )
     for name, fleet in settings.workers.items()
 }
-
 cluster = None
 if settings.eks:
     cluster = GpuCluster(
@@ -77,49 +81,18 @@ if settings.eks:
         running=facts.cluster,
         network=network,
         artifacts=artifacts,
-        statements=[*artifacts.read_write(), *send_to(queues, settings.eks.send_to)],
+        queues=queues,
         teams=settings.teams,
-        team_statements={
-            team: [*artifacts.read_write(prefix(team)), *send_to(queues, settings.eks.send_to)]
-            for team in settings.teams
-        },
         protect=settings.protect,
     )
 
-observability = Observability(
-    "alerts",
-    settings.alerts,
-    teams=settings.teams,
-    account=account,
-    artifacts=artifacts,
-    queues=queues,
-    job_queues=job_queues,
-    workers=workers,
-    cluster=cluster,
+parts = Parts(
+    network=network, artifacts=artifacts, queues=queues, job_queues=job_queues, workers=workers, cluster=cluster
 )
-
-outputs = exports(
-    network=network,
-    artifacts=artifacts,
-    queues=queues,
-    job_queues=job_queues,
-    workers=workers,
-    cluster=cluster,
-    observability=observability,
-)
-access = Access(
-    "train",
-    outputs=outputs,
-    account=account,
-    deployed=deployed,
-    artifacts=artifacts,
-    queues=queues,
-    job_queues=job_queues,
-    workers=workers,
-    teams=settings.teams,
-)
+observability = Observability("alerts", settings.alerts, parts=parts, account=account, teams=settings.teams)
+outputs = exports(parts, observability)
+access = Access("train", parts=parts, outputs=outputs, account=account, deployed=deployed, teams=settings.teams)
 for output, value in {**outputs, **access.outputs}.items():
     pulumi.export(output, value)
 
-parts = [network, artifacts, *queues.values(), *job_queues.values(), *workers.values(), observability, access]
-Protection("protection", [*parts, *(cluster.on_aws if cluster else [])], protect=settings.protect)
+Protection("protection", [*parts.on_aws, observability, access], protect=settings.protect)

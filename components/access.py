@@ -11,13 +11,13 @@ from pulumi_aws import iam as aws_iam
 from pulumi_aws import ssm
 
 from components import iam
-from components.artifacts import Artifacts
 from components.batch import BatchJobQueue, marking, stop_jobs
 from components.deployed import PART_TAG, Deployed
 from components.fargate_workers import FargateWorkers
 from components.json_document import to_json
+from components.parts import Parts
 from components.task_queue import TaskQueue
-from components.teams import TeamSettings, prefix
+from components.teams import TeamSettings
 
 VALUES_PER_PARAMETER = 12
 """ARNs that fit the 4,096 bytes of a parameter, however long they are (SSM user guide, "Parameter tiers")."""
@@ -45,13 +45,10 @@ class Access(pulumi.ComponentResource):
         self,
         name: str,
         *,
+        parts: Parts,
         outputs: Mapping[str, Any],
         account: iam.Account,
         deployed: Deployed,
-        artifacts: Artifacts,
-        queues: Mapping[str, TaskQueue],
-        job_queues: Mapping[str, BatchJobQueue],
-        workers: Mapping[str, FargateWorkers],
         teams: Mapping[str, TeamSettings],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -60,15 +57,15 @@ class Access(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         folder = f"distributed-training/{deployed.stack}/outputs"
         submitter = f"{name}-{deployed.stack}"
-        parts = [
-            *(_job_queue(one, account, queue, submitter) for one, queue in job_queues.items()),
-            *(_fleet(one, account, fleet) for one, fleet in workers.items()),
+        each = [
+            *(_job_queue(one, account, queue, submitter) for one, queue in parts.job_queues.items()),
+            *(_fleet(one, account, fleet) for one, fleet in parts.workers.items()),
         ]
         everywhere = [
             *_parameters(folder, account),
-            *_queues(account, deployed, queues),
-            *(_jobs(account, submitter) if job_queues else ()),
-            *artifacts.push(),
+            *_queues(account, deployed, parts.queues),
+            *(_jobs(account, submitter) if parts.job_queues else ()),
+            *parts.artifacts.push(),
             iam.allow(["cloudwatch:DescribeAlarms"], [account.arn("cloudwatch", "alarm:*")]),
             # AWS knows no resource for these
             iam.allow(
@@ -89,20 +86,20 @@ class Access(pulumi.ComponentResource):
                     iam.merged(
                         [
                             *(everywhere if first == 0 else ()),
-                            *(statement for part in parts[first : first + PARTS_PER_POLICY] for statement in part),
+                            *(statement for part in each[first : first + PARTS_PER_POLICY] for statement in part),
                         ]
                     )
                 ),
                 # another description is another policy
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
             ).arn
-            for first in range(0, max(len(parts), 1), PARTS_PER_POLICY)
+            for first in range(0, max(len(each), 1), PARTS_PER_POLICY)
         ]
         team_policy_arns = {
             team: aws_iam.Policy(
                 f"{name}-team-{team}",
                 description="What the people of a team do with its artifacts",
-                policy=iam.document(artifacts.read_write(prefix(team))),
+                policy=iam.document(parts.artifacts.read_write(team)),
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
             ).arn
             for team in teams

@@ -13,6 +13,7 @@ from components.images import OWN, UNTAGGED_EXPIRE, ImageCache, ecr_repository, 
 from components.json_document import to_json
 from components.network import Network
 from components.schema import Like, Settings, mistake, refuse
+from components.teams import prefix
 from stack_file.mistakes import Mistake
 
 CHECKPOINT_PREFIX = "checkpoints/"
@@ -152,13 +153,13 @@ class Artifacts(pulumi.ComponentResource):
         network: Network,
         deployed: Deployed,
         images: Collection[str],
-        prefixes: Collection[str] = (),
+        teams: Collection[str] = (),
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`images`: names of those that the stack pulls, for which the cache is made.
 
-        `prefixes`: those in the bucket below which there are checkpoints too.
+        `teams`: names of those whose checkpoints are in the bucket too, each below a prefix of its own.
         """
         super().__init__("distributed-training:index:Artifacts", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -207,7 +208,7 @@ class Artifacts(pulumi.ComponentResource):
         s3.BucketLifecycleConfiguration(
             name,
             bucket=bucket.id,
-            rules=_lifecycle_rules(settings, prefixes),
+            rules=_lifecycle_rules(settings, teams),
             # noncurrent versions exist only once versioning is on
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
@@ -259,18 +260,19 @@ class Artifacts(pulumi.ComponentResource):
             iam.allow(["s3:ListBucket"], [self.bucket_arn]),
         ]
 
-    def read_write(self, prefix: str = "") -> list[iam.Statement]:
+    def read_write(self, team: str | None = None) -> list[iam.Statement]:
         """Statements that allow reading, writing and resuming multipart uploads; only the lifecycle deletes.
 
-        With a prefix, of what begins with it alone.
+        With a team, only of what is below the prefix of that team.
         """
-        listing = ["s3:ListBucket"] if prefix else ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        below = "" if team is None else prefix(team)
+        listing = ["s3:ListBucket"] if below else ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
         return [
             iam.allow(
                 ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
-                [pulumi.Output.concat(self.bucket_arn, f"/{prefix}*")],
+                [pulumi.Output.concat(self.bucket_arn, f"/{below}*")],
             ),
-            iam.allow(listing, [self.bucket_arn], {"StringLike": {"s3:prefix": f"{prefix}*"}} if prefix else None),
+            iam.allow(listing, [self.bucket_arn], {"StringLike": {"s3:prefix": f"{below}*"}} if below else None),
         ]
 
     def image(self, name: str) -> pulumi.Input[str]:
@@ -401,7 +403,7 @@ class Lustre(pulumi.ComponentResource):
 
 
 def _lifecycle_rules(
-    settings: ArtifactsSettings, prefixes: Collection[str]
+    settings: ArtifactsSettings, teams: Collection[str]
 ) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
     rules: list[s3.BucketLifecycleConfigurationRuleArgsDict] = [
         {
@@ -428,11 +430,11 @@ def _lifecycle_rules(
     if settings.checkpoint_days is not None:
         rules.extend(
             {
-                "id": f"{prefix}checkpoints",
+                "id": f"{below}checkpoints",
                 "status": "Enabled",
-                "filter": {"prefix": f"{prefix}{CHECKPOINT_PREFIX}"},
+                "filter": {"prefix": f"{below}{CHECKPOINT_PREFIX}"},
                 "expiration": {"days": settings.checkpoint_days},
             }
-            for prefix in ("", *sorted(prefixes))
+            for below in ("", *sorted(map(prefix, teams)))
         )
     return rules

@@ -3,29 +3,16 @@
 A part that is not deployed has no output. The keys of a mapping are the names in the stack file.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from components.artifacts import Artifacts
-from components.batch import BatchJobQueue
-from components.cluster import GpuCluster
-from components.fargate_workers import FargateWorkers
-from components.network import Network
 from components.observability import Observability
-from components.task_queue import TaskQueue
+from components.parts import Parts
 
 
-def exports(
-    *,
-    network: Network,
-    artifacts: Artifacts,
-    queues: Mapping[str, TaskQueue],
-    job_queues: Mapping[str, BatchJobQueue],
-    workers: Mapping[str, FargateWorkers],
-    cluster: GpuCluster | None,
-    observability: Observability,
-) -> dict[str, Any]:
+def exports(parts: Parts, observability: Observability) -> dict[str, Any]:
     """Name -> value of every output but those of the people's access."""
+    network, artifacts, queues = parts.network, parts.artifacts, parts.queues
+    job_queues, workers, cluster = parts.job_queues, parts.workers, parts.cluster
     outputs: dict[str, Any] = {
         "vpc_id": network.vpc_id,
         "private_subnet_ids": network.private_subnet_ids,

@@ -186,7 +186,7 @@ def test_grants_name_the_bucket_and_the_repository_and_delete_nothing(aws: Aws) 
             facts=NetworkFacts(zones=Zones(places={"us-west-2a": 0, "us-west-2b": 1}, training="us-west-2a")),
             account=account,
             deployed=Deployed(stack="test"),
-            default_group_in_use=False,
+            in_default_group=[],
         )
         artifacts = Artifacts(
             "artifacts",

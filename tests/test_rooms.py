@@ -118,6 +118,12 @@ def test_no_imports_go_in_a_circle() -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
+def test_the_program_is_a_page_without_a_function() -> None:
+    program = (ROOT / "__main__.py").read_text(encoding="utf-8")
+    assert len(program.splitlines()) < 100
+    assert not [one for one in ast.walk(ast.parse(program)) if isinstance(one, ast.FunctionDef | ast.Lambda)]
+
+
 @pytest.mark.parametrize("room", [room for room in PACKAGES if (ROOT / room).is_dir()])
 def test_a_room_says_at_its_door_what_it_is_and_what_it_may_import_and_nothing_else(room: str) -> None:
     (said,) = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")).body

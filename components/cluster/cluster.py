@@ -1,6 +1,6 @@
 """An EKS cluster for training on Kubernetes: a control plane, a few CPU nodes that always run, GPU nodes on demand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -17,7 +17,7 @@ from components.deployed import Deployed
 from components.images import ADDONS_REGISTRIES
 from components.network import Needs, Network, Zones
 from components.schema import Name, as_far_as_right, mistake
-from components.task_queue import SendTo
+from components.task_queue import SendTo, TaskQueue, send_to
 from components.teams import TeamSettings, groups_of_people, namespace
 from stack_file.mistakes import Mistake
 
@@ -121,13 +121,11 @@ class GpuCluster(pulumi.ComponentResource):
         running: RunningCluster,
         network: Network,
         artifacts: Artifacts,
-        statements: Sequence[iam.Statement],
+        queues: Mapping[str, TaskQueue],
         teams: Mapping[str, TeamSettings],
-        team_statements: Mapping[str, Sequence[iam.Statement]],
         protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`statements` are what jobs of no team may do on AWS, `team_statements` what those of each team may."""
         super().__init__("distributed-training:index:GpuCluster", name, {}, opts)
         lustre = artifacts.lustre
         for notice in (*settings.notices(running), *settings.exchanges(running)):
@@ -223,6 +221,7 @@ class GpuCluster(pulumi.ComponentResource):
             opts=child,
         )
         self.on_aws = [control_plane, node_role, system, *groups.values(), addons]
+        sending = send_to(queues, settings.send_to)
         ClusterSoftware(
             name,
             settings,
@@ -230,9 +229,9 @@ class GpuCluster(pulumi.ComponentResource):
             shapes=shapes,
             cached=artifacts.cached,
             cluster_name=self.cluster_name,
-            statements=statements,
+            statements=[*artifacts.read_write(), *sending],
             teams=teams,
-            team_statements=team_statements,
+            team_statements={team: [*artifacts.read_write(team), *sending] for team in teams},
             account=account,
             # GPU groups are not among them: whoever cannot reach the Kubernetes API may take one out all the same
             nodes=[system, addons],

@@ -121,15 +121,15 @@ class Network(pulumi.ComponentResource):
         facts: NetworkFacts,
         account: iam.Account,
         deployed: Deployed,
-        default_group_in_use: bool,
+        in_default_group: Collection[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`default_group_in_use`: whether something uses the default security group; it is empty otherwise."""
+        """`in_default_group`: what has the default security group; where nothing has it, it lets nothing through."""
         super().__init__("distributed-training:index:Network", name, {}, opts)
         zones, self.adopted = facts.zones, None
         self.zones = zones
         if settings.existing is None:
-            self._create(name, settings, facts, account, deployed=deployed, default_group_in_use=default_group_in_use)
+            self._create(name, settings, facts, account, deployed=deployed, in_default_group=in_default_group)
         else:
             self.vpc_id = pulumi.Output.from_input(settings.existing.vpc_id)
             self.cidr = ec2.get_vpc_output(
@@ -154,7 +154,7 @@ class Network(pulumi.ComponentResource):
         account: iam.Account,
         *,
         deployed: Deployed,
-        default_group_in_use: bool,
+        in_default_group: Collection[str],
     ) -> None:
         child = pulumi.ResourceOptions(parent=self)
         main = ec2.Vpc(
@@ -168,7 +168,7 @@ class Network(pulumi.ComponentResource):
         )
         # adopted to be emptied: AWS makes it so that everything in it may talk to everything
         default_group = ec2.DefaultSecurityGroup(name, vpc_id=main.id, opts=child)
-        if default_group_in_use:
+        if in_default_group:
             # each a resource: the provider leaves inline rules in AWS when the program no longer names any
             let_members_talk(f"{name}-nodes", default_group.id, "nodes of a multi-node job to each other", opts=child)
             vpc.SecurityGroupEgressRule(

@@ -6,16 +6,12 @@ import pulumi
 from pulumi_aws import budgets, cloudwatch, costexplorer
 
 from components import iam
-from components.artifacts import Artifacts
-from components.batch import BatchJobQueue
-from components.cluster import GpuCluster
-from components.fargate_workers import FargateWorkers
 from components.json_document import to_json
 from components.observability.alarms import alarms
 from components.observability.dashboard import widgets
 from components.observability.events import JobEvents, events
 from components.observability.topic import AlertsSettings, AlertTopic
-from components.task_queue import TaskQueue
+from components.parts import Parts
 from components.teams import TEAM_TAG, TeamSettings
 
 
@@ -32,13 +28,9 @@ class Observability(pulumi.ComponentResource):
         name: str,
         settings: AlertsSettings,
         *,
-        teams: Mapping[str, TeamSettings],
+        parts: Parts,
         account: iam.Account,
-        artifacts: Artifacts,
-        queues: Mapping[str, TaskQueue],
-        job_queues: Mapping[str, BatchJobQueue],
-        workers: Mapping[str, FargateWorkers],
-        cluster: GpuCluster | None,
+        teams: Mapping[str, TeamSettings],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("distributed-training:index:Observability", name, {}, opts)
@@ -54,9 +46,11 @@ class Observability(pulumi.ComponentResource):
                 opts=child,
                 **alarm,
             )
-            for alarm_name, alarm in alarms(queues, workers, job_queues, cluster).items()
+            for alarm_name, alarm in alarms(parts.queues, parts.workers, parts.job_queues, parts.cluster).items()
         ]
-        for event_name, (description, pattern) in events(artifacts, job_queues, workers, cluster).items():
+        for event_name, (description, pattern) in events(
+            parts.artifacts, parts.job_queues, parts.workers, parts.cluster
+        ).items():
             rule = cloudwatch.EventRule(
                 f"{name}-{event_name}",
                 description=description,
@@ -115,15 +109,17 @@ class Observability(pulumi.ComponentResource):
                 # nothing is told by a topic that it may not publish to
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
             )
-        job_events = JobEvents(f"{name}-job-events", job_queues, account=account, opts=child) if job_queues else None
+        job_events = (
+            JobEvents(f"{name}-job-events", parts.job_queues, account=account, opts=child) if parts.job_queues else None
+        )
         shown = widgets(
             region=account.region,
             alarm_arns=[alarm.arn for alarm in raised],
-            queues=queues,
-            workers=workers,
-            job_queues=job_queues,
+            queues=parts.queues,
+            workers=parts.workers,
+            job_queues=parts.job_queues,
             job_log_group_name=None if job_events is None else job_events.log_group_name,
-            cluster=cluster,
+            cluster=parts.cluster,
         )
         dashboard = cloudwatch.Dashboard(
             name,
