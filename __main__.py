@@ -13,10 +13,10 @@ from components.observability import Observability
 from components.parts import Parts
 from components.protection import Protection
 from components.task_queue import TaskQueue
-from settings import StackSettings
+from settings.loading import ask_aws, load
 
-settings = StackSettings.load()
-facts = settings.ask_aws()
+settings = load()
+facts = ask_aws(settings)
 account, deployed = facts.account, facts.deployed
 
 network = Network(

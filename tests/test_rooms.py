@@ -19,7 +19,7 @@ MAY_IMPORT = {
 """Room -> the rooms that it may import besides itself, as the page says."""
 SCRIPTS = ("examples", "policy")
 """Rooms whose programs are run by their folder, so that a module beside them goes by its own name."""
-PACKAGES = ("client", "components", "local", "stack_file", "tools", "worker")
+PACKAGES = ("client", "components", "local", "settings", "stack_file", "tools", "worker")
 """Rooms that are imported by name."""
 
 

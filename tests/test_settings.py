@@ -8,7 +8,8 @@ import pytest
 
 from local import engine
 from local.aws import Aws
-from settings import StackSettings
+from settings.loading import load
+from settings.stack import StackSettings
 from tests.conftest import NewStackProvider
 
 MistakesIn = Callable[[dict[str, Any]], list[str]]
@@ -393,7 +394,7 @@ def test_a_secret_in_clear_text_is_not_said_again(mistakes_in: MistakesIn) -> No
 def test_a_secret_of_the_configuration_is_not_said_again(aws: Aws) -> None:
     def program() -> None:
         pulumi.runtime.set_all_config(dict(pulumi.runtime.config.CONFIG.get()), ["distributed-training:queues"])
-        StackSettings.load()
+        load()
 
     run = engine.run(
         program,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
-from settings import StackSettings
+from settings.stack import StackSettings
 from stack_file import configuration
 
 PROJECT = Path(__file__).parents[1]
