@@ -105,6 +105,11 @@ ROWS: Mapping[str, Sequence[Row]] = {
         Row(edit="`artifacts.lustre.storageGib`: more", changes={"artifacts.lustre.storageGib": 4800}),
         Row(edit="`artifacts.lustre.storageGib`: less", changes={"artifacts.lustre.storageGib": 1200}),
         Row(edit="`artifacts.lustre.throughputPerTib`", changes={"artifacts.lustre.throughputPerTib": 250}),
+        Row(
+            edit="`artifacts.lustre.deployment`: `persistent` to `scratch`",
+            changes={"artifacts.lustre.deployment": "scratch"},
+            alone=True,
+        ),
         Row(edit="`artifacts.lustre` leaves", changes={"artifacts.lustre": GONE}),
     ],
     "queues": [
@@ -167,6 +172,7 @@ ROWS: Mapping[str, Sequence[Row]] = {
             edit="`workers.NAME.image` comes",
             changes={"workers.workers.image": "public.ecr.aws/docker/library/python:3.13"},
         ),
+        Row(edit="`workers.NAME.gpu` comes", changes={"workers.workers.gpu": 1}, alone=True),
         Row(edit="`workers.NAME.cpu`, `memory`", changes={"workers.workers.cpu": 2048, "workers.workers.memory": 8192}),
         Row(
             edit="`workers.NAME.minTasks`, `maxTasks`: more",
@@ -216,6 +222,7 @@ ROWS: Mapping[str, Sequence[Row]] = {
         Row(edit="`teams` comes, with one team", changes={"teams": {"vision": {"principalArns": [OTHER_ADMIN]}}}),
         Row(edit="`alerts.emails`: another", changes={"alerts.emails": ["others@example.com"]}),
         Row(edit="`alerts.monthlyBudgetUsd`", changes={"alerts.monthlyBudgetUsd": 2000}),
+        Row(edit="`alerts.anomalyUsd` comes", changes={"alerts.anomalyUsd": 100}),
         Row(edit="`logs.retentionDays`: more", changes={"logs": {"retentionDays": 365}}),
         Row(edit="`logs.retentionDays`: fewer", changes={"logs": {"retentionDays": 7}}),
         Row(edit="`iam.permissionsBoundaryArn` comes", changes={"iam": {"permissionsBoundaryArn": BOUNDARY}}),
