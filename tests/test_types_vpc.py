@@ -7,7 +7,6 @@ import pytest
 
 from local.aws import Aws
 from local.provider import Provider
-from local.run import RefusedError
 from local.types.ec2 import described
 from tests.conftest import RunStack
 from tests.support import Life
@@ -15,8 +14,6 @@ from tests.support import Life
 VPC, SUBNET = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet"
 TABLE, ASSOCIATION = "aws:ec2/routeTable:RouteTable", "aws:ec2/routeTableAssociation:RouteTableAssociation"
 GATEWAY, ENDPOINT = "aws:ec2/internetGateway:InternetGateway", "aws:ec2/vpcEndpoint:VpcEndpoint"
-GROUP, RULE = "aws:ec2/securityGroup:SecurityGroup", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-HTTPS = {"ipProtocol": "tcp", "fromPort": 443, "toPort": 443, "cidrIpv4": "10.0.0.0/16"}
 KINDS = (
     *("vpcs", "subnets", "route_tables", "internet_gateways", "security_groups", "security_group_rules"),
     *("network_acls", "addresses", "network_interfaces", "flow_logs", "nat_gateways", "vpc_endpoints"),
@@ -64,35 +61,6 @@ def test_what_somebody_changed_by_hand_is_seen(aws: Aws, vpc: Life) -> None:
     aws.client("ec2").modify_vpc_attribute(VpcId=vpc.state.id, EnableDnsHostnames={"Value": False})
     aws.client("ec2").create_tags(Resources=[vpc.state.id], Tags=[{"Key": "Name", "Value": "mine"}])
     assert vpc.seen() == {**vpc.state.inputs, "enableDnsHostnames": False, "tags": {"Name": "mine"}}
-
-
-def test_what_somebody_deleted_by_hand_is_gone(aws: Aws, vpc: Life) -> None:
-    group = within(vpc, GROUP, description="x")
-    rule = Life(aws, RULE, {"securityGroupId": group.state.id, **HTTPS})
-    assert rule.read() == rule.state
-    aws.client("ec2").revoke_security_group_ingress(GroupId=group.state.id, SecurityGroupRuleIds=[rule.state.id])
-    rule.delete()
-    aws.client("ec2").delete_security_group(GroupId=group.state.id)
-    group.delete()
-
-
-def test_a_group_has_no_rule_of_its_own(aws: Aws, vpc: Life) -> None:
-    group = within(vpc, GROUP, description="x")
-    [found] = described(aws, "security_groups", GroupIds=[group.state.id])
-    assert (found["IpPermissions"], found["IpPermissionsEgress"]) == ([], [])
-
-
-def test_a_group_is_not_called_as_ids_are(vpc: Life) -> None:
-    with pytest.raises(RefusedError, match=r"::sg-1: name: cannot begin with sg-, got 'sg-1'$"):
-        Life(vpc.provider.aws, GROUP, {"vpcId": vpc.state.id, "description": "x"}, name="sg-1")
-
-
-def test_a_rule_stays_under_its_id_when_its_ports_change(aws: Aws, vpc: Life) -> None:
-    group = within(vpc, GROUP, description="x")
-    rule = Life(aws, RULE, {"securityGroupId": group.state.id, **HTTPS})
-    rule.update(toPort=444, description="more")
-    [found] = described(aws, "security_group_rules", SecurityGroupRuleIds=[rule.state.id])
-    assert (found["FromPort"], found["ToPort"], found["Description"]) == (443, 444, "more")
 
 
 def test_an_endpoint_gains_and_loses_route_tables(aws: Aws, vpc: Life) -> None:

@@ -1,4 +1,4 @@
-"""What `local` knows about resource types and provider functions, one file per AWS service.
+"""What `local` knows about resource types and provider functions, one file per AWS service, of EC2 three.
 
 It imports the local AWS and what records are made of, but nothing that uses the records.
 """
@@ -30,6 +30,7 @@ from local.types import (
     kubernetes,
     resourcegroupstaggingapi,
     s3,
+    security_groups,
     servicequotas,
     sns,
     sqs,
@@ -58,6 +59,7 @@ __all__ = [
     "of",
     "resourcegroupstaggingapi",
     "s3",
+    "security_groups",
     "servicequotas",
     "sns",
     "sqs",
