@@ -155,8 +155,7 @@ def _queues(account: iam.Account, deployed: Deployed, queues: Mapping[str, TaskQ
         {f"{key.rpartition(':')[0]}:key/*" for one in queues.values() if (key := one.settings.kms_key_arn)}
     ):
         # a hundred keys fit no policy either; by SQS alone, and so for no queue but those above
-        domain = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
-        through_sqs = {"StringEquals": {"kms:ViaService": f"sqs.{account.region}.{domain}"}}
+        through_sqs = {"StringEquals": {"kms:ViaService": f"sqs.{account.region}.{account.domain}"}}
         yield iam.allow(["kms:Decrypt", "kms:GenerateDataKey"], keys, through_sqs)
 
 

@@ -102,7 +102,12 @@ class Account:
     @property
     def instances(self) -> str:
         """What IAM calls EC2; the other services have one name in all partitions (aws/aws-cdk, `region-info`)."""
-        return "ec2.amazonaws.com.cn" if self.partition == "aws-cn" else "ec2.amazonaws.com"
+        return f"ec2.{self.domain}"
+
+    @property
+    def domain(self) -> str:
+        """What the names of AWS's services end with (boto/botocore, `endpoints.json`, `dnsSuffix`)."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
 
     def arn(self, service: str, path: str) -> str:
         """The ARN of a regional resource of this account."""

@@ -16,8 +16,8 @@ from client.smoke import jobs, kubernetes_api
 from client.smoke.check import Finding, Patience
 from client.smoke.fabric import all_reduce, batch, cluster, nccl, trial
 from client.smoke.fabric.nccl import Nodes
-from components.cluster.nodes import NODE_GROUP_LABEL
 from components.cluster.running import EFA_LABEL
+from components.cluster.shape import NODE_GROUP_LABEL
 from components.images import TRAINING_IMAGE
 from local.aws import Aws
 from local.run import Run

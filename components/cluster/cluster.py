@@ -10,8 +10,9 @@ from components import iam, quotas
 from components.accelerators import InstanceFacts
 from components.artifacts import Artifacts
 from components.cluster.control_plane import Addons, ControlPlane, ControlPlaneSettings
-from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, NodeShape, SystemNodes, SystemNodesSettings
+from components.cluster.nodes import GpuNodeGroup, GpuNodeGroupSettings, SystemNodes, SystemNodesSettings
 from components.cluster.running import FIRST, GPU_NODES, SYSTEM_NODES, RunningCluster
+from components.cluster.shape import NodeShape
 from components.cluster.software import ClusterSoftware, SoftwareSettings
 from components.deployed import Deployed
 from components.images import ADDONS_REGISTRIES
@@ -182,7 +183,7 @@ class GpuCluster(pulumi.ComponentResource):
             opts=child,
         )
         self.shapes = shapes = {
-            group_name: NodeShape.of(group_name, group, facts) for group_name, group in settings.gpu_node_groups.items()
+            group_name: group.shape(group_name, facts) for group_name, group in settings.gpu_node_groups.items()
         }
         groups = {
             group_name: GpuNodeGroup(

@@ -1,12 +1,12 @@
 """The nodes of the EKS cluster: a few CPU nodes that always run, and GPU groups that start at zero.
 
 GPU groups carry taints, so that only what asks for their accelerator and names the group lands on them, and everything
-that Cluster Autoscaler must know of a node before there is one.
+that Cluster Autoscaler must know of a node before there is one (`components/cluster/shape.py`).
 """
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
@@ -14,25 +14,14 @@ from pulumi_aws import autoscaling, ec2, eks
 from pydantic import Field, model_validator
 
 from components import iam, quotas
-from components.accelerators import (
-    InstanceFacts,
-    Preset,
-    efa_network_interfaces,
-    nccl,
-    never_offered,
-    shared_memory_mib,
-)
-from components.cluster.running import CAPACITY_TYPES, EFA_LABEL, FIRST, GPU_NODES, SYSTEM_NODES, RunningNodes
+from components.accelerators import InstanceFacts, efa_network_interfaces, never_offered
+from components.cluster.running import CAPACITY_TYPES, FIRST, GPU_NODES, SYSTEM_NODES, RunningNodes
+from components.cluster.shape import NODE_GROUP_LABEL, NodeShape
 from components.deployed import Deployed
 from components.network import Network, ZoneName, Zones, let_members_talk
 from components.schema import ReservationId, Settings, mistake, refuse
 from stack_file.mistakes import Mistake, near
 
-NVIDIA, NEURON, EFA = "nvidia.com/gpu", "aws.amazon.com/neuron", "vpc.amazonaws.com/efa"
-"""Resources that pods ask for; the first two are taints too, each of the nodes that have it."""
-LAUNCHER_LABEL = "skypilot.co/accelerator"
-NODE_GROUP_LABEL = "node-group"
-"""Label, and taint, that holds the group's name in the stack file."""
 SYSTEM_NODE_DISK_GIB = 50
 NUMBER_OF_NODES = "scalingConfig.desiredSize"
 UPDATED_AT_ONCE_PERCENT = 33
@@ -210,97 +199,15 @@ class GpuNodeGroupSettings(Settings):
         """The vCPUs that it asks for at most."""
         yield from _demands(path, self, self._usage_class, facts)
 
+    def shape(self, name: str, facts: Mapping[str, InstanceFacts]) -> NodeShape:
+        """What Kubernetes sees of a node of the group with this name."""
+        types = [facts[one] for one in self.instance_types]
+        return NodeShape.of(name, types, efa=self.efa, max_size=self.max_size)
+
     @property
     def _usage_class(self) -> str:
         """What EC2 calls its kind of capacity."""
         return CAPACITY_TYPES[self.capacity].lower().replace("_", "-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeShape:
-    """A node of a GPU group, as Kubernetes sees it."""
-
-    accelerator: Literal["nvidia.com/gpu", "aws.amazon.com/neuron"]
-    """The resource that pods ask for, and the key of a taint."""
-    resources: Mapping[str, int]
-    """What device plugins offer on a node: resource -> count."""
-    vcpus: int
-    """vCPUs that a pod may ask for which has the whole node; of the smallest type, when the group has several."""
-    memory_mib: int
-    """Memory in MiB that it may ask for; likewise."""
-    environment: Mapping[str, str]
-    """Environment of its container."""
-    labels: Mapping[str, str]
-    """Labels of a node."""
-    max_size: int
-    """Nodes at most."""
-
-    @classmethod
-    def of(cls, name: str, settings: GpuNodeGroupSettings, facts: Mapping[str, InstanceFacts]) -> Self:
-        """The shape that follows from the facts of the group's instance types."""
-        types = [facts[instance_type] for instance_type in settings.instance_types]
-        gpus = types[0].gpus
-        accelerator = NVIDIA if gpus else NEURON
-        pod = Preset.of_pod(types, efa=settings.efa)
-        efa = {EFA: pod.efa_interfaces} if settings.efa else {}
-        return cls(
-            accelerator=accelerator,
-            resources={accelerator: pod.accelerators, **efa},
-            vcpus=pod.vcpus,
-            memory_mib=pod.memory_mib,
-            # huge pages would have to be asked for beside the memory
-            environment={
-                **(nccl(efa=settings.efa) if gpus else {}),
-                **({"FI_EFA_USE_HUGE_PAGE": "0"} if settings.efa else {}),
-            },
-            labels={
-                NODE_GROUP_LABEL: name,
-                "workload": "training",
-                # Cluster Autoscaler waits for the device plugin on nodes with this label; without it, it takes a new
-                # node that does not offer GPUs yet for one too small, and starts another
-                "k8s.amazonaws.com/accelerator": "nvidia" if gpus else "neuron",
-                # where NVIDIA's device plugin runs
-                **({"nvidia.com/gpu.present": "true"} if gpus else {}),
-                **({EFA_LABEL: "true"} if settings.efa else {}),
-                # by which SkyPilot finds a GPU before a node has it; one label names one kind
-                **({LAUNCHER_LABEL: gpu} if (gpu := _launcher_name(types)) else {}),
-            },
-            max_size=settings.max_size,
-        )
-
-    def pods_have(self, nodes: int) -> dict[str, str]:
-        """Resource -> what pods can have of it on so many nodes together; of one, what a pod asks for that has all."""
-        return {
-            "cpu": str(self.vcpus * nodes),
-            "memory": f"{self.memory_mib * nodes}Mi",
-            **{resource: str(count * nodes) for resource, count in self.resources.items()},
-        }
-
-    @property
-    def pod_shared_memory(self) -> str:
-        """Size of its /dev/shm, a part of its memory."""
-        return f"{shared_memory_mib(self.memory_mib)}Mi"
-
-    @property
-    def taints(self) -> dict[str, str]:
-        """Key -> value of what a pod must tolerate.
-
-        The first keeps off what asks for no accelerator, the second what asks for one of another group: of all groups
-        that have room for a pod, Cluster Autoscaler may start any, the dearest too.
-        """
-        return {self.accelerator: "true", NODE_GROUP_LABEL: self.labels[NODE_GROUP_LABEL]}
-
-    def autoscaler_tags(self) -> dict[str, str]:
-        """Tags of an Auto Scaling group from which Cluster Autoscaler knows its nodes while there are none.
-
-        Their form is that of the autoscaler's AWS provider ("Auto-discovery setup", scaling a node group to 0).
-        """
-        prefix = "k8s.io/cluster-autoscaler/node-template"
-        return {
-            **{f"{prefix}/taint/{key}": f"{value}:NoSchedule" for key, value in self.taints.items()},
-            **{f"{prefix}/label/{key}": value for key, value in self.labels.items()},
-            **{f"{prefix}/resources/{key}": str(count) for key, count in self.resources.items()},
-        }
 
 
 class SystemNodes(pulumi.ComponentResource):
@@ -471,12 +378,6 @@ spec:
 --node--
 """
 """Puts container images and scratch space on the instance's own NVMe disks (AL2023 `nodeadm`)."""
-
-
-def _launcher_name(types: Sequence[InstanceFacts]) -> str | None:
-    """What launchers call the GPU of a group; None where its types have several kinds, or none with a name."""
-    (name, *others) = {one.launcher_name for one in types}
-    return None if others else name
 
 
 def _one_image(path: str, instance_types: Sequence[str], facts: Mapping[str, InstanceFacts]) -> Iterator[Mistake]:

@@ -16,8 +16,8 @@ from components.cluster import kueue
 from components.cluster.charts import AUTOSCALER_IMAGES, CHARTS, PUBLIC_EFA_HOST, ChartImage, images_of
 from components.cluster.identities import NAMESPACE, SERVICE_ACCOUNT, PodIdentity
 from components.cluster.kueue import KUEUE_API
-from components.cluster.nodes import NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
 from components.cluster.running import EFA_LABEL
+from components.cluster.shape import NEURON, NODE_GROUP_LABEL, NVIDIA, NodeShape
 from components.cluster.teams import Team
 from components.images import ADDONS_REGISTRIES, TRAINING_IMAGE
 from components.schema import Like, Settings

@@ -8,7 +8,7 @@ from pulumi_aws import kms, sns
 from pydantic import Field, field_validator, model_validator
 
 from components import iam
-from components.schema import Like, Settings, mistake, refuse
+from components.schema import Like, Settings, each_once, mistake, refuse
 from stack_file.mistakes import Mistake
 
 KMS_DELETION_DAYS = 30
@@ -77,9 +77,7 @@ class AlertsSettings(Settings):
     @field_validator("emails")
     @classmethod
     def _names_each_once(cls, emails: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(emails)) < len(emails):
-            raise ValueError("must name each once")
-        return emails
+        return each_once(emails)
 
     def preflight(self, path: str, partition: str) -> Iterator[Mistake]:
         """The mistakes of what GovCloud has no endpoint of (botocore): AWS Budgets, Cost Explorer."""
