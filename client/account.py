@@ -15,13 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from client.errors import TrainError
 
 AT_ONCE = 16
-"""Calls that are made at once: most of their time is AWS's."""
+"""How many calls are made at the same time: most of their time is spent waiting for AWS."""
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
 
 
 IAM_PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
-"""Service as its requests are signed -> as IAM's actions call it, where that is another word."""
+"""Name of a service in its signatures -> its name in IAM's actions, where the two differ."""
 
 
 class Account:
@@ -76,7 +76,7 @@ class Account:
 
 @contextmanager
 def asking() -> Generator[None]:
-    """Raise what keeps AWS from being asked as a `TrainError` of one line."""
+    """During the block, errors of asking AWS are raised as a `TrainError` of one line."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

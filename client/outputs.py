@@ -36,7 +36,7 @@ TOGETHER: Sequence[Sequence[str]] = (
 )
 """Outputs of one part of the stack, which has all of them or is not deployed."""
 SAME_NAMES = TOGETHER[:3]
-"""Those of them that are mappings by the same names."""
+"""Those of them that are mappings with the same keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Outputs:
     train_policy_arns: Sequence[IamArn] = ()
     train_submitted_by: Text = ""
     unknown: Sequence[str] = ()
-    """The names of what else is exported."""
+    """Names of outputs that this version of `train` does not know."""
 
     @property
     def region(self) -> str:

@@ -23,7 +23,7 @@ from client.errors import TrainError
 from client.outputs import Outputs
 
 FOLDER = "/distributed-training/{stack}/outputs"
-"""Where in Parameter Store a stack writes its outputs, as JSON objects that are put together."""
+"""Where in Parameter Store a stack writes its outputs: JSON objects that are merged."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ A100_SMALL_MIB = 40_960
 HOST_MEMORY_SHARE = 0.05
 """Part of an instance's memory that AWS says to leave to the host (Batch user guide, "Reserve system memory")."""
 HOST_MEMORY_MIB = 256
-"""Memory that a whole instance's container leaves beside it: on small types the kernel alone takes the share."""
+"""Memory that stays free besides that share, since on small types the kernel alone uses the share."""
 MOST_PODS = 737
-"""Pods of the types with the most addresses (amazon-eks-ami, `eni-max-pods.txt`)."""
+"""The most pods that AWS sets for any type, however many addresses it has (amazon-eks-ami, `eni-max-pods.txt`)."""
 KUBELET_MIB, KUBELET_MIB_PER_POD, EVICTION_MIB = 255, 11, 100
 """Memory that a node keeps for itself: a basis, more for each pod that it may have, and what must stay free
 (amazon-eks-ami, `nodeadm`)."""
@@ -97,12 +97,12 @@ class InstanceFacts:
 
     @property
     def container_memory_mib(self) -> int:
-        """Memory in MiB that a container can surely have which has a whole instance of it."""
+        """Memory in MiB that a container is sure to get when it has a whole instance of this type."""
         return int(self.memory_mib * (1 - HOST_MEMORY_SHARE)) - HOST_MEMORY_MIB
 
     @property
     def pod_vcpus(self) -> int:
-        """The vCPUs that a pod can surely have which has a whole EKS node of it.
+        """The vCPUs that a pod is sure to get when it has a whole EKS node of this type.
 
         A node keeps 6 % of the first vCPU for itself, 1 % of the second, 0.5 % of the next two and 0.25 % of the others
         (amazon-eks-ami, `nodeadm`): 60, 70, 80 thousandths of the first ones together, and 2.5 of each one more.
@@ -112,7 +112,7 @@ class InstanceFacts:
         return int(self.vcpus - kept / 1000)
 
     def pod_memory_mib(self, *, efa: bool) -> int:
-        """Memory in MiB that a pod can surely have which has a whole EKS node of it, with EFA or without."""
+        """Memory in MiB that a pod is sure to get when it has a whole EKS node of this type, with EFA or without."""
         kept = KUBELET_MIB + KUBELET_MIB_PER_POD * self.pods + EVICTION_MIB + DAEMONS_MIB
         return self.container_memory_mib - kept - (HUGE_PAGES_MIB_PER_VCPU * self.vcpus if efa else 0)
 
@@ -160,7 +160,7 @@ class InstanceFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a container can have of an instance that it has for itself; of several types, of each of them."""
+    """What a container can have when it has an instance for itself; of several types, what each of them can give."""
 
     vcpus: int
     """The vCPUs."""
@@ -183,7 +183,7 @@ class Preset:
 
     @classmethod
     def of_pod(cls, types: Sequence[InstanceFacts], *, efa: bool) -> Self:
-        """On EKS, of what a node keeps nothing for itself."""
+        """On EKS, where a pod can have what the node does not keep for itself."""
         return cls(
             vcpus=min(one.pod_vcpus for one in types),
             memory_mib=min(one.pod_memory_mib(efa=efa) for one in types),

@@ -1,4 +1,4 @@
-"""What people need to use the stack by `train`: its outputs where AWS alone finds them, and a policy that lets them.
+"""What people need to use the stack by `train`: its outputs in Parameter Store, and a policy that allows the use.
 
 It gives the policy to nobody: who uses the stack is decided where people are managed.
 """
@@ -34,10 +34,10 @@ class Access(pulumi.ComponentResource):
     """The outputs of the stack in Parameter Store, and the policy of the people who use it."""
 
     outputs: dict[str, Any]
-    """What the stack exports of it.
+    """The outputs of this component.
 
-    `train_policy_arns` has one policy, unless there are many job queues and fleets; `train_submitted_by` is what people
-    tag the jobs with that they submit, under `SubmittedBy`; `team_policy_arns` lets people use the artifacts of their
+    `train_policy_arns` has one policy, unless there are many job queues and fleets; `train_submitted_by` is the value
+    of the tag `SubmittedBy` of the jobs that people submit; `team_policy_arns` lets people use the artifacts of their
     team.
     """
 

@@ -25,7 +25,7 @@ RECORDS_DAYS = 15
 INCOMPLETE_UPLOAD_DAYS = 7
 NONCURRENT_VERSION_DAYS = 30
 LONGEST_DAYS = 2**31 - 1
-"""As many as S3 has numbers for (S3 API, `LifecycleExpiration`)."""
+"""The largest number that S3 takes (S3 API, `LifecycleExpiration`)."""
 LUSTRE_VERSION = "2.15"
 """Always set, because a new default of AWS would replace the file system; the client of AL2023 supports it."""
 LEAST_LUSTRE_GIB, LUSTRE_STEP_GIB = 1200, 2400
@@ -81,7 +81,7 @@ class ArtifactsSettings(Settings):
     """The `artifacts` section."""
 
     checkpoint_days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] | None = 90
-    """Days until objects under `checkpoints/` expire, those that are there too; null keeps them for ever."""
+    """Days after which objects under `checkpoints/` expire, also those that exist already; null keeps them for ever."""
     force_destroy: bool = False
     """Whether `pulumi destroy` may delete the bucket and the repository with their content.
 
@@ -90,9 +90,9 @@ class ArtifactsSettings(Settings):
     registry_secrets: dict[Literal["docker.io", "ghcr.io"], RegistrySecret] = Field(
         default_factory=dict[Literal["docker.io", "ghcr.io"], str]
     )
-    """Registry -> ARN of the secret with which ECR signs in there, for images of it to come through the stack's cache.
+    """Registry -> ARN of the secret with which ECR signs in there, so that its images come through the stack's cache.
 
-    Without one they come from there itself. Those of public.ecr.aws, registry.k8s.io and quay.io need none.
+    Without a secret they come from the registry itself. public.ecr.aws, registry.k8s.io and quay.io need none.
     """
     lustre: LustreSettings | None = None
     """A file system linked to the bucket, in `network.trainingZone`. It is paid by the hour, also when idle."""
@@ -142,7 +142,7 @@ class Artifacts(pulumi.ComponentResource):
     lustre: "Lustre | None"
     """The file system over the bucket, if there is one."""
     cached: Mapping[str, pulumi.Output[str]]
-    """Public registry -> what takes its place in the name of an image, to have it through the stack's cache."""
+    """Public registry -> what takes its place in the name of an image that is to come through the stack's cache."""
 
     def __init__(
         self,
@@ -283,7 +283,7 @@ class Artifacts(pulumi.ComponentResource):
         return pulumi.Output.concat(self.cached[registry], "/", path) if registry in self.cached else name
 
     def pull(self, image: str | None = None) -> list[iam.Statement]:
-        """Statements that allow pulling images from the repository and through the cache, and this one of ECR."""
+        """Statements that allow pulling from the repository, through the cache, and `image` from elsewhere in ECR."""
         other = ecr_repository(image, self._account) if image else None
         cached = [pulumi.Output.concat(self.repository_arn, "/*")] if self.cached else []
         return [
@@ -297,7 +297,7 @@ class Artifacts(pulumi.ComponentResource):
         ]
 
     def fill_cache(self) -> list[iam.Statement]:
-        """Statements that allow having the cache fetch an image (ECR user guide, "pull through cache", IAM)."""
+        """Statements that allow a pull to fetch an image into the cache (ECR user guide, "pull through cache", IAM)."""
         below = pulumi.Output.concat(self.repository_arn, "/*")
         return [iam.allow(["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"], [below])] if self.cached else []
 
@@ -390,7 +390,7 @@ class Lustre(pulumi.ComponentResource):
 
     @property
     def source(self) -> pulumi.Output[str]:
-        """What a client mounts."""
+        """What a client mounts, as Lustre's own tools write it."""
         return pulumi.Output.concat(self.dns_name, "@tcp:/", self.mount_name)
 
     def notices(self, path: str, zones: Collection[str]) -> Iterator[str]:

@@ -51,7 +51,7 @@ class Deployed:
         return path if owner == self.stack else None
 
     def noted(self, path: str) -> list[str]:
-        """What the tags of something say beside its path, where no data source tells it: `PATH/NOTE`."""
+        """The notes in tags `PATH/NOTE` of this path: what no data source tells is kept there."""
         return [one.removeprefix(f"{path}/") for one in self.arns if one.startswith(f"{path}/")]
 
     def of(self, path: str, kind: str) -> list[str]:
@@ -69,7 +69,7 @@ class Deployed:
 
 
 def if_there(ask: Callable[[], Answer]) -> Answer | None:
-    """What AWS answers, or None when there is no such thing; not to be allowed to ask is no such answer."""
+    """What AWS answers, or None when there is no such thing; other errors are raised, as of a missing permission."""
     try:
         return ask()
     except Exception as error:  # the SDK raises no narrower one

@@ -42,7 +42,7 @@ class RolesSettings(Settings):
     """Path of the roles, `/` without it. Set it before the first deployment: roles under another path are others."""
 
     def preflight(self, path: str, account_id: str) -> Iterator[Mistake]:
-        """Mistakes in what is elsewhere."""
+        """The mistake where the boundary is in another account."""
         arn = self.permissions_boundary_arn
         if arn is not None and arn.split(":")[4] not in (account_id, "aws"):
             yield mistake(f"{path}.permissionsBoundaryArn", f"must be a policy of the account {account_id}", arn)
@@ -68,7 +68,7 @@ class RolesSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Where the stack is deployed, according to AWS, and what all that it makes there has."""
+    """Where the stack is deployed, according to AWS, and what everything that it makes there has in common."""
 
     id: str
     """The account's twelve digits."""
@@ -152,7 +152,7 @@ def decrypt_secrets(secret_arns: Iterable[str], key_arns: Collection[str]) -> li
 
 
 def wrong_keys(secret_arns: Collection[str], key_arns: Iterable[str]) -> Iterator[tuple[bool, str, str, object]]:
-    """Whether a key under `secretKeyArns` can be none of these secrets', the setting, the rule and the value got."""
+    """For each key: whether it can belong to none of these secrets, the setting, the rule and the value got."""
     regions = sorted({region for _, region in _places(secret_arns)})
     for arn in key_arns:
         where = f"in {' or '.join(regions)}, as what is under secrets" if regions else "left out without secrets"
@@ -162,7 +162,7 @@ def wrong_keys(secret_arns: Collection[str], key_arns: Iterable[str]) -> Iterato
 def run_agent(account: Account, cluster: pulumi.Input[str]) -> list[Statement]:
     """Statements that the ECS agent of an instance needs to serve a cluster, named or by a pattern of its name.
 
-    As AWS's AmazonEC2ContainerServiceforEC2Role allows for all clusters, but for making one.
+    They are those that AWS's AmazonEC2ContainerServiceforEC2Role allows for all clusters, except making one.
     """
     clusters = pulumi.Output.concat(account.arn("ecs", "cluster/"), cluster)
     instances = pulumi.Output.concat(account.arn("ecs", "container-instance/"), cluster, "/*")
@@ -202,7 +202,7 @@ def tls_only(action: str, resources: Sequence[pulumi.Input[str]]) -> Statement:
 
 
 def merged(statements: Iterable[Statement]) -> list[Statement]:
-    """The statements with those as one that differ in nothing but their resources: so a policy has room for more."""
+    """The statements, where several that differ only in their resources become one: so a policy has room for more."""
     found: list[Statement] = []
     for statement in statements:
         rest = {key: value for key, value in statement.items() if key != "Resource"}

@@ -1,4 +1,4 @@
-"""Container images: where a name leads, and the cache in ECR through which those of public registries come.
+"""Container images: what a name in the stack file stands for, and the cache in ECR for those of public registries.
 
 Not here: the stack's own repository, which is one of its artifacts.
 """
@@ -29,7 +29,7 @@ WITHOUT_EFA = (
 """Beginnings of names of images that hold neither libfabric nor aws-ofi-nccl, so that NCCL finds no EFA."""
 UNTAGGED_DAYS = 14
 CACHED_PARTITIONS = ("aws",)
-"""Partitions in which caches are made: that the others have them is proven nowhere."""
+"""Partitions in which caches are made; no source says that the others have them."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class LogsSettings(Settings):
         return self.retention_days or default
 
     def preflight(self, path: str, region: str) -> Iterator[Mistake]:
-        """Mistakes about the key; of its policy no data source tells."""
+        """Mistakes about the key: where it is, whether it is symmetric and enabled. Its policy no data source tells."""
         arn = self.kms_key_arn
         if arn is None:
             return

@@ -1,4 +1,4 @@
-"""What makes Pulumi refuse to destroy a protected stack before anything of it is gone.
+"""Makes Pulumi refuse to destroy a protected stack before any part of it is deleted.
 
 Pulumi takes down first what nothing depends on, and looks whether something is protected only when its turn comes.
 """
@@ -11,8 +11,8 @@ import pulumi
 class Protection(pulumi.ComponentResource):
     """Nothing in itself: it depends on the whole stack, so a destroy begins with it, and ends there if it is protected.
 
-    What goes through the Kubernetes API it must not depend on, as that may be left out of a deployment; there the
-    service account of training jobs is what goes first.
+    It must not depend on what goes through the Kubernetes API, because a deployment may leave that out; of that part
+    the service account of training jobs is the first to go.
     """
 
     def __init__(self, name: str, stack: Iterable[pulumi.Resource], *, protect: bool) -> None:

@@ -1,4 +1,4 @@
-"""What AWS lets the account have, beside what the stack file asks for at most.
+"""What AWS lets the account have (its quotas), compared with what the stack file asks for at most.
 
 A new account may have no GPU at all. Batch, ECS and EKS say nothing of it: jobs, tasks and pods wait.
 """
@@ -24,7 +24,7 @@ VCPU_QUOTAS: Mapping[str, tuple[str, str | None]] = {
 """Letters that an instance type begins with -> codes of its quotas, on demand and on spot (EC2 user guide, "Amazon EC2
 instance type quotas")."""
 SPOT_P_QUOTAS = {**dict.fromkeys("234", "L-7212CCBC"), "5": "L-C4BD4855"}
-"""Generation of a P type -> code of its quota on spot; P6 stands in no document."""
+"""Generation of a P type -> code of its quota on spot; no document names one for P6."""
 FARGATE_QUOTAS = ("L-3032A538", "L-36FBB829")
 """Codes of the quotas of Fargate, on demand and on spot, in vCPUs."""
 ADDRESSES, VPCS, NAT_GATEWAYS = ("ec2", "L-0263D0A3"), ("vpc", "L-F678F1CE"), ("vpc", "L-FE5A380F")
@@ -55,7 +55,7 @@ def of_fargate(path: str, on_demand_vcpus: float, spot_vcpus: float) -> Iterator
 
 
 def notices(account: Account, demands: Iterable[Demand]) -> Iterator[str]:
-    """A line for every quota under what is asked for at most, and one for those that the caller may not ask for."""
+    """A line for every quota that is lower than what is asked for at most, and one for those that cannot be read."""
     asked = defaultdict[tuple[str, str], list[Demand]](list)
     for one in demands:
         asked[one.service, one.code].append(one)

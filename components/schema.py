@@ -56,12 +56,12 @@ TRUE_OR_FALSE = {
     **dict.fromkeys(("yes", "on", "y", "true"), "true"),
     **dict.fromkeys(("no", "off", "n", "false"), "false"),
 }
-"""What is sometimes written for a truth value, and is text in YAML 1.2."""
+"""Words for true and false that are text in YAML 1.2 -> what was meant."""
 
 
 @dataclass(frozen=True)
 class Like:
-    """A text that is as a whole pattern says; who writes another reads the words, in an editor too."""
+    """A text that a pattern must match as a whole; the message of another text, also in an editor, is `words`."""
 
     pattern: str
     words: str
@@ -206,7 +206,7 @@ class MistakesError(ValueError):
 
 
 def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """What a validator gives back of a list that must not name anything twice."""
+    """The names as they are, for the validator of a list. Raises ValueError when one is there twice."""
     if len(set(names)) < len(names):
         raise ValueError("must name each once")
     return names
@@ -218,7 +218,7 @@ def mistake(path: str, rule: str, got: object) -> Mistake:
 
 
 def refuse(mistakes: list[tuple[str, str, object]]) -> None:
-    """Raise all the mistakes that a validator found, if it found any."""
+    """Raise a `MistakesError` with all the mistakes that a validator found, if it found any."""
     if mistakes:
         raise MistakesError(mistakes)
 
@@ -226,8 +226,8 @@ def refuse(mistakes: list[tuple[str, str, object]]) -> None:
 def judged(section: str, annotation: Any, value: Any) -> tuple[Any, list[Mistake]]:
     """What a section holds, and its mistakes.
 
-    Fields that are wrong are not there, and neither is what cannot be without them; the rules between the others hold
-    all the same. None for a section of which nothing is left.
+    Fields that are wrong are left out, and so is what needs them; the rules between the others are checked all the
+    same. None for a section of which nothing is left.
     """
     mistakes: list[Mistake] = []
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)

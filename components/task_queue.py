@@ -1,9 +1,9 @@
 """A work queue and its dead-letter queue.
 
 FIFO by default: order within a message group, one message of a group in flight at a time, no duplicates within five
-minutes. A producer that gives every message the same group makes one worker of the whole fleet. On a standard queue a
-group is a team: those that have few tasks are served before those of a team that has many in flight (SQS developer
-guide, "Amazon SQS fair queues").
+minutes. With one group for all messages, one worker does all of them, one after the other. On a standard queue a group
+is a team: those that have few tasks are served before those of a team that has many in flight (SQS developer guide,
+"Amazon SQS fair queues").
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -44,7 +44,7 @@ QueueName = Annotated[Name, AfterValidator(_is_no_dead_letter_queue)]
 """A queue's name in the stack file."""
 
 MOST_SEND_TO = 20
-"""Queues, each with a key of its own, that the policies inside a role have room for besides its other rights."""
+"""How many queues, each with a key of its own, the policies inside a role have room for besides its other rights."""
 
 SendTo = Annotated[tuple[Name, ...], Field(max_length=MOST_SEND_TO)]
 """Names of the queues that something may send to."""
@@ -67,8 +67,8 @@ class TaskQueueSettings(Settings):
     max_receive_count: Annotated[int, Field(ge=1, le=MOST_RECEIVES)] = 5
     """How often a message may be received before it moves to the dead-letter queue.
 
-    On the queue of reference workers: how often a task may fail. Those that a stopped worker gives back do not count,
-    up to 10.
+    On the queue of reference workers: how often a task may fail. What a stopped worker gives back does not count, up to
+    10 times.
     """
     retention_days: Annotated[int, Field(ge=1, le=DEAD_LETTER_RETENTION_DAYS)] = 7
     """Days until SQS drops a message that still waits, also one that waits already. The dead-letter queue has 14."""
@@ -93,7 +93,7 @@ class TaskQueueSettings(Settings):
         return self
 
     def preflight(self, path: str, region: str) -> Iterator[Mistake]:
-        """Mistakes in what is elsewhere."""
+        """The mistake where the key is in another region."""
         if self.kms_key_arn is not None and self.kms_key_arn.split(":")[3] != region:
             yield mistake(f"{path}.kmsKeyArn", f"must be a key in {region}, where the queue is", self.kms_key_arn)
 

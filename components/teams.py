@@ -35,7 +35,7 @@ class TeamSettings(Settings):
         return each_once(arns)
 
     def preflight(self, path: str, partition: str) -> Iterator[Mistake]:
-        """The mistake of a budget where there are none; see `AlertsSettings`."""
+        """The mistake of a budget in GovCloud, which has none; see `AlertsSettings`."""
         if self.monthly_budget_usd is not None and partition == "aws-us-gov":
             rule = "must be left out in GovCloud, which has no AWS Budgets: set it in the account that pays"
             yield mistake(f"{path}.monthlyBudgetUsd", rule, self.monthly_budget_usd)

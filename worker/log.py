@@ -14,7 +14,7 @@ from typing import Literal
 
 MAX_WAITING_LINES = 10_000
 PATIENCE_SECONDS = 1.0
-"""How long a line waits for room among those, the first time that there is none."""
+"""How long a line waits for room in the full buffer, the first time; after that it is dropped at once."""
 
 _writing = threading.Lock()
 
@@ -76,7 +76,7 @@ def flush(seconds: float = 1.0) -> None:
 
 
 def log(event: str, *, level: Literal["info", "warning", "error"] = "info", **fields: object) -> int:
-    """Write one line, and say how long it is; a stdout that is gone or not read does not stop the worker."""
+    """Write one line and return its length in bytes; a stdout that is gone or not read does not stop the worker."""
     line = _line(event, level, fields)
     if _writer:
         _writer.put(line)

@@ -76,7 +76,7 @@ class Settlement:
     lease: Lease
     result: Result | None
     wait_seconds: int | None
-    """After which the message may be received again; None deletes it."""
+    """Seconds after which the message may be received again; None deletes it."""
     failures: int | None = None
     """How often the task has failed now, if it has."""
 

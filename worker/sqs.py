@@ -159,7 +159,7 @@ class Lease:
     body: str
     receive_count: int
     waited_seconds: float
-    """Since it was sent."""
+    """Seconds since the message was sent."""
     ceiling_at: float
     """12 hours from the ReceiveMessage request: no extension reaches beyond."""
     visibility_seconds: int

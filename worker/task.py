@@ -94,7 +94,7 @@ class Result:
         )
 
     def shortened(self) -> Result:
-        """Without output and most of the reason: under 1,024 bytes, the least that MaximumMessageSize can be."""
+        """The result without its output and most of its reason: under 1,024 bytes, the least MaximumMessageSize."""
         reason = (self.reason or "").encode("ascii", "replace").decode()
         return dataclasses.replace(self, output=[], reason=reason[:MAX_SHORT_REASON_CHARACTERS] or None)
 

@@ -29,7 +29,7 @@ POLL_SECONDS = 3.0
 LAST_LOGS_SECONDS = 6.0
 """For how long after its end more is waited for: what a container wrote last arrives some seconds later."""
 MOST_FAILURES = 20
-"""Questions in a row that AWS may leave without an answer, as where the network is gone for a minute."""
+"""How many questions in a row AWS may leave without an answer, as when the network is down for a minute."""
 FRONT_OF_QUEUE = 100
 """Jobs of a queue that its snapshot names (Batch API, `GetJobQueueSnapshot`)."""
 INTERRUPTED = 130

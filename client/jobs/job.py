@@ -21,7 +21,7 @@ STATES = (*WAITING, *UNDER_WAY, *ENDS)
 MOST_DESCRIBED = 100
 """Jobs of one question (Batch API, `DescribeJobs`)."""
 DEFAULT_LOG_GROUP = "/aws/batch/job"
-"""Where logs are whose job definition does not say where."""
+"""Log group of a job whose job definition names none."""
 
 Described = Mapping[str, Any]
 """A job or a node, as `DescribeJobs` answers (Batch API, `JobDetail`)."""

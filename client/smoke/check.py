@@ -47,12 +47,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """Something that is to hold; it passes when nothing else is found."""
+    """Something that should hold; it passes when nothing is found against it."""
 
     name: str
     """The part of the stack that it is about."""
     what: str
-    """What is to hold, as a clause."""
+    """What should hold, as a clause."""
     find: Callable[[], Iterable[Finding]]
 
 

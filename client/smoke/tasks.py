@@ -21,7 +21,8 @@ TASK_SECONDS = 60
 ECHO_SECONDS = 30
 """How long a message may take through a queue that nobody else reads."""
 LEAST_RECEIVES = 3
-"""Two looks of this check at somebody else's result, and the one of whom it is for."""
+"""Fewest `maxReceiveCount` of the results queue: two looks of this check at somebody else's result, and one of its
+reader."""
 
 
 def checks(outputs: Outputs, account: Account, patience: Patience) -> Iterator[Check]:

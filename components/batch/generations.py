@@ -20,9 +20,10 @@ MOST_IN_A_REGION = 50
 NAME_TAG = "distributed-training:name"
 """Tag of a compute environment: its logical name, which an upgrade may change while its physical name stays."""
 NEEDS_TAG = "distributed-training:needs"
-"""Tag of a compute environment: what its instances use and others do without, separated by spaces."""
+"""Tag of a compute environment: what its instances use that not all instances use, separated by spaces."""
 NEARBY, PLACEMENT, MOUNTED = "nearby", "placement", "lustre"
-"""Rules by which instances reach each other, a placement group, the file system; besides these they need zones."""
+"""Values in that tag: rules by which instances reach each other, a placement group, the file system; the rest are
+zones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Generation:
     tasks: int
     """Containers that run in it or are about to."""
     needs: frozenset[str] = frozenset()
-    """What must stay as long as it does."""
+    """What must stay as long as it does (`NEEDS_TAG`)."""
 
     @classmethod
     def ask(cls, physical_name: str) -> Self | None:
@@ -93,7 +94,7 @@ class DeployedJobQueue:
         }
 
     def others(self, names: Set[str]) -> list[Generation]:
-        """Its compute environments but those with these logical names."""
+        """Its compute environments, except those with these logical names."""
         asked = (Generation.ask(one) for one in sorted(self.environments) if _logical(one) not in names)
         found = [one for one in asked if one is not None and one.name not in names]
         # of two with one name, which a broken off deployment may leave, the one that still has something to do

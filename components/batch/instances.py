@@ -39,7 +39,7 @@ STRATEGIES: Mapping[Capacity, str] = {
     "onDemand": "BEST_FIT_PROGRESSIVE",
     "capacityBlock": "BEST_FIT_PROGRESSIVE",
 }
-"""Kind of capacity -> how Batch chooses instances: of the strategies with which an environment takes a newer image."""
+"""Kind of capacity -> how Batch chooses instances. Under others an environment takes no newer image."""
 
 PARTITIONS_WITHOUT_EFA = ("aws-cn",)
 """Where Batch does not support it (Getting Started with Amazon Web Services in China, "Amazon Batch")."""
@@ -57,7 +57,7 @@ class InstancesSettings(JobSettings):
     min_vcpus: Annotated[int, Field(ge=0)] = 0
     """The vCPUs that always run, for each kind of capacity; 0 costs nothing while idle."""
     max_vcpus: Annotated[int, Field(ge=1)] = 384
-    """The vCPUs that run at most, for each kind of capacity; while an environment drains, its own run beside them."""
+    """The vCPUs that run at most, for each kind of capacity; those of an environment that drains come on top."""
     root_volume_gib: Annotated[int, Field(ge=30, le=16_384)] = 200
     """Size of each instance's root volume in GiB, for images and scratch space."""
     capacity_reservation_id: ReservationId | None = None
@@ -253,9 +253,9 @@ class BatchInstances(pulumi.ComponentResource):
         statements: Sequence[iam.Statement],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`needs`: what `settings.needs` were of the instances that are still there.
+        """`needs`: what the instances need that still run in environments that drain (`InstancesSettings.needs`).
 
-        `file_system`: what they mount, as Lustre's clients call it.
+        `file_system`: what they mount (`Lustre.source`).
 
         `statements`: what lets their containers write logs, and pull images.
         """

@@ -24,7 +24,7 @@ SHORTEST_TIMEOUT_SECONDS = 60
 """Batch API, `JobTimeout`."""
 
 LONGEST_TIMEOUT_HOURS = (2**31 - 1) // 3600
-"""As many seconds as the API has numbers for."""
+"""The largest number of seconds that the API takes, in hours."""
 
 STOPPED, FAULTY_GPU = 75, 80
 """Exit codes of `examples/batch`: told to stop before the end, and a GPU that failed its check before the start."""
@@ -61,7 +61,8 @@ class JobSettings(Settings):
     shared_memory_mib: Annotated[int, Field(ge=1)] | None = None
     """Size of /dev/shm in MiB, a part of `memoryMib` that data loaders and NCCL use. Default: half of it."""
     efa: bool = False
-    """Whether nodes communicate over Elastic Fabric Adapter, in `network.trainingZone`, as with `nodes` over 1."""
+    """Whether nodes communicate over Elastic Fabric Adapter. They are then in `network.trainingZone`, as with `nodes`
+    over 1."""
     gpu_metrics: bool = True
     """Whether use, memory and temperature of its GPUs are metrics in CloudWatch, and an alarm tells when they are idle.
 
@@ -101,7 +102,7 @@ class JobSettings(Settings):
             yield f"{path}.terminateFaultyInstances", ("ec2",)
 
     def container(self, types: Sequence[InstanceFacts]) -> Preset:
-        """What one node's container has: what is said, and else all of the smallest of the types."""
+        """What one node's container has: what the settings say, otherwise all that the smallest of the types has."""
         whole = Preset.of_container(types, efa=self.efa)
         said = {"vcpus": self.vcpus, "memory_mib": self.memory_mib, "accelerators": self.gpus}
         return replace(whole, **{key: value for key, value in said.items() if value is not None})

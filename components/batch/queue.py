@@ -29,13 +29,13 @@ from components.teams import TeamSettings, shares
 LOG_RETENTION_DAYS = 30
 FAIR_SHARE_DECAY_SECONDS = 3600
 WAIT_SECONDS = (600, 86_400)
-"""Batch API, `JobStateTimeLimitAction`."""
+"""Shortest and longest time that a job may wait (Batch API, `JobStateTimeLimitAction`)."""
 
 GIVE_UP_SECONDS = {
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": 600,
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": 600,
 }
-"""Reason why the job at the head of the queue can never start -> how long it may block the queue (same place)."""
+"""Reason why the job at the head of the queue can never start -> how long it may block the queue."""
 
 UPDATE_POLICY: batch.ComputeEnvironmentUpdatePolicyArgsDict = {
     "terminate_jobs_on_update": False,
@@ -45,7 +45,7 @@ UPDATE_POLICY: batch.ComputeEnvironmentUpdatePolicyArgsDict = {
 (hashicorp/terraform-provider-aws issue 48709; the API takes 7200). No deployment makes it exchange instances."""
 
 CHANGED_BY_BATCH = ["computeResources.desiredVcpus"]
-"""Batch refuses to lower it."""
+"""Inputs that Batch itself changes; it refuses a lower number than it has set."""
 FIXED = [
     f"computeResources.{key}"
     for key in (
@@ -169,7 +169,7 @@ class BatchJobQueue(pulumi.ComponentResource):
         protect: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`others`: compute environments that the queue has on AWS, but for those that these settings give it."""
+        """`others`: compute environments that the queue has on AWS, except those that these settings make."""
         super().__init__("distributed-training:index:BatchJobQueue", name, {}, opts)
         zones, lustre = settings.zones(network.zones), artifacts.lustre
         for notice in (*settings.notices(f"batch.{name}"), *(lustre.notices(f"batch.{name}", zones) if lustre else ())):

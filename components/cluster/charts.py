@@ -1,4 +1,4 @@
-"""The charts that are installed on the cluster, at pinned versions, and the images that they have pulled."""
+"""The charts that are installed on the cluster, at pinned versions, and the images that they use."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ PUBLIC_EFA_HOST = "602401143452.dkr.ecr.us-west-2.amazonaws.com"
 
 @dataclass(frozen=True, kw_only=True)
 class ChartImage:
-    """An image that a chart has pulled, as its own values name it."""
+    """An image that a chart uses, and where the values of the chart name it."""
 
     name: str
     """Registry, path and tag."""
@@ -34,7 +34,7 @@ class Chart:
     after: tuple[str, ...] = ()
     """Charts that must be installed before it."""
     images: tuple[ChartImage, ...] = ()
-    """What it has pulled with the values below; where `eks.imageRegistry` is set it is taken from there."""
+    """The images that it uses with the stack's values; with `eks.imageRegistry` they come from there."""
 
 
 CHARTS: Mapping[str, Chart] = {

@@ -58,13 +58,13 @@ class ControlPlaneSettings(Settings):
     addon_versions: dict[str, dict[Addon, AddonVersion]] = Field(default_factory=dict[str, dict[Addon, str]])
     """Kubernetes version -> add-on -> its version, for clusters of that version.
 
-    What is left out begins with the version that AWS names as the default for the cluster's, and keeps it until the
-    cluster's version changes.
+    An add-on that is left out begins with AWS's default for the cluster's version, and keeps it until that version
+    changes.
     """
     container_insights: bool = False
-    """Whether Container Insights sends what nodes and their GPUs do to CloudWatch, and logs of training's pods.
+    """Whether Container Insights sends metrics of nodes and their GPUs to CloudWatch, and the logs of training's pods.
 
-    It is paid by what it observes and by the logs, also of nodes without GPUs.
+    AWS charges for each observation and for the logs, also of nodes without GPUs.
     """
     public_access_cidrs: Annotated[tuple[Range, ...], Field(max_length=MOST_PUBLIC_RANGES)] = ()
     """Public address ranges that may reach the Kubernetes API. Empty: only from inside the VPC."""

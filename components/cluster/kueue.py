@@ -61,7 +61,7 @@ def resource_groups(flavor: str, quotas: Mapping[str, str]) -> list[dict[str, An
 
 
 def share(group: str, quotas: Mapping[str, str], *, weight: int) -> dict[str, Any]:
-    """What a queue says that has nothing of its own, and shares all that its group has with the queues of its cohort.
+    """The spec of a queue without a quota of its own: it shares all that its group has with the queues of its cohort.
 
     A job waits while its queue has more of the group than another that has jobs, each by its weight, and one that has
     less stops jobs of one that has more. With weight 0 it has what others leave (Kueue API, `FairSharing`).

@@ -29,11 +29,11 @@ Addon = Literal[
 ]
 """The add-ons that the stack has EKS keep."""
 INSIGHTS: Addon = "amazon-cloudwatch-observability"
-"""The one that a cluster has only where its settings want it."""
+"""The add-on that a cluster has only with `eks.containerInsights`."""
 CAPACITY_TYPES = {"onDemand": "ON_DEMAND", "spot": "SPOT", "capacityBlock": "CAPACITY_BLOCK"}
 LONGEST_CONNECT_SECONDS = 5
 FIRST = "let their jobs end first, or add another group for new jobs, see docs/eks.md"
-"""What comes before an edit that would end nodes."""
+"""What to do before an edit that would end nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +150,14 @@ class RunningCluster:
         return max((one for one in self.node_groups if one.path == path), key=lambda one: one.size, default=None)
 
     def left_out(self, named: Collection[str]) -> Iterator[Mistake]:
-        """Mistakes in a stack file that names these GPU node groups, and not one whose nodes run."""
+        """Mistakes where a GPU node group whose nodes run is not among those that the stack file names."""
         for one in self.node_groups:
             if one.size and one.path.startswith(GPU_NODES) and one.path.removeprefix(f"{GPU_NODES}.") not in named:
                 rule = f"must stay in the stack file while {one.size} of its nodes run: {FIRST}"
                 yield Mistake(path=one.path, rule=rule)
 
     def preflight(self, zones: Sequence[str]) -> Iterator[Mistake]:
-        """Mistakes in a network with these zones."""
+        """The mistake where a zone of the control plane is not among these zones of the network."""
         if gone := sorted(self.zones - set(zones)):
             yield mistake(
                 "network", f"must keep {', '.join(gone)}, because EKS never moves a control plane", list(zones)

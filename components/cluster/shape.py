@@ -23,9 +23,9 @@ class NodeShape:
     resources: Mapping[str, int]
     """What device plugins offer on a node: resource -> count."""
     vcpus: int
-    """vCPUs that a pod may ask for which has the whole node; of the smallest type, when the group has several."""
+    """vCPUs that a pod with the whole node may ask for; of the smallest type, when the group has several."""
     memory_mib: int
-    """Memory in MiB that it may ask for; likewise."""
+    """Memory in MiB that such a pod may ask for, of the smallest type too."""
     environment: Mapping[str, str]
     """Environment of its container."""
     labels: Mapping[str, str]
@@ -65,7 +65,7 @@ class NodeShape:
         )
 
     def pods_have(self, nodes: int) -> dict[str, str]:
-        """Resource -> what pods can have of it on so many nodes together; of one, what a pod asks for that has all."""
+        """Resource -> what pods can have of it on this many nodes together; on one node, what one pod can have."""
         return {
             "cpu": str(self.vcpus * nodes),
             "memory": f"{self.memory_mib * nodes}Mi",
@@ -82,7 +82,7 @@ class NodeShape:
         """Key -> value of what a pod must tolerate.
 
         The first keeps off what asks for no accelerator, the second what asks for one of another group: of all groups
-        that have room for a pod, Cluster Autoscaler may start any, the dearest too.
+        that have room for a pod, Cluster Autoscaler may start any, also the most expensive.
         """
         return {self.accelerator: "true", NODE_GROUP_LABEL: self.labels[NODE_GROUP_LABEL]}
 

@@ -54,8 +54,8 @@ class SoftwareSettings(Settings):
     image_registry: Registry | None = None
     """A registry of your own that has copies of all images of this software, each under its own path.
 
-    `python -m tools.images` says which they are, and copies them. Left out, they come through the stack's cache; from
-    where their charts say, what ECR does not cache: NVIDIA's device plugin (nvcr.io), and Trainer (ghcr.io) without
+    `python -m tools.images` says which they are, and copies them. Left out, they come through the stack's cache. What
+    ECR does not cache comes from where its chart says: NVIDIA's device plugin (nvcr.io), and Trainer (ghcr.io) without
     `artifacts.registrySecrets`.
     """
 

@@ -10,7 +10,7 @@ from components.batch import BatchJobQueue
 from components.fargate_workers.settings import WorkerSettings
 
 STOP_TIMEOUT_SECONDS = 120
-"""The longest that Fargate waits between SIGTERM and SIGKILL; spot capacity is taken back after as long."""
+"""The longest that Fargate waits between SIGTERM and SIGKILL, and the notice before it takes spot capacity back."""
 WORKER_METRICS = "DistributedTraining/Worker"
 """Namespace of the metrics in the reference worker's log; their one dimension is `QueueName`."""
 WORKER_MEMORY_MIB = 256

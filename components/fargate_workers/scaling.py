@@ -111,8 +111,8 @@ def expressions(settings: WorkerSettings) -> list[tuple[str, str, str]]:
     """Id, metric math and label of what the alarm computes; the last is the size.
 
     A series without a point counts as 0 in a sum and in a comparison, and as the condition of IF it drops the point
-    (CloudWatch user guide, "Using math expressions with CloudWatch metrics"). So of what is missing there is none, but
-    there is no size without the number of tasks that wait.
+    (CloudWatch user guide, "Using math expressions with CloudWatch metrics"). So a missing metric counts as none,
+    except the number of tasks that wait: without it there is no size.
     """
     # other fleets' tasks in hand do not tell that this one's image starts
     at_work = "running" if settings.shares_queue else "in_hand + running"

@@ -17,12 +17,12 @@ LARGEST_TASK_SECONDS = 43_200 - 900
 """SQS hides a message for 12 hours at most; use Batch for longer work."""
 
 ROLE_ROOM = 45
-"""Queues to send to for which the policies inside a role have room, besides a fleet's other rights."""
+"""How many queues under `sendTo` the policies inside a role have room for, besides a fleet's other rights."""
 ROOM_OF_JOB_QUEUE = 3
-"""How many of them the right to submit to a job queue takes the place of."""
+"""How many such queues need as much room as one job queue under `submitTo`."""
 
 SHORTEST_VISIBILITY_SECONDS = 60
-"""The worker sends a heartbeat at a third of it, and a failing call to SQS may take 20 seconds."""
+"""The worker sends a heartbeat at a third of it, and a call to SQS may take 15 seconds to fail (`worker/sqs.py`)."""
 
 LEGAL_MEMORY_MIB: Mapping[int, Sequence[int]] = {
     256: (512, 1024, 2048),
@@ -72,9 +72,10 @@ class WorkerSettings(Settings):
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """EC2 instance types that workers with `gpu` run on, on demand in this order. Default: g6.xlarge and g5.xlarge."""
     cpu: Annotated[int, Field(ge=256)] | None = None
-    """CPU units of one worker; 1024 are one vCPU. Default: 1024; with `gpu`, what falls to its GPUs on every type."""
+    """CPU units of one worker; 1024 are one vCPU. Default: 1024; with `gpu`, its GPUs' share of the type that has
+    least."""
     memory: Annotated[int, Field(ge=512)] | None = None
-    """Memory of one worker in MiB. Default: 4096; with `gpu`, what falls to its GPUs on every type."""
+    """Memory of one worker in MiB. Default: 4096; with `gpu`, its GPUs' share of the type that has least."""
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     """Processor architecture of the image."""
     min_tasks: Annotated[int, Field(ge=0)] = 0
@@ -231,7 +232,7 @@ class WorkerSettings(Settings):
                 yield from quotas.of_instances(path, self.types, usage_class, math.ceil(vcpus * share))
 
     def endpoints(self, path: str) -> Needs:
-        """What its tasks need where there is no NAT; Fargate reaches ECS itself without, an instance does not.
+        """What its tasks need where there is no NAT. Fargate needs no endpoint for ECS itself, an instance does.
 
         ECS developer guide, "Amazon ECS interface VPC endpoints".
         """
@@ -267,7 +268,7 @@ class WorkerSettings(Settings):
 
 
 def one_fleet(path: str, section: Any) -> Mistake | None:
-    """The mistake of a section that is one fleet, as it was in 0.1.0, with the line that mends it."""
+    """The mistake of a section that is one fleet instead of fleets by name, as in release 0.1.0; None otherwise."""
     if not isinstance(section, dict):
         return None
     given = cast("dict[str, Any]", section)
@@ -281,7 +282,7 @@ def one_fleet(path: str, section: Any) -> Mistake | None:
 
 
 def shared_queues(path: str, fleets: Mapping[str, WorkerSettings]) -> Iterator[Mistake]:
-    """Mistakes of fleets that do the tasks of the same queue without a word."""
+    """Mistakes of fleets that do the tasks of the same queue without `sharesQueue`."""
     for name, fleet in fleets.items():
         others = [other for other, one in fleets.items() if other != name and one.queue == fleet.queue]
         if others and not fleet.shares_queue:

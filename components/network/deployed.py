@@ -30,7 +30,7 @@ class DeployedNetwork:
     places: Mapping[str, int] = field(default_factory=dict[str, int])
     """Zone -> which of the VPC's ranges its private subnet has."""
     training_zone: str | None = None
-    """The zone of what must be close together."""
+    """The zone of what must be close together; None where nothing is there."""
 
     @classmethod
     def ask(cls, deployed: Deployed, *, account: iam.Account, cidr: ipaddress.IPv4Network | None) -> Self:

@@ -45,11 +45,12 @@ class NetworkSettings(Settings):
     Default: the first of the network's that offers every instance type of these, found once and kept. A running EKS
     group stays where it is, and so does Lustre: the zone cannot change while there is one."""
     nat_gateways: Literal["none", "single", "perZone"] = "single"
-    """NAT gateways to the internet. With `none`, images must be in ECR, and AWS is reached by interface endpoints."""
+    """NAT gateways to the internet: one, one for each zone, or none. With `none`, images must be in ECR, and AWS is
+    reached by interface endpoints."""
     interface_endpoints: tuple[EndpointService, ...] = ()
     """AWS services to reach without NAT, such as `ecr.api`; paid by the hour and zone. S3 is always included."""
     flow_logs: bool = False
-    """Whether CloudWatch logs accepted and rejected traffic, for 30 days."""
+    """Whether CloudWatch logs accepted and rejected traffic, for 30 days or `logs.retentionDays`."""
     existing: ExistingNetwork | None = None
     """A VPC that you already have. Of the keys above only `trainingZone` may then be set.
 
@@ -221,7 +222,7 @@ class NetworkSettings(Settings):
                 )
 
     def losses(self, path: str, there: DeployedNetwork) -> Iterator[Mistake]:
-        """Mistakes that would take the network from under what runs on it, half of which cannot follow."""
+        """Mistakes that would move the stack to another VPC, where much of what runs cannot follow."""
         own, adopted = [*there.vpcs], there.adopted
         if self.existing is not None and own:
             yield mistake(

@@ -61,7 +61,7 @@ def offer_all(zones: Iterable[str], needs: Mapping[str, frozenset[str]]) -> list
 
 
 def placed(zones: Sequence[str], there: Mapping[str, int], *, first: str, most: int) -> dict[str, int]:
-    """Zone -> its place: that which it has, or the next of `most` that is free now; of new ones `first` comes first.
+    """Zone -> its place: the one that it has, or the next free one of `most`; of the new zones `first` is served first.
 
     A place whose zone goes in the same deployment is not free yet: AWS deletes its subnet after it has made the others.
     A zone without a place is left out.

@@ -22,11 +22,12 @@ UNCONSUMED_MINUTES = 15
 WORKERS_BELOW_DESIRED_MINUTES = 15
 """How long ECS may take to bring up workers: capacity, a large image, one restart."""
 LEAST_MISSING_SHARE = 0.1
-"""Share of the workers that always are about to start, in a large fleet on spot capacity."""
+"""Share of the workers that may be missing without an alarm: in a large fleet on spot capacity some are always
+starting."""
 WORKER_MEMORY_PERCENT = 90
 FAILING_MINUTES = 15
 LEAST_ATTEMPTS = 5
-"""Attempts in five minutes below which their failures say nothing of the rest."""
+"""Fewest attempts in five minutes of which the share of failures is judged."""
 LONGEST_RETRY_SECONDS = 900
 """The longest that the reference worker lets a task wait for its next attempt."""
 IDLE_GPU_PERCENT = 5
@@ -237,7 +238,7 @@ def is_left_to_its_readers(name: str, workers: Mapping[str, FargateWorkers]) -> 
 
 
 def oldest_task_seconds(settings: TaskQueueSettings, longest_seconds: int | None) -> int:
-    """Age beyond which a task was neither done nor given up: all its attempts one after the other.
+    """Age in seconds that a task cannot reach while its workers keep up: all its attempts one after the other.
 
     An attempt takes as long as a worker's task may, and the wait for the next one; without workers, it is a receive.
     Never more than half of the retention, so that somebody is notified before SQS drops the message.

@@ -35,7 +35,8 @@ EVENTS = "events.amazonaws.com"
 PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", EVENTS)
 """Services that publish to the topic."""
 COST_ANOMALIES = "costalerts.amazonaws.com"
-"""Another one (Cost Management user guide, "Creating an Amazon SNS topic for anomaly notifications")."""
+"""The service of Cost Anomaly Detection, which publishes too (Cost Management user guide, "Creating an Amazon SNS topic
+for anomaly notifications")."""
 
 MonitorArn = Annotated[
     str,
@@ -57,9 +58,12 @@ class AlertsSettings(Settings):
     monthly_budget_usd: Annotated[float, Field(gt=0)] | None = None
     """Monthly budget of the whole account in US dollars. Alerts: when 80 % is spent, and when 100 % is forecast."""
     anomaly_usd: Annotated[int, Field(ge=1)] | None = None
-    """US dollars. An alert when the account spends this much more on an AWS service than AWS expects from days before.
+    """US dollars. An alert when the account spends this much more on an AWS service than AWS expects from the days
+    before.
 
-    Left out: none. AWS Cost Anomaly Detection needs Cost Explorer, tells within a day, and costs nothing."""
+    Left out, there is no such alert. AWS Cost Anomaly Detection needs Cost Explorer, alerts within a day, and costs
+    nothing.
+    """
     anomaly_monitor_arn: MonitorArn | None = None
     """The monitor of AWS services that the account has already: there can be no second. Default: the stack's own.
 
