@@ -235,7 +235,9 @@ class GpuCluster(pulumi.ComponentResource):
             team_statements={team: [*artifacts.read_write(team), *sending] for team in teams},
             account=account,
             # GPU groups are not among them: whoever cannot reach the Kubernetes API may take one out all the same
-            nodes=[system, addons],
+            nodes=system,
+            dns=addons.dns,
+            addons=addons,
             lustre=lustre,
             protect=protect,
             opts=pulumi.ResourceOptions(

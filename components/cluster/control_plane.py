@@ -254,6 +254,9 @@ class ControlPlane(pulumi.ComponentResource):
 class Addons(pulumi.ComponentResource):
     """EKS's add-ons that run on the system nodes."""
 
+    dns: pulumi.Resource
+    """CoreDNS, by which pods find AWS."""
+
     def __init__(
         self,
         name: str,
@@ -278,8 +281,8 @@ class Addons(pulumi.ComponentResource):
         )
         identity = eks.AddonPodIdentityAssociationArgs(role_arn=volumes.arn, service_account=VOLUMES_SERVICE_ACCOUNT)
         with_lustre: list[Addon] = ["aws-fsx-csi-driver"] if lustre else []
-        for addon in (*ADDONS, *with_lustre):
-            eks.Addon(
+        addons = {
+            addon: eks.Addon(
                 f"{name}-{addon}",
                 cluster_name=cluster_name,
                 addon_name=addon,
@@ -289,6 +292,9 @@ class Addons(pulumi.ComponentResource):
                 # an add-on is healthy only once its pods have a node
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[system, volumes]),
             )
+            for addon in (*ADDONS, *with_lustre)
+        }
+        self.dns = addons["coredns"]
         if settings.container_insights:
             ContainerInsights(
                 f"{name}-insights",

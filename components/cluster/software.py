@@ -90,13 +90,16 @@ class ClusterSoftware(pulumi.ComponentResource):
         teams: Mapping[str, TeamSettings],
         team_statements: Mapping[str, Sequence[iam.Statement]],
         account: iam.Account,
-        nodes: Sequence[pulumi.Resource],
+        nodes: pulumi.Resource,
+        dns: pulumi.Resource,
+        addons: pulumi.Resource,
         lustre: Lustre | None,
         protect: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """`nodes` are what releases run on; `opts` names the provider of the cluster's Kubernetes API.
 
+        `dns`: by what pods find AWS. `addons`: what EKS keeps on the nodes, such as the drivers of what jobs mount.
         `cached`: what takes the place of a public registry in the name of an image. `statements` are what jobs of no
         team may do on AWS, `team_statements` what those of each team may. `lustre`: the file system that training jobs
         may mount.
@@ -135,6 +138,9 @@ class ClusterSoftware(pulumi.ComponentResource):
             **({"trainer": {}} if settings.trainer else {}),
             **({"kueue": kueue.values()} if settings.kueue else {}),
         }
+        # a pod gets the identity that its service account has when it starts. The autoscaler asks AWS once, at its start,
+        # which instance types there are: without an answer it goes on with those that its image knows (BuildAWS)
+        asks_aws = {"cluster-autoscaler": [autoscaler, dns]}
         releases: dict[str, pulumi.Resource] = {}
         for chart_name, chart in CHARTS.items():
             if chart_name in values:
@@ -149,9 +155,12 @@ class ClusterSoftware(pulumi.ComponentResource):
                     values=_with_images(values[chart_name], chart.images, registry),
                     opts=pulumi.ResourceOptions(
                         parent=self,
-                        # pods need nodes to start on and to be taken off from; a pod gets the identity that its
-                        # service account has when it starts
-                        depends_on=[*nodes, autoscaler, *(releases[one] for one in chart.after if one in releases)],
+                        # pods need nodes to start on and to be taken off from
+                        depends_on=[
+                            nodes,
+                            *asks_aws.get(chart_name, ()),
+                            *(releases[one] for one in chart.after if one in releases),
+                        ],
                     ),
                 )
         queues = [
@@ -183,7 +192,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                 statements=team_statements[team],
                 quotas=quotas,
                 default_group=_smallest(shapes),
-                after=[*nodes, *releases.values(), *queues, *runtimes],
+                after=[nodes, addons, *releases.values(), *queues, *runtimes],
                 opts=child,
             )
             for team, one in teams.items()
@@ -193,7 +202,7 @@ class ClusterSoftware(pulumi.ComponentResource):
                 kubernetes.core.v1.PersistentVolume(
                     f"{name}-lustre",
                     spec=_volume(lustre),
-                    opts=pulumi.ResourceOptions(parent=self, depends_on=[*nodes, lustre]),
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[nodes, addons, lustre]),
                 )
             ]
             if lustre
@@ -205,7 +214,7 @@ class ClusterSoftware(pulumi.ComponentResource):
             # jobs of Kueue and Trainer end only while these run, and a queue only when it has no job: so the namespace
             # goes before all of them, and before the volume that they have mounted
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[*nodes, *releases.values(), *queues, *runtimes, *volumes]
+                parent=self, depends_on=[nodes, addons, *releases.values(), *queues, *runtimes, *volumes]
             ),
         )
         claims = [

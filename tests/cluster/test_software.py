@@ -190,6 +190,17 @@ def test_jobs_go_before_what_ends_them(deployed: Run) -> None:
             assert namespace.urn in one.dependencies
 
 
+def test_software_comes_beside_the_addons_and_jobs_go_before_both(deployed: Run) -> None:
+    system, dns = one_of(deployed, NODE_GROUP, "training-system"), one_of(deployed, ADDON, "training-coredns")
+    for release in all_of(deployed, RELEASE).values():
+        before = needs(deployed, release)
+        assert system.urn in before
+        # it alone asks AWS when it starts
+        assert (dns.urn in before) == (release.name == "training-cluster-autoscaler")
+    namespace = one_of(deployed, "kubernetes:core/v1:Namespace", "training")
+    assert one_of(deployed, ADDON, "training-aws-ebs-csi-driver").urn in namespace.dependencies
+
+
 def test_every_supported_version_has_an_autoscaler() -> None:
     assert set(AUTOSCALER_IMAGES) == set(STANDARD_SUPPORT_ENDS)
 
