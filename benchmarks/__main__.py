@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import deploy_time, flat, growth, processes, program, worker
+from benchmarks import deploy_time, deployments, flat, growth, processes, program, worker
 from benchmarks.figure import Figure
 from local import sealed
 from local.aws import Aws
@@ -52,6 +52,7 @@ def main() -> int:
 def _figures(measured: program.Program, folder: Path, runs: int) -> Iterator[Figure]:
     yield from program.figures(measured, runs)
     yield from processes.figures(measured, folder, runs)
+    yield from deployments.figures(measured, folder, runs)
     yield deploy_time.figure(measured)
     yield from worker.figures(measured.aws, runs)
 

@@ -26,8 +26,8 @@ class Spent:
     """Most memory that it, or one that it started, had at a time."""
 
 
-def spent(command: list[str], environment: Mapping[str, str] | None = None) -> Spent:
-    """Run a command, whose output nobody sees.
+def spent(command: list[str], environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Spent:
+    """Run a command, in a folder, whose output nobody sees.
 
     Raises:
         RuntimeError: when it fails.
@@ -35,7 +35,12 @@ def spent(command: list[str], environment: Mapping[str, str] | None = None) -> S
     """
     spend = [sys.executable, "-S", str(Path(__file__).with_name("spend.py"))]
     done = subprocess.run(
-        [*spend, *command], env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=True
+        [*spend, *command],
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seconds, mib, status = done.stdout.split()
     if status != "0":

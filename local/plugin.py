@@ -299,10 +299,9 @@ def _refuse(context: Any, message: str) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def main(package: str, *_engine: str) -> None:
+def serve(plugin: Plugin) -> None:
     """Serve the engine until it ends."""
     server: Any = grpc.server(ThreadPoolExecutor(CALLS_AT_ONCE), options=MESSAGE_OPTIONS)
-    plugin = Plugin(package, os.environ["AWS_ENDPOINT_URL"])
     cast("Any", provider_pb2_grpc).add_ResourceProviderServicer_to_server(plugin, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -315,4 +314,4 @@ def main(package: str, *_engine: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(Plugin(sys.argv[1], os.environ["AWS_ENDPOINT_URL"]))

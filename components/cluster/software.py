@@ -138,8 +138,8 @@ class ClusterSoftware(pulumi.ComponentResource):
             **({"trainer": {}} if settings.trainer else {}),
             **({"kueue": kueue.values()} if settings.kueue else {}),
         }
-        # a pod gets the identity that its service account has when it starts. The autoscaler asks AWS once, at its start,
-        # which instance types there are: without an answer it goes on with those that its image knows (BuildAWS)
+        # a pod gets the identity that its service account has when it starts. The autoscaler asks AWS once, at its
+        # start, which instance types there are: without an answer it goes on with those of its image (BuildAWS)
         asks_aws = {"cluster-autoscaler": [autoscaler, dns]}
         releases: dict[str, pulumi.Resource] = {}
         for chart_name, chart in CHARTS.items():
