@@ -1,8 +1,8 @@
 """The floor of `python -m local up`: the calls of boto3 that a deployment makes, one after the other, and nothing else.
 
-Run as `python -m benchmarks.calls FILE`: starts a moto server, imports what the program imports of Pulumi's SDKs, and
-makes the calls that the file holds. An id that moto invents is another one in each run, so it is taken from the answer
-that gave it. Every call must succeed.
+Run as `python -m benchmarks.calls FILE`: starts a moto server, imports the classes of the SDKs by which the program
+makes its resources, and makes the calls that the file holds. An id that moto invents is another one in each run, so it
+is taken from the answer that gave it. Every call must succeed.
 """
 
 import importlib
@@ -44,19 +44,19 @@ class Recorded(NamedTuple):
     """What a deployment does outside this project's code."""
 
     region: str
-    modules: list[str]
-    """The SDK's modules that have the classes of its resources."""
+    classes: list[tuple[str, str]]
+    """Module and name of the classes of its resources; a module of the SDK is read when a class of it is asked for."""
     calls: list[Call]
 
 
-def record(stack: StackFile, facts: Facts, modules: list[str]) -> Recorded:
+def record(stack: StackFile, facts: Facts, classes: list[tuple[str, str]]) -> Recorded:
     """Deploy a stack to an AWS of its own, and keep the calls."""
     calls: list[Call] = []
     with _RecordedAws(stack, calls) as aws:
         run = engine.run(stack, Provider(aws, facts), preview=False)
         if run.error is not None:
             raise run.error
-    return Recorded(stack.region, modules, calls)
+    return Recorded(stack.region, classes, calls)
 
 
 class _RecordedAws(Aws):
@@ -106,8 +106,8 @@ def replay(recorded: Recorded) -> None:
     """
     with Aws(recorded.region) as aws:
         aws.start()
-        for module in recorded.modules:
-            importlib.import_module(module)
+        for module, made_by in recorded.classes:
+            getattr(importlib.import_module(module), made_by)
         import boto3
 
         os.environ.update(aws.environment)

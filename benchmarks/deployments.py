@@ -21,9 +21,9 @@ UP = ("up", "--stack", "dev", "--yes", "--skip-preview", "--non-interactive")
 def figures(program: Program, folder: Path, runs: int) -> Iterator[Figure]:
     """Both figures; without a Pulumi CLI the first alone, and a line that says so."""
     stack = stack_files.read(ROOT, "dev")
-    modules = sorted({module for module, *_ in recorded(program.preview(stack)) if module})
+    classes = sorted({(module, made_by) for module, made_by, *_ in recorded(program.preview(stack)) if module})
     made = folder / "calls.json"
-    made.write_text(json.dumps(calls.record(stack, program.facts, modules)), encoding="utf-8")
+    made.write_text(json.dumps(calls.record(stack, program.facts, classes)), encoding="utf-8")
     yield Figure(
         name="local up, as a process",
         floor="its calls of boto3, and the import of Pulumi's SDKs",
