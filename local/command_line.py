@@ -43,15 +43,12 @@ def _stack(options: argparse.Namespace) -> int:
     deploys = options.command == "up" or options.against is not None
     with Aws(stack.region, stack.default_tags, managed_policies=deploys) as aws:
         # for a wrong stack file the AWS only answers what the program asks, and `facts` may know that
-        needed = not stack.mistakes and (deploys or options.adopt or not facts)
-        if needed:
+        if not stack.mistakes and (deploys or options.adopt or not facts):
             aws.start()
         with _starting(options):
             # imported here, because only these commands need Pulumi, and while moto starts
             from local import stack_commands
 
-            if needed:
-                _ = aws.endpoint_url
         return stack_commands.run(stack, aws, facts, options)
 
 

@@ -59,8 +59,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self.package, self.endpoint_url = package, endpoint_url
         # only `aws` is configured with a region; the other packages never ask this AWS
         self.provider = Provider(Aws("us-east-1", endpoint_url=endpoint_url))
-        self.cluster: tuple[str, str] | None = None
-        """Region and name of the EKS cluster whose Kubernetes API is used."""
+        self.cluster: tuple[Aws, str] | None = None
+        """The EKS cluster whose Kubernetes API is used: where it is, and its name."""
 
     def Handshake(self, request: Any, context: Any) -> Any:
         # references and secrets are declined where the engine allows that, so that all values arrive as plain data
@@ -91,7 +91,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             tags = json.loads(given.get("defaultTags", "{}")).get("tags")
             self.provider = Provider(Aws(given["region"], tags, endpoint_url=self.endpoint_url))
         if self.package == "kubernetes" and isinstance(kubeconfig := given.get("kubeconfig"), str):
-            self.cluster = eks_cluster.asked(kubeconfig)
+            region, name = eks_cluster.asked(kubeconfig)
+            self.cluster = Aws(region, endpoint_url=self.endpoint_url), name
         takes = self.package == "eks"
         return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=takes, acceptResources=takes)
 
@@ -156,8 +157,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         """Let the engine show a refusal; a Kubernetes API whose cluster does not exist any more refuses everything."""
         with _said(urn, context):
             if self.cluster is not None:
-                region, name = self.cluster
-                if name not in Aws(region, endpoint_url=self.endpoint_url).client("eks").list_clusters()["clusters"]:
+                aws, name = self.cluster
+                if name not in aws.client("eks").list_clusters()["clusters"]:
                     raise RefusedError("configured Kubernetes cluster is unreachable")
             yield
 
