@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import deploy_time, deployments, flat, growth, processes, program, worker
 from benchmarks.figure import Figure
-from local import sealed
+from local import sealed, stack_files
 from local.aws import Aws
 
 LATEST = Path(__file__).parent / "latest.json"
@@ -53,7 +53,7 @@ def _figures(measured: program.Program, folder: Path, runs: int) -> Iterator[Fig
     yield from program.figures(measured, runs)
     yield from processes.figures(measured, folder, runs)
     yield from deployments.figures(measured, folder, runs)
-    yield deploy_time.figure(measured)
+    yield deploy_time.figure(measured.preview(stack_files.read(program.ROOT, "dev")))
     yield from worker.figures(measured.aws, runs)
 
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from graphlib import TopologicalSorter
 
 from benchmarks.figure import Figure
-from benchmarks.program import ROOT, Program
-from local import stack_files
 from local.run import Registration, Run
 
 SECONDS: Mapping[str, float] = {
@@ -49,9 +47,8 @@ FORCED = (
 add-on, which takes longer than a release."""
 
 
-def figure(program: Program) -> Figure:
-    """The modelled time over the longest chain that AWS forces; a computation, so that one turn is enough."""
-    run = program.preview(stack_files.read(ROOT, "dev"))
+def figure(run: Run) -> Figure:
+    """The modelled time of a preview over the longest chain that AWS forces; computed, so that one turn is enough."""
     return Figure(
         name="a deployment of the dev stack on AWS (modelled)",
         floor="VPC, subnet, cluster, node group, add-on",
