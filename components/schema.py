@@ -181,7 +181,6 @@ class Settings(BaseModel):
         extra="forbid",
         frozen=True,
         populate_by_name=True,
-        use_attribute_docstrings=True,
     )
 
     if not TYPE_CHECKING:

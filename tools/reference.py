@@ -1,22 +1,30 @@
 """What a stack file may contain, from the models that check it: a schema for editors, a table for people."""
 
+import ast
+import inspect
 import json
+import textwrap
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
+from components.schema import Settings
 from settings.stack import StackSettings
 from stack_file import configuration
 
 PROJECT = Path(__file__).parents[1]
 
 
-class _Untitled(GenerateJsonSchema):
-    """Leaves out titles, which would only repeat keys; allows only names that match."""
+class _Described(GenerateJsonSchema):
+    """Leaves out titles, which would repeat keys; allows only names that match; describes keys by their docstrings.
+
+    Pydantic can read these docstrings, too, but does so whenever the models are imported.
+    """
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
@@ -24,6 +32,12 @@ class _Untitled(GenerateJsonSchema):
     def dict_schema(self, schema: Any) -> dict[str, Any]:
         made = super().dict_schema(schema)
         return made | {"additionalProperties": False} if "patternProperties" in made else made
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        made = super().model_schema(schema)
+        for name, text in _docstrings(schema["cls"]):
+            made["properties"][schema["cls"].model_fields[name].alias]["description"] = text
+        return made
 
 
 def schema() -> dict[str, Any]:
@@ -87,8 +101,20 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def _docstrings(model: type[Any]) -> Iterator[tuple[str, str]]:
+    """The fields of a model with their docstrings."""
+    for base in reversed(model.__mro__[: model.__mro__.index(Settings)]):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        for field, text in pairwise(cast("ast.ClassDef", definition).body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                    yield name, inspect.cleandoc(said)
+                case _:
+                    pass
+
+
 def _model() -> dict[str, Any]:
-    return StackSettings.model_json_schema(by_alias=True, schema_generator=_Untitled)
+    return StackSettings.model_json_schema(by_alias=True, schema_generator=_Described)
 
 
 def _keys(model: Mapping[str, Any], defs: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
