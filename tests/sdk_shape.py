@@ -3,6 +3,7 @@
 import enum
 import importlib
 import inspect
+import keyword
 import sys
 import typing
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -44,7 +45,8 @@ def home(type_: str) -> tuple[str, str] | None:
     package, module, name = type_.split(":")
     match package:
         case "aws":
-            return f"pulumi_aws.{module.split('/')[0]}", name
+            service = module.split("/")[0]
+            return f"pulumi_aws.{f'{service}_' if keyword.iskeyword(service) else service}", name
         case "eks":
             return "pulumi_eks", name
         case "kubernetes":

@@ -22,7 +22,7 @@ VOLUME_PER_MONTH = 200 * 0.08 + (6000 - 3000) * 0.005 + (500 - 125) * 0.04
 FREE = (
     *(
         f"aws:{service}/"
-        for service in ("appautoscaling", "autoscaling", "ecr", "iam", "s3", "sns", "sqs", "ssm", "vpc")
+        for service in ("appautoscaling", "autoscaling", "ecr", "iam", "lambda", "s3", "sns", "sqs", "ssm", "vpc")
     ),
     *(f"aws:batch/{kind}:" for kind in ("jobDefinition", "jobQueue", "schedulingPolicy")),
     "aws:budgets/budget:",
@@ -62,14 +62,15 @@ def test_an_alarm_costs_by_the_metric(estimated: Estimated) -> None:
     assert estimated({"queues": {"tasks": {}}}).idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 5 * 0.10)
 
 
-def test_batch_costs_two_alarms_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
+def test_batch_costs_its_alarms_idle_and_at_most_the_dearest_type_in_every_environment(estimated: Estimated) -> None:
     batch = {"instanceTypes": ["g6.12xlarge", "g6e.12xlarge"], "capacity": ["spot", "onDemand"], "maxVcpus": 192}
     found = estimated({"batch": {"single": batch}})
-    # those of GPUs that are idle and broken
-    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 2 * 0.10)
+    # GPUs that are idle and broken, an invalid environment, jobs that wait, and the function that asks for these
+    alarms = (2 + 3 + 1) * 0.10
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + alarms)
     instances, series = 2 * 192 // 48, 3
     assert found.busiest_usd_per_hour == pytest.approx(
-        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH + 2 * 0.10 + series * 0.30) / HOURS
+        instances * 10.49264 + (instances * VOLUME_PER_MONTH + GROUND_PER_MONTH + alarms + series * 0.30) / HOURS
     )
 
 
@@ -124,10 +125,11 @@ def test_what_has_no_price_is_named_and_not_in_the_sums(estimated: Estimated) ->
         }
     )
     assert found.without_price == ["aws:fsx/lustreFileSystem:LustreFileSystem", "g5.xlarge"]
-    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH)
+    # four alarms
+    assert found.idle_usd_per_month == pytest.approx(GROUND_PER_MONTH + 0.40)
     assert str(found).splitlines() == [
         (
-            f"idle about $40 a month, at most about ${found.busiest_usd_per_hour:,.0f} an hour "
+            f"idle about $41 a month, at most about ${found.busiest_usd_per_hour:,.0f} an hour "
             "(on-demand prices of us-west-2, without traffic and storage; see docs/costs.md)"
         ),
         "no price is known for: aws:fsx/lustreFileSystem:LustreFileSystem, g5.xlarge",

@@ -15,7 +15,7 @@ from tests.support import WHOLE, all_of
 MistakesIn = Callable[[Mapping[str, Any]], list[str]]
 
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
-GROUPS = {"single", "workers", "network-flow", "alerts-job-events", "training"}
+GROUPS = {"single", "workers", "network-flow", "alerts-job-events", "alerts-job-queues", "training"}
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ ASSUMED_BY = {
     ("aws:eks/cluster:Cluster", "roleArn"): "eks.amazonaws.com",
     ("aws:eks/nodeGroup:NodeGroup", "nodeRoleArn"): "ec2.amazonaws.com",
     ("aws:iam/instanceProfile:InstanceProfile", "role"): "ec2.amazonaws.com",
+    ("aws:lambda/function:Function", "role"): "lambda.amazonaws.com",
 }
 """Resource type and the property that names a role -> the service that will assume it."""
 
@@ -363,8 +364,27 @@ def test_the_autoscaler_sizes_the_groups_of_its_own_cluster_and_no_other(whole: 
     assert not may("ec2:TerminateInstances", "arn:aws:ec2:us-west-2:123456789012:instance/i-1", **own)
 
 
+def test_the_probe_of_job_queues_asks_about_these_tells_of_them_writes_its_log_and_does_no_more(whole: Run) -> None:
+    may, queues = allowed(whole, "alerts-job-queues"), whole.exports["batch_job_queue_arns"]
+    for queue in queues.values():
+        assert may("batch:GetJobQueueSnapshot", queue)
+        assert not may("batch:GetJobQueueSnapshot", f"{queue}-other")
+    for action in ("DescribeComputeEnvironments", "DescribeJobQueues", "DescribeJobs", "ListJobs"):
+        assert may(f"batch:{action}", "*")
+    for action in ("SubmitJob", "TerminateJob", "UpdateJobQueue"):
+        assert not may(f"batch:{action}", queues["single"])
+    assert may("cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "DistributedTraining/Batch"})
+    assert not may("cloudwatch:PutMetricData", "*", **{"cloudwatch:namespace": "DistributedTraining/Gpu"})
+    logs = "arn:aws:logs:us-west-2:123456789012:log-group"
+    group = whole.created[all_of(whole, "aws:cloudwatch/logGroup:LogGroup")["alerts-job-queues"].urn].outputs["name"]
+    assert may("logs:PutLogEvents", f"{logs}:{group}:log-stream:1")
+    assert not may("logs:PutLogEvents", f"{logs}:{whole.exports['batch_log_groups']['single']}:log-stream:1")
+    assert not may("logs:CreateLogGroup", f"{logs}:{group}")
+
+
 def test_every_role_with_permissions_of_its_own_is_proved_here(whole: Run) -> None:
     assert set(all_of(whole, "aws:iam/rolePolicy:RolePolicy")) == {
+        "alerts-job-queues",
         "multi-execution",
         "multi-instance",
         "multi-job",

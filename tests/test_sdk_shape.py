@@ -52,6 +52,11 @@ ENVIRONMENT: dict[str, Any] = {
             {"type": "MANAGED", "computeResources": "x"},
             ["computeResources: must be an object, got 'x'"],
         ),
+        (
+            "aws:lambda/permission:Permission",
+            {"function": "it", "action": "x"},
+            ["principal: is required, got nothing"],
+        ),
         ("aws:nowhere/nothing:Nothing", {"anything": 1}, []),
         ("distributed-training:index:Network", {"anything": 1}, []),
     ],

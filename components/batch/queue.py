@@ -134,8 +134,12 @@ class BatchJobQueueSettings(InstancesSettings):
 class BatchJobQueue(pulumi.ComponentResource):
     """A job queue, its compute environments in order of preference, and a job definition that fits them."""
 
+    settings: BatchJobQueueSettings
+    """What it was made from."""
     arn: pulumi.Output[str]
     """ARN of the job queue."""
+    queue_name: pulumi.Output[str]
+    """Name of the job queue."""
     job_definition_arn: pulumi.Output[str]
     """ARN of the job definition's newest revision."""
     job_definition_name: pulumi.Output[str]
@@ -335,7 +339,8 @@ class BatchJobQueue(pulumi.ComponentResource):
             # on an instance without the file system a job would write to the root volume
             opts=pulumi.ResourceOptions(parent=self, depends_on=[queue] if lustre else None),
         )
-        self.arn = queue.arn
+        self.settings = settings
+        self.arn, self.queue_name = queue.arn, queue.name
         self.compute_environment_arns = [environment.arn for environment in environments]
         self.job_definition_arn, self.job_definition_name = definition.arn, definition.name
         self.job_role_arn, self.execution_role_arn = job_role.arn, execution_role.arn

@@ -1,4 +1,4 @@
-"""Alarms on the queues, the workers and the GPUs of Batch jobs; silent while the platform is idle.
+"""Alarms on the queues, the workers, the Batch jobs that wait and their GPUs; silent while the platform is idle.
 
 A metric without points counts as 0 in sums and differences (CloudWatch user guide, "Using math expressions with
 CloudWatch metrics"); expressions need no more than that, because AWS leaves out some that are 0.
@@ -10,9 +10,11 @@ from typing import Any
 import pulumi
 from pulumi_aws import cloudwatch
 
-from components.batch import FAULTS, GPU_METRICS, BatchJobQueue, metric
+from components.batch import FAULTS, GPU_METRICS, BatchJobQueue, BatchJobQueueSettings, metric
 from components.cluster import GpuCluster
 from components.fargate_workers import WORKER_METRICS, FargateWorkers
+from components.observability.job_queue_probe import PROBE_MINUTES, JobQueueProbe
+from components.observability.job_queue_probe_handler import INVALID, METRICS, QUEUE, WAITED, WAITED_IN_IDLE
 from components.task_queue import TaskQueue, TaskQueueSettings
 
 PERIOD_SECONDS = 300
@@ -33,6 +35,13 @@ LONGEST_RETRY_SECONDS = 900
 IDLE_GPU_PERCENT = 5
 IDLE_GPU_MINUTES = 30
 """Longer than an instance takes to pull a large image, and to end when nothing is left to do."""
+PROBE_PERIOD_SECONDS = 2 * PROBE_MINUTES * 60
+"""There is an answer of Batch in each, also when one comes a little late."""
+IDLE_QUEUE_MINUTES = 30
+"""How long nothing of a queue runs while a job waits: the last ended, and an instance for the next one starts."""
+INSTANCE_START_MINUTES = 15
+"""Longer than a large instance takes until it runs a job; jobs that come one by one wait for as long each."""
+PROBE_FAILING_MINUTES = 60
 ANY_NUMBER = 1_000_000
 """More than all messages of a queue."""
 
@@ -41,6 +50,7 @@ def alarms(
     queues: Mapping[str, TaskQueue],
     workers: Mapping[str, FargateWorkers],
     job_queues: Mapping[str, BatchJobQueue],
+    probe: JobQueueProbe | None,
     cluster: GpuCluster | None,
 ) -> dict[str, Any]:
     """Name -> what the alarm watches. A deployment that fails has no metric: it is an event."""
@@ -181,6 +191,49 @@ def alarms(
             ],
         }
     for name, job_queue in job_queues.items():
+        named = {QUEUE: job_queue.queue_name}
+        found[f"{name}-invalid-environment"] = {
+            "alarm_description": (
+                f"A compute environment of job queue {name} is INVALID and starts no instance: its statusReason says"
+                f" why."
+            ),
+            "namespace": METRICS,
+            "metric_name": INVALID,
+            "dimensions": named,
+            "statistic": "Maximum",
+            "period": PROBE_PERIOD_SECONDS,
+            "evaluation_periods": 1,
+            "threshold": 1,
+            "comparison_operator": "GreaterThanOrEqualToThreshold",
+        }
+        found[f"{name}-nothing-starts"] = {
+            "alarm_description": (
+                f"Jobs of job queue {name} wait, and for {IDLE_QUEUE_MINUTES} minutes none of its jobs has run."
+            ),
+            "namespace": METRICS,
+            "metric_name": WAITED_IN_IDLE,
+            "dimensions": named,
+            # one answer that a job runs is enough
+            "statistic": "Minimum",
+            "period": PROBE_PERIOD_SECONDS,
+            "evaluation_periods": IDLE_QUEUE_MINUTES * 60 // PROBE_PERIOD_SECONDS,
+            "threshold": INSTANCE_START_MINUTES * 60,
+            "comparison_operator": "GreaterThanOrEqualToThreshold",
+        }
+        found[f"{name}-waits-too-long"] = {
+            "alarm_description": (
+                f"The same job has been the first of job queue {name} for longer than its `timeoutHours` and"
+                f" `waitHours` together."
+            ),
+            "namespace": METRICS,
+            "metric_name": WAITED,
+            "dimensions": named,
+            "statistic": "Maximum",
+            "period": PROBE_PERIOD_SECONDS,
+            "evaluation_periods": 1,
+            "threshold": longest_wait_seconds(job_queue.settings),
+            "comparison_operator": "GreaterThanThreshold",
+        }
         if job_queue.gpu_dimensions is None:
             continue
         found[f"{name}-idle-gpus"] = {
@@ -209,6 +262,21 @@ def alarms(
             "statistic": "Sum",
             "period": PERIOD_SECONDS,
             "evaluation_periods": 1,
+            "threshold": 1,
+            "comparison_operator": "GreaterThanOrEqualToThreshold",
+        }
+    if probe is not None:
+        found["job-queues-unwatched"] = {
+            "alarm_description": (
+                f"For {PROBE_FAILING_MINUTES} minutes the function that asks AWS Batch about the job queues has failed:"
+                f" their alarms may be silent."
+            ),
+            "namespace": "AWS/Lambda",
+            "metric_name": "Errors",
+            "dimensions": {"FunctionName": probe.function_name},
+            "statistic": "Sum",
+            "period": PROBE_PERIOD_SECONDS,
+            "evaluation_periods": PROBE_FAILING_MINUTES * 60 // PROBE_PERIOD_SECONDS,
             "threshold": 1,
             "comparison_operator": "GreaterThanOrEqualToThreshold",
         }
@@ -248,6 +316,14 @@ def oldest_task_seconds(settings: TaskQueueSettings, longest_seconds: int | None
         visible_seconds if longest_seconds is None else longest_seconds + max(visible_seconds, LONGEST_RETRY_SECONDS)
     )
     return min(attempt_seconds * settings.max_receive_count, settings.retention_days * 24 * 3600 // 2)
+
+
+def longest_wait_seconds(settings: BatchJobQueueSettings) -> int:
+    """How long the first job of a queue may wait in a queue that is full, and then for an instance.
+
+    Beyond it, every attempt that ran when the job became the first has ended or was stopped.
+    """
+    return round((settings.timeout_hours + settings.wait_hours) * 3600)
 
 
 def _query(

@@ -10,6 +10,7 @@ from components.json_document import to_json
 from components.observability.alarms import alarms
 from components.observability.dashboard import widgets
 from components.observability.events import JobEvents, events
+from components.observability.job_queue_probe import JobQueueProbe
 from components.observability.topic import AlertsSettings, AlertTopic
 from components.parts import Parts
 from components.teams import TEAM_TAG, TeamSettings
@@ -36,6 +37,11 @@ class Observability(pulumi.ComponentResource):
         super().__init__("distributed-training:index:Observability", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         topic = AlertTopic(name, settings, account=account, opts=child)
+        probe = (
+            JobQueueProbe(f"{name}-job-queues", parts.job_queues, account=account, opts=child)
+            if parts.job_queues
+            else None
+        )
         raised = [
             cloudwatch.MetricAlarm(
                 f"{name}-{alarm_name}",
@@ -46,7 +52,7 @@ class Observability(pulumi.ComponentResource):
                 opts=child,
                 **alarm,
             )
-            for alarm_name, alarm in alarms(parts.queues, parts.workers, parts.job_queues, parts.cluster).items()
+            for alarm_name, alarm in alarms(parts.queues, parts.workers, parts.job_queues, probe, parts.cluster).items()
         ]
         for event_name, (description, pattern) in events(
             parts.artifacts, parts.job_queues, parts.workers, parts.cluster

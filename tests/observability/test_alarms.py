@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from components.observability.alarms import LONGEST_RETRY_SECONDS, oldest_task_seconds
+from components.batch import BatchJobQueueSettings
+from components.observability.alarms import LONGEST_RETRY_SECONDS, longest_wait_seconds, oldest_task_seconds
+from components.observability.job_queue_probe import PROBE_MINUTES
+from components.observability.job_queue_probe_handler import probe
 from components.task_queue import TaskQueueSettings
 from local.run import Run
 from tests.conftest import RunStack
+from tests.observability.batch import Batch
 from tests.observability.support import ALARM
 from tests.scaling.cloudwatch import MINUTE, Alarm, Key, Metrics, Readings, key
 from tests.scaling.fleet import Fleet
@@ -45,10 +50,45 @@ class Platform:
         self.beside(names["results"], "ApproximateNumberOfMessagesVisible", lambda: len(self.queue.done))
         self.beside(names["results"], "ApproximateAgeOfOldestMessage", self._oldest_result)
         self.names = names
+        self.batch = Batch()
+        job_queues = all_of(run, "aws:batch/jobQueue:JobQueue")
+        self.job_queues = [run.created[one.urn].outputs["name"] for one in job_queues.values()]
+        for name in self.job_queues:
+            self.batch.environments[name] = {"spot": "VALID", "onDemand": "VALID"}
+        for one in all_of(run, "aws:lambda/function:Function").values():
+            self.errors = key("AWS/Lambda", "Errors", {"FunctionName": run.created[one.urn].outputs["name"]})
+            self.queue.after(self.queue.draw((0, PROBE_MINUTES * MINUTE)), self._start_probe)
         self.queue.after(MINUTE, self._minute)
 
     def beside(self, queue_name: str, metric: str, value: Callable[[], float], namespace: str = "AWS/SQS") -> None:
         self.emitted[key(namespace, metric, {"QueueName": queue_name})] = value
+
+    @property
+    def job_queue(self) -> str:
+        """The name of the one job queue."""
+        (name,) = self.job_queues
+        return name
+
+    def _start_probe(self) -> None:
+        """A rule of EventBridge starts the function within a minute."""
+        self.queue.after(PROBE_MINUTES * MINUTE, self._start_probe)
+        self.queue.after(self.queue.draw((0, MINUTE)), self._probe)
+
+    def _probe(self) -> None:
+        failed = 0
+        try:
+            probe(self.batch.client, self, self.job_queues, self.queue.now)
+        except (ClientError, ExceptionGroup):
+            failed = 1
+        self.queue.metrics.put(self.errors, self.queue.now, failed, late=MINUTE)
+
+    def put_metric_data(self, **given: Any) -> None:
+        """What the function calls CloudWatch with."""
+        for point in given["MetricData"]:
+            named = key(
+                given["Namespace"], point["MetricName"], {one["Name"]: one["Value"] for one in point["Dimensions"]}
+            )
+            self.queue.metrics.put(named, self.queue.now, point["Value"])
 
     def _oldest_result(self) -> float:
         return self.queue.now - self.queue.done[0] if self.queue.done else 0
@@ -117,6 +157,23 @@ def broken_gpu(here: Platform) -> None:
     here.queue.after(MINUTE, reported)
 
 
+def deleted_role(here: Platform) -> None:
+    here.batch.environments[here.job_queue]["spot"] = "INVALID"
+
+
+def instances_that_never_join(here: Platform) -> None:
+    here.batch.first_since[here.job_queue] = here.queue.now
+
+
+def job_larger_than_what_is_ever_free(here: Platform) -> None:
+    here.batch.runs(here.job_queue)
+    here.batch.first_since[here.job_queue] = here.queue.now - 27 * HOUR
+
+
+def probe_without_rights(here: Platform) -> None:
+    here.batch.refuses = lambda operation, _parameters: operation == "GetJobQueueSnapshot"
+
+
 FAULTS: Mapping[str, Callable[[Platform], None]] = {
     "tasks-dead-letters": poison,
     "tasks-too-old": too_many_tasks,
@@ -128,13 +185,18 @@ FAULTS: Mapping[str, Callable[[Platform], None]] = {
     "workers-failing": broken_image,
     "single-idle-gpus": hung_job,
     "single-gpu-faults": broken_gpu,
+    "single-invalid-environment": deleted_role,
+    "single-nothing-starts": instances_that_never_join,
+    "single-waits-too-long": job_larger_than_what_is_ever_free,
+    "job-queues-unwatched": probe_without_rights,
 }
 """Alarm -> what raises it."""
 
 
 def test_every_alarm_has_a_fault_that_raises_it(deployed: Run, teams: Run) -> None:
     assert set(alarms_of(deployed)) == set(FAULTS)
-    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"} - {"single-idle-gpus", "single-gpu-faults"}
+    of_batch = {name for name in FAULTS if name.startswith(("single-", "job-queues-"))}
+    assert set(alarms_of(teams)) == {*FAULTS, "tasks-unfair"} - of_batch
 
 
 def test_alarms_notify_and_take_no_metrics_for_no_fault(deployed: Run) -> None:
@@ -212,6 +274,17 @@ def test_nothing_is_raised_in_a_day_that_goes_well(of: str, request: pytest.Fixt
             here.gpus = [busy] * 4
             queue.run(9 * HOUR + until * MINUTE)
         here.gpus = []
+        if here.job_queues:
+            # jobs come one by one, each waits for an instance, and Batch once gives no answer
+            for _ in range(12):
+                here.batch.first_since[here.job_queue] = queue.now
+                queue.run(queue.now + 12 * MINUTE)
+                del here.batch.first_since[here.job_queue]
+                queue.run(queue.now + MINUTE)
+            here.batch.refuses = lambda _operation, _parameters: True
+            queue.run(queue.now + 12 * MINUTE)
+            here.batch.refuses = lambda _operation, _parameters: False
+        queue.run(13 * HOUR)
         # Spot takes some back
         here.fleet.kill(3)
         queue.run(16 * HOUR)
@@ -241,6 +314,38 @@ def test_a_task_is_too_old_when_its_attempts_are_over_or_it_is_soon_dropped(
     settings: TaskQueueSettings, longest_seconds: int | None, seconds: int
 ) -> None:
     assert oldest_task_seconds(settings, longest_seconds) == seconds
+
+
+def test_a_job_queue_that_is_full_of_training_raises_nothing_and_one_that_stands_still_does(deployed: Run) -> None:
+    for seed in range(3):
+        here = Platform(deployed, seed)
+        queue, batch, name = here.queue, here.batch, here.job_queue
+        batch.runs(name)
+        batch.first_since[name] = -20 * HOUR
+        queue.run(2 * HOUR)
+        # its job has ended, and the next one needs another instance
+        batch.jobs.clear()
+        queue.run(2 * HOUR + 20 * MINUTE)
+        batch.runs(name)
+        batch.first_since[name] = queue.now
+        queue.run(4 * HOUR)
+        assert queue.raised == {}, seed
+        batch.jobs.clear()
+        queue.run(5 * HOUR)
+        assert set(queue.raised) == {"single-nothing-starts"}, seed
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        (BatchJobQueueSettings(), (24 + 4) * 3600),
+        (BatchJobQueueSettings(timeout_hours=0.5, wait_hours=0.25), 2700),
+    ],
+)
+def test_a_job_has_waited_too_long_when_all_before_it_have_ended_and_no_instance_came(
+    settings: BatchJobQueueSettings, seconds: int
+) -> None:
+    assert longest_wait_seconds(settings) == seconds
 
 
 def test_the_longest_wait_for_an_attempt_is_the_workers() -> None:

@@ -170,7 +170,7 @@ def test_events_of_this_stack_reach_the_topic_and_others_do_not(deployed: Run) -
         ),
     }
     rules = all_of(deployed, RULE)
-    assert set(rules) == set(samples)
+    assert set(rules) == {*samples, "alerts-job-queues"}
     for name, (matching, others) in samples.items():
         pattern: Any = EventPattern(None, json.loads(rules[name].inputs["eventPattern"]))
         assert all(pattern.matches_event(event) for event in matching), name
@@ -181,7 +181,9 @@ def test_every_rule_has_a_target_that_exists(deployed: Run, aws: Aws) -> None:
     log_group = one_of(deployed, "aws:cloudwatch/eventTarget:EventTarget", "alerts-job-events").inputs["arn"]
     found = aws.client("logs").describe_log_groups(logGroupNamePrefix="/aws/events/alerts-job-events-")["logGroups"]
     assert log_group in {one["arn"].removesuffix(":*") for one in found}
+    function = deployed.created[one_of(deployed, "aws:lambda/function:Function", "alerts-job-queues").urn]
+    others = {"alerts-job-events": log_group, "alerts-job-queues": function.outputs["arn"]}
     for name, target in all_of(deployed, "aws:cloudwatch/eventTarget:EventTarget").items():
-        expected = log_group if name == "alerts-job-events" else deployed.exports["alerts_topic_arn"]
+        expected = others.get(name, deployed.exports["alerts_topic_arn"])
         assert target.inputs["arn"] == expected
         assert "roleArn" not in target.inputs, "with a role EventBridge fails on an encrypted topic"

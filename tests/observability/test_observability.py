@@ -20,6 +20,8 @@ SQS = ({"QueueName"}, "SQS developer guide, Available CloudWatch metrics for Ama
 FAIR = ({"QueueName"}, "SQS developer guide, Amazon SQS fair queues, CloudWatch metrics; standard queues alone")
 ECS = ({"ClusterName", "ServiceName"}, "ECS developer guide, Amazon ECS CloudWatch metrics")
 INSIGHTS = ({"ClusterName", "ServiceName"}, "CloudWatch user guide, Amazon ECS Container Insights metrics")
+JOB_QUEUE = ({"JobQueue"}, "components/observability/job_queue_probe_handler.py; test_job_queue_probe.py")
+LAMBDA = ({"FunctionName"}, "Lambda developer guide, Types of metrics for Lambda functions")
 GPUS = ({"BatchJobQueue"}, "components/batch/gpu_metrics.py; tests/batch/test_gpu_metrics.py")
 WORKER = ({"QueueName"}, "worker/slot.py; tests/test_worker_run.py")
 
@@ -44,6 +46,11 @@ EMITTED: dict[tuple[str, str], tuple[set[str], set[str], str]] = {
             for one in ("utilization_gpu", "memory_used", "temperature_gpu")
         ),
         ("DistributedTraining/Gpu", "gpu_faults", GPUS, {"Sum"}),
+        *(
+            ("DistributedTraining/Batch", one, JOB_QUEUE, {"Average", "Maximum", "Minimum"})
+            for one in ("InvalidComputeEnvironments", "FirstJobWaitedSeconds", "FirstJobWaitedInIdleQueueSeconds")
+        ),
+        ("AWS/Lambda", "Errors", LAMBDA, {"Sum"}),
         (
             "AWS/AutoScaling",
             "GroupInServiceInstances",
@@ -117,6 +124,11 @@ def test_what_is_watched_exists(deployed: Run, aws: Aws) -> None:
             case {"BatchJobQueue": name}:
                 template = one_of(deployed, "aws:ec2/launchTemplate:LaunchTemplate", "single").inputs
                 assert f'"{name}"' in base64.b64decode(template["userData"]).decode()
+            case {"JobQueue": name}:
+                (queue,) = aws.client("batch").describe_job_queues(jobQueues=[name])["jobQueues"]
+                assert queue["status"] == "VALID"
+            case {"FunctionName": name}:
+                assert aws.client("lambda").get_function(FunctionName=name)
             case {"AutoScalingGroupName": name}:
                 _, cluster, group, _ = deployed.exports["eks_node_group_arns"]["gpu"].split("/")
                 found = aws.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=group)
@@ -174,8 +186,12 @@ def test_an_anomaly_of_the_costs_is_told_to_the_topic_by_the_only_monitor_of_ser
         ({"queues": {"tasks": {}}}, {"image-findings"}, {"tasks-dead-letters", "tasks-too-old", "tasks-unconsumed"}),
         (
             {"batch": {"single": {}}},
-            {"image-findings", "job-events", "job-failed", "job-queue-blocked", "spot-reclaimed"},
-            {"single-idle-gpus", "single-gpu-faults"},
+            {"image-findings", "job-events", "job-failed", "job-queue-blocked", "job-queues", "spot-reclaimed"},
+            {
+                "job-queues-unwatched",
+                *(f"single-{what}" for what in ("idle-gpus", "gpu-faults", "invalid-environment")),
+                *(f"single-{what}" for what in ("nothing-starts", "waits-too-long")),
+            },
         ),
         ({"eks": {}}, {"image-findings", "spot-reclaimed"}, set[str]()),
         ({"eks": {"gpuNodeGroups": {}}}, {"image-findings", "spot-reclaimed"}, set[str]()),
