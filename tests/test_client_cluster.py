@@ -146,9 +146,7 @@ def parts_of(manifest: dict[str, Any]) -> tuple[dict[str, Any], str, dict[str, A
 def without_what_is_filled_in(manifest: dict[str, Any]) -> dict[str, Any]:
     container, key, shared_memory = parts_of(manifest)
     del container[key], shared_memory["sizeLimit"]
-    container["env"] = [one for one in container["env"] if one["name"] == "JOB_NAME"]
-    if not container["env"]:
-        del container["env"]
+    container["env"] = [one for one in container["env"] if one["name"] in ("CHECKPOINTS", "JOB_NAME")]
     return manifest
 
 
@@ -170,12 +168,15 @@ def test_a_job_that_says_nothing_of_resources_has_a_whole_node_of_its_group(
     assert int(shared_memory["sizeLimit"].removesuffix("Mi")) == int(memory.removesuffix("Mi")) // 2
     environment = {one["name"]: one["value"] for one in container["env"] if "value" in one}
     fabric = {"NCCL_NET": "Libfabric", "FI_EFA_USE_HUGE_PAGE": "0"} if group == "efa" else {}
-    assert environment == {"NCCL_DEBUG": "INFO", **fabric}
+    bucket = {"ARTIFACTS_BUCKET": exports["artifacts_bucket"]}
+    assert environment == {"CHECKPOINTS": "s3", "NCCL_DEBUG": "INFO", **bucket, **fabric}
     if job["kind"] == "Job":
         cast("Any", kubernetes_validate).validate(job, "1.35", strict=True)
 
 
-def test_a_job_keeps_what_it_says_of_resources_and_of_its_environment(train: Train, tmp_path: Path) -> None:
+def test_a_job_keeps_what_it_says_of_resources_and_of_its_environment(
+    train: Train, exports: dict[str, Any], tmp_path: Path
+) -> None:
     (manifest,) = yaml.safe_load_all((EXAMPLES / "job-efa.yaml").read_text())
     container, key, shared_memory = parts_of(manifest)
     container["env"].append({"name": "NCCL_DEBUG", "value": "WARN"})
@@ -187,10 +188,38 @@ def test_a_job_keeps_what_it_says_of_resources_and_of_its_environment(train: Tra
     file.write_text(yaml.safe_dump(manifest))
     assert train("cluster", "submit", str(file))[0] == 0
     (_, _, (whole,)), (_, _, (own,)) = given()
+    bucket = parts_of(own)[0]["env"].pop()
     assert own == manifest
+    assert bucket == {"name": "ARTIFACTS_BUCKET", "value": exports["artifacts_bucket"]}
     container, _, shared_memory = parts_of(whole)
     assert [one["value"] for one in container["env"] if one["name"] == "NCCL_DEBUG"] == ["WARN"]
     assert shared_memory["sizeLimit"] == "1Gi"
+
+
+@pytest.mark.parametrize("example", ["job.yaml", "job-efa.yaml", "trainjob.yaml"])
+def test_a_job_that_saves_in_the_file_system_has_it_mounted(
+    example: str, train: Train, train_with: TrainWith, exports: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text((EXAMPLES / example).read_text().replace("value: s3", "value: /lustre"))
+    status, _, (line,) = train("cluster", "submit", str(file))
+    rule = "must not be in /lustre, which only pods in training of a stack with artifacts.lustre have, got '/lustre'"
+    assert (status, line.partition(": CHECKPOINTS: ")[2]) == (1, rule)
+    file_system = {"lustre_file_system_id": "fs-0123456789abcdef0", "lustre_dns_name": "it", "lustre_mount_name": "it"}
+    assert train_with({**exports, **file_system})("cluster", "submit", str(file))[0] == 0
+    ((_, _, (job,)),) = given()
+    (pod,) = pods_of(job)
+    assert {"name": "lustre", "persistentVolumeClaim": {"claimName": "lustre"}} in pod["volumes"]
+    assert {"name": "lustre", "mountPath": "/lustre"} in pod["containers"][0]["volumeMounts"]
+
+
+def pods_of(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """The specs of its pods."""
+    if job["kind"] == "Job":
+        return [job["spec"]["template"]["spec"]]
+    (patch,) = job["spec"]["runtimePatches"]
+    replicated = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    return [one["template"]["spec"]["template"]["spec"] for one in replicated]
 
 
 def test_a_job_has_the_name_that_it_is_given(train: Train) -> None:

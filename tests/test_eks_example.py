@@ -109,9 +109,23 @@ def number(quantity: str) -> int:
     return int(quantity.removesuffix("Mi"))
 
 
-def test_the_training_script_is_python() -> None:
+def test_the_training_script_is_python_and_saves_checkpoints_as_the_example_for_batch_does() -> None:
     config, _ = manifests(ROOT / "examples" / "eks" / "common.yaml")
     compile(config["data"]["train.py"], "train.py", "exec")
+    assert config["data"]["checkpoints.py"] == (ROOT / "examples" / "batch" / "checkpoints.py").read_text()
+    assert "from checkpoints import checkpoints_of" in config["data"]["train.py"]
+
+
+@pytest.mark.parametrize("path", ["job.yaml", "job-efa.yaml", "trainjob.yaml"])
+def test_an_example_has_all_that_its_script_reads_but_what_is_filled_in(path: str) -> None:
+    config, _ = manifests(ROOT / "examples" / "eks" / "common.yaml")
+    read = set(re.findall(r'os\.environ\["(\w+)"\]', config["data"]["train.py"]))
+    (job,) = manifests(ROOT / "examples" / "eks" / path)
+    trainer = job["spec"].get("trainer")
+    env = trainer["env"] if trainer else jobs()[path][1]["containers"][0]["env"]
+    # torchrun gives the rank, and `train cluster submit` the bucket
+    assert read - {one["name"] for one in env} == {"LOCAL_RANK", "ARTIFACTS_BUCKET"}
+    assert {"name": "CHECKPOINTS", "value": "s3"} in env
 
 
 def test_the_nodes_of_an_example_find_the_first_by_the_services_name() -> None:

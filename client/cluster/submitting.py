@@ -25,6 +25,8 @@ NODE_GROUP = "node-group"
 """Key of the taint that holds the name of a node group, which starts for those alone who name it."""
 JOBS = ("Job", "JobSet", "MPIJob", "PyTorchJob", "RayJob", "TrainJob")
 """Kinds that run once: applied a second time, they would not run again."""
+LUSTRE, LUSTRE_CLAIM = "/lustre", "lustre"
+"""Where the file system is, as in jobs of Batch, and the claim by which pods in `NAMESPACE` have it."""
 DEADLINE = "activeDeadlineSeconds"
 """Seconds after which Kubernetes ends what runs, wherever a kind of job has it: a Job's, a pod's, a policy's."""
 
@@ -111,8 +113,8 @@ def _name_mistakes(name: str, jobs: Sequence[Manifest]) -> Iterator[str]:
 def _complete(job: Manifest, outputs: Outputs) -> None:
     """Give a job that says nothing of resources a whole node of the group that it names, for each of its pods.
 
-    Its only container, or that of Trainer, gets what it does not say itself of resources and environment; shared memory
-    that has no limit gets one.
+    Its only container, or that of Trainer, gets what it does not say itself of resources and environment, and the file
+    system where its environment names it; shared memory that has no limit gets one.
     """
     for pod in _pods(job["spec"]):
         group = _group(pod)
@@ -126,16 +128,25 @@ def _complete(job: Manifest, outputs: Outputs) -> None:
             container, resources = job["spec"].setdefault("trainer", {}), "resourcesPerNode"
         elif len(pod["containers"]) > 1:
             continue
+        environment = {"ARTIFACTS_BUCKET": outputs.artifacts_bucket}
         if resources not in container:
             whole = dict(outputs.eks_pod_resources[group])
             container[resources] = {
                 "requests": {"cpu": whole.pop("cpu"), "memory": whole["memory"]},
                 "limits": whole,
             }
-            said = {one["name"] for one in container.get("env", [])}
-            environment = outputs.eks_pod_environment[group]
-            more = [{"name": name, "value": value} for name, value in environment.items() if name not in said]
-            container["env"] = [*container.get("env", []), *more]
+            environment |= outputs.eks_pod_environment[group]
+        given = container.get("env", [])
+        said = {one["name"] for one in given}
+        container["env"] = [
+            *given,
+            *({"name": name, "value": value} for name, value in environment.items() if name not in said),
+        ]
+        if any(map(_is_in_lustre, given)) and all(one["name"] != LUSTRE_CLAIM for one in pod.get("volumes", [])):
+            claim = {"name": LUSTRE_CLAIM, "persistentVolumeClaim": {"claimName": LUSTRE_CLAIM}}
+            pod.setdefault("volumes", []).append(claim)
+            mounts = pod["containers"][0].setdefault("volumeMounts", [])
+            mounts.append({"name": LUSTRE_CLAIM, "mountPath": LUSTRE})
 
 
 def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
@@ -147,6 +158,12 @@ def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
         yield f"{what}: metadata.namespace: {rule}, got {_said(namespace)}"
     if manifest["kind"] not in JOBS:
         return
+    if not outputs.lustre_file_system_id or namespace != NAMESPACE:
+        variables = [one for listed in _objects(manifest["spec"]) for one in listed.get("env") or ()]
+        rule = f"must not be in {LUSTRE}, which only pods in {NAMESPACE} of a stack with artifacts.lustre have"
+        yield from (
+            f"{what}: {one['name']}: {rule}, got {_said(one['value'])}" for one in variables if _is_in_lustre(one)
+        )
     pods = list(_pods(manifest["spec"]))
     if not any(one.get(DEADLINE) for one in _objects(manifest["spec"])):
         yield f"{what}: {DEADLINE}: must be set, so that half a job does not hold nodes for ever, got nothing"
@@ -164,6 +181,11 @@ def _mistakes(manifest: Manifest, outputs: Outputs) -> Iterator[str]:
         if not any(_tolerates(one, NODE_GROUP, group) for one in pod.get("tolerations", []) for group in groups):
             rule = f"must have one of {NODE_GROUP} with the node group as value, one of {', '.join(groups)}"
             yield f"{what}: tolerations: {rule}, got {_said(_group(pod))}"
+
+
+def _is_in_lustre(variable: Mapping[str, Any]) -> bool:
+    """Whether the value of a variable is a folder in the file system."""
+    return f"{variable.get('value', '')}/".startswith(f"{LUSTRE}/")
 
 
 def _group(pod: Mapping[str, Any]) -> str | None:
@@ -184,7 +206,7 @@ def _said(value: object) -> str:
     return "nothing" if value is None else f"'{value}'"
 
 
-def _objects(part: Any) -> Iterator[Mapping[str, Any]]:
+def _objects(part: Any) -> Iterator[Manifest]:
     """Every object in a part of a manifest, the outer ones first."""
     if isinstance(part, dict):
         fields = cast("dict[str, Any]", part)
@@ -195,7 +217,7 @@ def _objects(part: Any) -> Iterator[Mapping[str, Any]]:
             yield from _objects(one)
 
 
-def _pods(part: Any) -> Iterator[Mapping[str, Any]]:
+def _pods(part: Any) -> Iterator[Manifest]:
     """Every pod's spec in a part of a manifest."""
     yield from (one for one in _objects(part) if isinstance(one.get("containers"), list))
 
