@@ -12,9 +12,9 @@ Made by `make pages` from the prices in local/costs.py and what each record in l
 it so. *Idle* is a month of {hours} hours with nothing to do. *At most* is one hour with everything at its maximum at
 once, on demand: spot costs less.
 
-Not counted: traffic, requests, stored data, logs, and the metrics of Container Insights and of the workers' log, which
-are paid by use; the alarms that Application Auto Scaling makes itself; what the rotation of a KMS key adds, a dollar a
-month after each of the first two; free tiers and discounts.
+Not counted: traffic, requests, stored data, logs, the metrics of Container Insights, of the workers' log and of
+job queues, which are paid by use; the alarms that Application Auto Scaling makes itself; what the rotation of a KMS key
+adds, a dollar a month after each of the first two; free tiers and discounts.
 
 Outside of this: Savings Plans and Reserved Instances, which lower what is paid for the same hours; Capacity
 Reservations and Capacity Blocks, which are paid whether something runs in them or not. An account or an organization

@@ -1,6 +1,8 @@
 """What asks Batch about the job queues: what it tells of them, when it is started, and what it may do."""
 
+import ast
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -168,8 +170,22 @@ def test_its_code_is_this_text_and_nothing_of_the_machine(deployed: Run, aws: Aw
     assert "path" not in archive
     assert set(archive["assets"]) == {"index.py"}
     assert function["handler"] == f"index.{handler.handler.__name__}"
-    compile(text, "index.py", "exec")
+    imported = {name for node in ast.walk(ast.parse(text)) for name in modules(node)}
+    assert imported - sys.stdlib_module_names == {"boto3"}
     assert aws.client("lambda").get_function_configuration(FunctionName=function["name"])["Runtime"] == "python3.14"
+
+
+def modules(node: ast.AST) -> set[str]:
+    """The packages that a statement imports."""
+    match node:
+        case ast.Import(names=names):
+            return {one.name.split(".")[0] for one in names}
+        case ast.ImportFrom(module=str(name), level=0):
+            return {name.split(".")[0]}
+        case ast.ImportFrom():
+            return {"a module beside it"}
+        case _:
+            return set()
 
 
 def test_without_job_queues_there_is_none(run_sections: RunStack) -> None:
