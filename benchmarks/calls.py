@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import sys
+from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from functools import partial, reduce
 from operator import getitem
@@ -35,7 +36,7 @@ class Call(NamedTuple):
     service: str
     operation: str
     given: str
-    """Its parameters, as JSON."""
+    """Its parameters as Python writes them, because JSON has no bytes."""
     ids: list[tuple[str, int, list[str | int]]]
     """Text in the parameters that moto invented, the number of the call that answered it, and where in the answer."""
 
@@ -75,7 +76,7 @@ class _RecordedAws(Aws):
         return client
 
     def _note(self, service: str, model: Any, params: Mapping[str, Any], **_: object) -> None:
-        given = json.dumps(params)
+        given = repr(params)
         self._seen.update(text for _, text in _texts(params))
         ids = [(text, *where) for text, where in self._invented.items() if text in given]
         # the longest first: an ARN holds a name
@@ -118,7 +119,7 @@ def replay(recorded: Recorded) -> None:
             now = given
             for text, number, path in ids:
                 now = now.replace(text, reduce(getitem, path, answers[number]))
-            answers.append(getattr(clients[service], operation)(**json.loads(now)))
+            answers.append(getattr(clients[service], operation)(**literal_eval(now)))
 
 
 if __name__ == "__main__":
