@@ -33,18 +33,21 @@ def draw(grown: list[tuple[int, float]], path: Path = PICTURE) -> None:
         for count, seconds in grown
     ]
     text = 'font-family="sans-serif" font-size="13" fill="#24292f"'
-    marks = [
-        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#0969da"/>'
-        f'<text x="{x:.0f}" y="{y - 10:.0f}" text-anchor="end" {text}>{count}: {seconds:.2f} s</text>'
-        for (x, y), (count, seconds) in zip(points, grown, strict=True)
-    ]
+    marks = ""
+    for (x, y), (count, seconds) in zip(points, grown, strict=True):
+        # right of the line is room for the first points, left of it for the others
+        dx, dy, anchor = (8, 14, "start") if x < WIDTH / 2 else (-8, -6, "end")
+        marks += (
+            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#0969da"/>'
+            f'<text x="{x + dx:.0f}" y="{y + dy:.0f}" text-anchor="{anchor}" {text}>{count}: {seconds:.2f} s</text>'
+        )
     line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         "<title>Processor seconds of a preview, by the number of resources</title>"
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
         f'<path d="M{LEFT} 16V{HEIGHT - BELOW}H{WIDTH - 16}" fill="none" stroke="#57606a"/>'
-        f'<polyline points="{line}" fill="none" stroke="#0969da" stroke-width="2"/>{"".join(marks)}'
+        f'<polyline points="{line}" fill="none" stroke="#0969da" stroke-width="2"/>{marks}'
         f'<text x="{WIDTH // 2}" y="{HEIGHT - 14}" text-anchor="middle" {text}>resources</text>'
         f'<text x="16" y="{HEIGHT // 2}" transform="rotate(-90 16 {HEIGHT // 2})" text-anchor="middle" {text}>'
         "processor seconds</text></svg>\n",
