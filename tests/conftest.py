@@ -41,6 +41,9 @@ gc.set_threshold(200_000, 20, 20)
 # a shell that starts the tests in the background makes them ignore Ctrl-C, and with them the processes that they start;
 # a handler of one's own is not inherited, so that those have the default again
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# the same of nohup, which makes them ignore the end of their terminal
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 # how many stack files are drawn, and how much is tried; pyproject.toml takes the first, `make test-thorough` the other
 settings.register_profile("quick", max_examples=12)
