@@ -70,7 +70,7 @@ class Parameter(ResourceType, token="aws:ssm/parameter:Parameter"):
 
 @answers("aws:ssm/getParameter:getParameter", needs="ssm:GetParameter", lasting=True)
 def get_parameter(aws: Aws, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A parameter of AWS's own with the id of an image, which moto has not: an id is made of its name."""
+    """A parameter of AWS with the id of an image; moto has none, so the id is made from the parameter's name."""
     name = inputs["name"]
     if not name.startswith(OF_AWS):
         raise ValueError(f"name: only parameters under {OF_AWS} are answered here, got {name}")
