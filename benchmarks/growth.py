@@ -1,7 +1,6 @@
 """How the time of an evaluation grows with the number of resources, as a picture."""
 
 import statistics
-import time
 from pathlib import Path
 
 from benchmarks.program import ROOT, SIZES, Program
@@ -17,12 +16,8 @@ def measure(program: Program, runs: int) -> list[tuple[int, float]]:
 
 def _measure(program: Program, size: tuple[int, int, int], runs: int) -> tuple[int, float]:
     stack = program.sized(size)
-    resources, seconds = 0, list[float]()
-    for _ in range(runs):
-        started = time.process_time()
-        resources = len(program.preview(stack).registrations)
-        seconds.append(time.process_time() - started)
-    return resources, statistics.median(seconds)
+    resources, seconds = zip(*(program.timed(stack) for _ in range(runs)), strict=True)
+    return resources[0], statistics.median(seconds)
 
 
 def draw(grown: list[tuple[int, float]], path: Path = PICTURE) -> None:

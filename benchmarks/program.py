@@ -46,6 +46,12 @@ class Program:
             raise run.error
         return run
 
+    def timed(self, stack: stack_files.StackFile) -> tuple[int, float]:
+        """Number of resources of a preview, and the processor seconds that it took."""
+        started = time.process_time()
+        resources = len(self.preview(stack).registrations)
+        return resources, time.process_time() - started
+
     def exports(self, stack: stack_files.StackFile) -> Mapping[str, Any]:
         """Deploy a stack, and say what it exports."""
         run = engine.run(stack, Provider(self.aws, self.facts), preview=False)
@@ -89,13 +95,11 @@ def figures(program: Program, runs: int) -> Iterator[Figure]:
         floor="its resources registered flat",
         unit="s",
         most=1.25,
-        pairs=in_turns(
-            runs, lambda: _spent(lambda: program.preview(stack)), lambda: _spent(lambda: flat.register(resources))
-        ),
+        pairs=in_turns(runs, lambda: program.timed(stack)[1], lambda: _spent(lambda: flat.register(resources))),
     )
     large, small = program.sized(LARGE), program.sized(SMALL)
     # as many resources on both sides, so that garbage is looked for as often
-    times = len(program.preview(large).registrations) // len(program.preview(small).registrations)
+    times = program.timed(large)[0] // program.timed(small)[0]
     yield Figure(
         name="a resource of {} queues, {} job queues, {} fleets".format(*LARGE),
         floor="one of {}, {}, {}".format(*SMALL),
@@ -113,11 +117,5 @@ def _spent(what: Callable[[], object]) -> float:
 
 def _each(program: Program, stack: stack_files.StackFile, times: int = 1) -> float:
     """Milliseconds for a resource of a stack that is previewed so many times."""
-    resources = 0
-
-    def previews() -> None:
-        nonlocal resources
-        for _ in range(times):
-            resources += len(program.preview(stack).registrations)
-
-    return 1000 * _spent(previews) / resources
+    resources, seconds = zip(*(program.timed(stack) for _ in range(times)), strict=True)
+    return 1000 * sum(seconds) / sum(resources)

@@ -51,6 +51,7 @@ def main(region: str, *options: str) -> None:
     if "kept" not in options:
         _know_one_region(region)
     _look_once()
+    _make_no_needless_key_pairs()
     _make_sqs_atomic()
     moto_gaps.fill()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -99,17 +100,21 @@ def _read_once() -> None:
 def _look_once() -> None:
     """Cache which service a host name belongs to, and what a service can do: moto looks it up for every request.
 
-    It also makes a session for the partitions' names with each cluster, and a key pair with each key, which keys that
-    only encrypt never use.
+    It also makes a session with each cluster, for the names of the partitions.
     """
     from moto.core import responses, utils
     from moto.eks import utils as eks
-    from moto.kms import models
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Dispatcher
 
     Dispatcher.get_backend_for_host = functools.cache(Dispatcher.get_backend_for_host)
     cast("Any", responses).method_names_from_class = functools.cache(utils.method_names_from_class)
     cast("Any", eks).Session = functools.cache(cast("Any", eks).Session)
+
+
+def _make_no_needless_key_pairs() -> None:
+    """Leave out the key pair that moto makes with each key: one that only encrypts never uses it."""
+    from moto.kms import models
+
     kms = cast("Any", models)
     pair = kms.generate_private_key
 

@@ -195,7 +195,7 @@ def alarms(
         found[f"{name}-invalid-environment"] = {
             "alarm_description": (
                 f"A compute environment of job queue {name} is INVALID and starts no instance: its statusReason says"
-                f" why."
+                " why."
             ),
             "namespace": METRICS,
             "metric_name": INVALID,
@@ -223,7 +223,7 @@ def alarms(
         found[f"{name}-waits-too-long"] = {
             "alarm_description": (
                 f"The same job has been the first of job queue {name} for longer than its `timeoutHours` and"
-                f" `waitHours` together."
+                " `waitHours` together."
             ),
             "namespace": METRICS,
             "metric_name": WAITED,
@@ -269,7 +269,7 @@ def alarms(
         found["job-queues-unwatched"] = {
             "alarm_description": (
                 f"For {PROBE_FAILING_MINUTES} minutes the function that asks AWS Batch about the job queues has failed:"
-                f" their alarms may be silent."
+                " their alarms may be silent."
             ),
             "namespace": "AWS/Lambda",
             "metric_name": "Errors",
