@@ -281,6 +281,8 @@ def test_a_network_that_cannot_be_is_refused(network: dict[str, Any], line: str,
 
 def make_vpc(aws: Aws, cidr: str, *zones: str) -> tuple[str, list[str]]:
     """A VPC made outside the program, with a subnet in each zone."""
+    # what the AWS answered before is not remembered for what is made here
+    aws.is_new = False
     ec2 = aws.client("ec2")
     vpc_id = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
     ranges = ipaddress.IPv4Network(cidr).subnets(new_prefix=20)
