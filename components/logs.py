@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pulumi
-from pulumi_aws import kms
+from pulumi_aws import cloudwatch, kms
 
 from components.schema import KeyArn, Settings, mistake
 from stack_file.mistakes import Mistake
@@ -13,6 +13,9 @@ RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 """CloudWatch Logs API, `PutRetentionPolicy`."""
+
+USUAL_DAYS = 30
+"""Days for which most logs are kept where the stack file says nothing of it."""
 
 
 class LogsSettings(Settings):
@@ -27,9 +30,24 @@ class LogsSettings(Settings):
     cannot be read any more when that is gone.
     """
 
-    def days(self, default: int) -> int:
-        """Days for which a log group keeps its logs."""
-        return self.retention_days or default
+    def group(
+        self,
+        logical_name: str,
+        *,
+        opts: pulumi.ResourceOptions,
+        name: pulumi.Input[str] | None = None,
+        name_prefix: str | None = None,
+        days: int = USUAL_DAYS,
+    ) -> cloudwatch.LogGroup:
+        """A log group; `days` are those for which it keeps its logs unless these settings say how many."""
+        return cloudwatch.LogGroup(
+            logical_name,
+            name=name,
+            name_prefix=name_prefix,
+            retention_in_days=self.retention_days or days,
+            kms_key_id=self.kms_key_arn,
+            opts=opts,
+        )
 
     def preflight(self, path: str, region: str) -> Iterator[Mistake]:
         """Mistakes about the key: where it is, whether it is symmetric and enabled. Its policy no data source tells."""

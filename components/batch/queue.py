@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any
 
 import pulumi
-from pulumi_aws import batch, cloudwatch
+from pulumi_aws import batch
 from pydantic import Field
 
 from components import iam
@@ -26,7 +26,6 @@ from components.schema import Like
 from components.task_queue import TaskQueue, send_to, urls
 from components.teams import TeamSettings, shares
 
-LOG_RETENTION_DAYS = 30
 FAIR_SHARE_DECAY_SECONDS = 3600
 WAIT_SECONDS = (600, 86_400)
 """Shortest and longest time that a job may wait (Batch API, `JobStateTimeLimitAction`)."""
@@ -180,12 +179,7 @@ class BatchJobQueue(pulumi.ComponentResource):
             pulumi.log.warn(notice, self)
         child = pulumi.ResourceOptions(parent=self)
         type_facts = facts[settings.instance_types[0]]
-        log_group = cloudwatch.LogGroup(
-            name,
-            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
-            kms_key_id=account.logs.kms_key_arn,
-            opts=child,
-        )
+        log_group = account.logs.group(name, opts=child)
         names = environment_names(
             name, settings, facts=facts, tags=account.tags, zones=network.zones, lustre=lustre is not None
         )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pulumi
 import pulumi_eks
-from pulumi_aws import cloudwatch, eks, kms, vpc
+from pulumi_aws import eks, kms, vpc
 from pydantic import Field, field_validator
 
 from components import iam
@@ -172,11 +172,10 @@ class ControlPlane(pulumi.ComponentResource):
         # cluster, so it stays when the key does not
         own_name = running.name or key.key_id.apply(lambda key_id: f"{name}-{key_id[:8]}")
         self.subnet_ids = network.private_subnets(running.zones or network.zones.names)
-        log_group = cloudwatch.LogGroup(
+        log_group = account.logs.group(
             name,
             name=pulumi.Output.format("/aws/eks/{0}/cluster", own_name),
-            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
-            kms_key_id=account.logs.kms_key_arn,
+            days=LOG_RETENTION_DAYS,
             opts=child,
         )
         component = pulumi.create_urn(name, "eks:index:Cluster", parent=self)

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pulumi
-from pulumi_aws import cloudwatch, eks
+from pulumi_aws import eks
 
 from components import iam
 from components.cluster.identities import NAMESPACE
@@ -16,7 +16,6 @@ from components.cluster.running import INSIGHTS
 
 SERVICE_ACCOUNT = ("amazon-cloudwatch", "cloudwatch-agent")
 """Namespace and name of what the agent and Fluent Bit both run as."""
-LOG_RETENTION_DAYS = 30
 
 POD_LOGS = f"""\
 [INPUT]
@@ -60,11 +59,9 @@ class ContainerInsights(pulumi.ComponentResource):
         super().__init__("distributed-training:index:ContainerInsights", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         groups = [
-            cloudwatch.LogGroup(
+            account.logs.group(
                 f"{name}-{kind}",
                 name=pulumi.Output.format("/aws/containerinsights/{0}/{1}", cluster_name, kind),
-                retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
-                kms_key_id=account.logs.kms_key_arn,
                 opts=child,
             )
             # what pods write, and the metrics, each as a line that CloudWatch reads them from

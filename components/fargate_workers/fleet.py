@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from pulumi_aws import cloudwatch, ec2, ecs, vpc
+from pulumi_aws import ec2, ecs, vpc
 
 from components import iam
 from components.accelerators import InstanceFacts
@@ -22,7 +22,6 @@ from components.json_document import to_json
 from components.network import Network
 from components.task_queue import TaskQueue, send_to, urls
 
-LOG_RETENTION_DAYS = 30
 ON_FARGATE: Mapping[str, Any] = {
     "deployment_minimum_healthy_percent": 100,
     "deployment_maximum_percent": 200,
@@ -77,12 +76,7 @@ class FargateWorkers(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         queue, results = queues[settings.queue], queues.get("results")
         cpu, memory_mib = settings.size(facts)
-        log_group = cloudwatch.LogGroup(
-            name,
-            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
-            kms_key_id=account.logs.kms_key_arn,
-            opts=child,
-        )
+        log_group = account.logs.group(name, opts=child)
         cluster = ecs.Cluster(
             # another one with GPUs: a cluster gives up no capacity that its service still has. An underscore, which is
             # in the name of no fleet

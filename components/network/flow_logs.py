@@ -1,11 +1,9 @@
 """The log of a network's traffic."""
 
 import pulumi
-from pulumi_aws import cloudwatch, ec2
+from pulumi_aws import ec2
 
 from components import iam
-
-FLOW_LOG_RETENTION_DAYS = 30
 
 
 class FlowLogs(pulumi.ComponentResource):
@@ -16,12 +14,7 @@ class FlowLogs(pulumi.ComponentResource):
     ) -> None:
         super().__init__("distributed-training:index:FlowLogs", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        log_group = cloudwatch.LogGroup(
-            f"{name}-flow",
-            retention_in_days=account.logs.days(FLOW_LOG_RETENTION_DAYS),
-            kms_key_id=account.logs.kms_key_arn,
-            opts=child,
-        )
+        log_group = account.logs.group(f"{name}-flow", opts=child)
         role = iam.ServiceRole(
             f"{name}-flow-logs",
             account=account,

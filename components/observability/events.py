@@ -18,7 +18,6 @@ from components.cluster import GpuCluster
 from components.fargate_workers import FargateWorkers
 from components.json_document import to_json
 
-JOB_EVENTS_DAYS = 30
 MOST_ARNS = 12
 """ARNs in one pattern, of up to 141 characters each: a pattern has 2,048 (EventBridge user guide, "Quotas")."""
 
@@ -39,12 +38,10 @@ class JobEvents(pulumi.ComponentResource):
     ) -> None:
         super().__init__("distributed-training:index:JobEvents", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        log_group = cloudwatch.LogGroup(
+        log_group = account.logs.group(
             name,
             # the prefix that EventBridge asks of a log group (EventBridge user guide, "CloudWatch Logs permissions")
             name_prefix=f"/aws/events/{name}-",
-            retention_in_days=account.logs.days(JOB_EVENTS_DAYS),
-            kms_key_id=account.logs.kms_key_arn,
             opts=child,
         )
         policy = cloudwatch.LogResourcePolicy(

@@ -23,7 +23,6 @@ RUNTIME = "python3.14"
 MEMORY_MIB = 256
 TIMEOUT_SECONDS = 120
 """Shorter than the time to the next question, so that no two run at once."""
-LOG_RETENTION_DAYS = 30
 
 
 class JobQueueProbe(pulumi.ComponentResource):
@@ -42,12 +41,7 @@ class JobQueueProbe(pulumi.ComponentResource):
     ) -> None:
         super().__init__("distributed-training:index:JobQueueProbe", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        log_group = cloudwatch.LogGroup(
-            name,
-            retention_in_days=account.logs.days(LOG_RETENTION_DAYS),
-            kms_key_id=account.logs.kms_key_arn,
-            opts=child,
-        )
+        log_group = account.logs.group(name, opts=child)
         role = iam.ServiceRole(
             name,
             account=account,
